@@ -1,0 +1,93 @@
+"""The ``build-index`` job: embedding sets become a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+
+from ..embedder.labels import AGE_BANDS, BAND_STARTS, GENDERS, MASKS
+from ..embedder.table import gallery_ids
+from ..index.gallery import Gallery
+from .age_space import age_features
+from .heads import TrainedHead
+from .model import GALLERY_COLUMNS, Model
+from .pool import Pool
+from .training import HeadReport, train_head, usable_classes
+from .tuning import VoteReport, fit_vote, with_age
+
+TASKS = {"mask": MASKS, "gender": GENDERS}
+
+Step = Callable[[str, int, int], None]
+"""Called with what is being done, steps done and steps to do."""
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What was built, and how it did on held-out people; ``None`` where there was too little to hold out."""
+
+    faces: int
+    gallery: int
+    people: int
+    copies: int
+    vote: VoteReport | None
+    heads: dict[str, HeadReport]
+    missing: tuple[str, ...]
+
+
+def build_model(pool: Pool, seed: int = 0, step: Step = lambda what, done, total: None) -> tuple[Model, BuildReport]:
+    """Fit the age vote on faces with an age, and train a head for each task with at least two classes."""
+    heads: dict[str, TrainedHead] = {}
+    reports: dict[str, HeadReport] = {}
+    for task, classes in TASKS.items():
+        usable = usable_classes(pool, task, classes)
+        if len(usable) > 1:
+            heads[task], reports[task] = train_head(
+                pool,
+                task,
+                usable,
+                seed,
+                lambda done, total, task=task: step(f"training {task}", done, total),  # type: ignore[misc]
+            )
+    space, settings, vote_report = fit_vote(pool, seed, lambda done, total: step("fitting age vote", done, total))
+    rows = with_age(pool)
+    faces = pool.subset(rows)
+    gallery = Gallery(space.dimension)
+    if len(rows):
+        vectors = space.project(age_features(faces.embeddings, faces.maps(np.arange(len(faces)))))
+        gallery.add(vectors, gallery_ids(faces.table["face_id"]))
+    table = faces.table[list(GALLERY_COLUMNS)].assign(group=faces.people)
+    missing = tuple(task for task in TASKS if task not in heads) + (() if len(rows) else ("age",))
+    report = BuildReport(len(pool), len(rows), len(np.unique(pool.people)), pool.copies, vote_report, reports, missing)
+    return Model(gallery, table, space, settings, heads, pool.encoder, pool.face, _card(pool, report, seed)), report
+
+
+def _card(pool: Pool, report: BuildReport, seed: int) -> dict[str, object]:
+    """What the model was made of: counts, never names."""
+    table = pool.table
+    middle = ((table["age_low"] + table["age_high"]) / 2).dropna()
+    bands = pd.Series(np.digitize(middle, BAND_STARTS[1:])).map(dict(enumerate(AGE_BANDS)))
+    counts = {
+        "source": table["source"],
+        "mask": table["mask"],
+        "gender": table["gender"],
+        "race": table["race"],
+        "age_band": bands,
+    }
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "maskcls": version("maskcls"),
+        "seed": seed,
+        "faces": report.faces,
+        "gallery": report.gallery,
+        "people": report.people,
+        "counts": {name: {str(k): int(v) for k, v in column.value_counts().items()} for name, column in counts.items()},
+        "held_out": {
+            "age_vote": asdict(report.vote) if report.vote else None,
+            **{task: asdict(head) for task, head in report.heads.items()},
+        },
+    }

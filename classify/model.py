@@ -1,0 +1,215 @@
+"""The model on disk and in memory: gallery, age space, vote settings and heads, tied to one encoder."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..embedder.encoder import EncoderInfo
+from ..embedder.errors import MaskclsError
+from ..embedder.files import checksums, locked, read_manifest, write_json
+from ..embedder.photo import shown
+from ..embedder.table import gallery_ids
+from ..index.gallery import Gallery
+from .age_space import AgeSpace, age_features
+from .heads import TrainedHead, head_settings, load_heads, save_heads
+from .vote import (
+    NOBODY,
+    RAW_PER_VOTER,
+    AgeVotes,
+    Floats,
+    Ints,
+    VoteSettings,
+    band_prior,
+    one_vote_a_person,
+    vote,
+    year_profiles,
+)
+
+FORMAT = 1
+KIND = "maskcls-model"
+MANIFEST = "model.json"
+MAKE = "maskcls build-index FACES --out MODEL"
+_FILES = ("gallery.faiss", "gallery.parquet", "age_space.safetensors", "heads.safetensors")
+GALLERY_COLUMNS = (
+    "face_id",
+    "person",
+    "mask",
+    "gender",
+    "race",
+    "age_low",
+    "age_high",
+    "path",
+    "root",
+    "box",
+    "source",
+    "file_sha256",
+)
+
+
+@dataclass(frozen=True)
+class Ages:
+    """Answers to n queries with their evidence: gallery rows (n, k) and similarities (n, k) of the voters."""
+
+    votes: AgeVotes
+    voters: Ints
+    similarities: Floats
+
+
+@dataclass(frozen=True)
+class Model:
+    """Everything needed to answer.
+
+    Attributes:
+        gallery: FAISS gallery in age space, ids are the ``face_id`` of :data:`table`.
+        table: one row a gallery face (:data:`GALLERY_COLUMNS` and ``group``, the person as far as can be told).
+        heads: ``mask`` and ``gender``, as far as the training data had labels for them.
+        encoder: what queries must be encoded with.
+        face: how photos were read when the gallery was made.
+        card: the training data card.
+        fingerprint: SHA-256 of the saved manifest, which names every file's; empty for a model never saved.
+    """
+
+    gallery: Gallery
+    table: pd.DataFrame
+    age_space: AgeSpace
+    settings: VoteSettings
+    heads: Mapping[str, TrainedHead]
+    encoder: EncoderInfo
+    face: str
+    card: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        low, high = (self.table[c].to_numpy(np.float32) for c in ("age_low", "age_high"))
+        object.__setattr__(self, "_groups", self.table["group"].to_numpy(np.int64))
+        object.__setattr__(self, "_profiles", year_profiles(low, high, self.settings.softness))
+        object.__setattr__(self, "_prior", band_prior(low, high, self._groups))
+        object.__setattr__(
+            self, "_row_of", pd.Series(np.arange(len(self.table)), index=gallery_ids(self.table["face_id"]))
+        )
+        of_file = dict(zip(self.table["file_sha256"], self._groups, strict=True))
+        object.__setattr__(self, "_group_of_file", of_file)
+
+    _groups: Ints = field(init=False, repr=False)
+    _profiles: Floats = field(init=False, repr=False)
+    _prior: Floats = field(init=False, repr=False)
+    _row_of: pd.Series[int] = field(init=False, repr=False)
+    _group_of_file: dict[str, int] = field(init=False, repr=False)
+
+    def own_group(self, file_sha256: str) -> int:
+        """The gallery's person of a photo that is itself in the gallery, else :data:`~.vote.NOBODY`."""
+        return self._group_of_file.get(file_sha256, NOBODY)
+
+    def ages(self, embeddings: Floats, maps: npt.NDArray[np.float16], own: Ints) -> Ages:
+        """Let the gallery vote on the age of n faces.
+
+        Args:
+            embeddings: (n, 512).
+            maps: (n, 896, 4, 4).
+            own: (n,) the group whose faces must not vote, or :data:`~.vote.NOBODY`.
+        """
+        k = self.settings.voters
+        if not len(self.gallery):
+            rows, similarities = np.full((len(own), 1), NOBODY), np.full((len(own), 1), -np.inf, np.float32)
+            nothing = np.full(len(own), np.nan, np.float32)
+            return Ages(
+                AgeVotes(np.full((len(own), 3), np.nan, np.float32), nothing, nothing, nothing), rows, similarities
+            )
+        queries = self.age_space.project(age_features(embeddings, maps))
+        found = self.gallery.search(queries, min(len(self.gallery), k * RAW_PER_VOTER))
+        rows = np.where(
+            found.ids < 0, NOBODY, self._row_of.reindex(found.ids.ravel()).to_numpy().reshape(found.ids.shape)
+        )
+        voters, similarities = one_vote_a_person(rows.astype(np.int64), found.similarities, self._groups, own, k)
+        return Ages(vote(voters, similarities, self._profiles, self._prior, self.settings), voters, similarities)
+
+    def save(self, folder: Path) -> None:
+        """Write the model; a former model in its place is replaced only when the new one is complete.
+
+        Raises:
+            MaskclsError: ``folder`` holds something that is not a model.
+        """
+        if folder.exists() and any(p.name != ".lock" for p in folder.iterdir()) and not (folder / MANIFEST).exists():
+            raise MaskclsError(f"{shown(folder)}: not empty and not a model; choose another --out")
+        staging = folder.with_name(f".{folder.name}.next")
+        with locked(staging):
+            self.gallery.save(staging / "gallery.faiss")
+            self.table.to_parquet(staging / "gallery.parquet", index=False)
+            self.age_space.save(staging / "age_space.safetensors")
+            save_heads(staging / "heads.safetensors", self.heads)
+            write_json(staging / MANIFEST, self._manifest(staging))
+        _replace(folder, staging)
+
+    def _manifest(self, folder: Path) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "kind": KIND,
+            "encoder": asdict(self.encoder),
+            "fingerprint": self.encoder.fingerprint,
+            "face": self.face,
+            "vote": asdict(self.settings),
+            "heads": head_settings(self.heads),
+            "data": dict(self.card),
+            "files": checksums(folder, _FILES),
+        }
+
+    @classmethod
+    def load(cls, folder: Path) -> Model:
+        """Read a model after checking every file's SHA-256.
+
+        Raises:
+            MaskclsError: one line saying which part is missing, damaged or of another format.
+        """
+        backup = _backup(folder)
+        if not folder.exists() and backup.exists():
+            backup.rename(folder)
+        manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE)
+        gallery = Gallery.load(folder / "gallery.faiss")
+        table = pd.read_parquet(folder / "gallery.parquet")
+        if not np.array_equal(gallery.ids, gallery_ids(table["face_id"])):
+            raise MaskclsError(f"{shown(folder)}: gallery.faiss and gallery.parquet differ; run `{MAKE}` again")
+        return cls(
+            gallery,
+            table,
+            AgeSpace.load(folder / "age_space.safetensors"),
+            VoteSettings(**manifest["vote"]),
+            load_heads(folder / "heads.safetensors", manifest["heads"]),
+            EncoderInfo(**manifest["encoder"]),
+            manifest["face"],
+            manifest["data"],
+            hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
+        )
+
+    def check_encoder(self, encoder: EncoderInfo, folder: Path) -> None:
+        """Refuse to answer about vectors of another encoder.
+
+        Raises:
+            MaskclsError: the encoders differ.
+        """
+        if encoder != self.encoder:
+            raise MaskclsError(
+                f"{shown(folder)}: built with encoder {self.encoder.name} ({self.encoder.fingerprint}), this run has "
+                f"{encoder.name} ({encoder.fingerprint}); pass the --weights it was built with, or build it again"
+            )
+
+
+def _backup(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
+def _replace(folder: Path, staging: Path) -> None:
+    backup = _backup(folder)
+    shutil.rmtree(backup, ignore_errors=True)
+    if folder.exists():
+        folder.rename(backup)
+    staging.rename(folder)
+    shutil.rmtree(backup, ignore_errors=True)

@@ -1,0 +1,111 @@
+"""Several embedding sets as one pool of faces to train on and to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..embedder.encoder import MAP_SHAPE, EncoderInfo
+from ..embedder.errors import MaskclsError
+from ..embedder.photo import shown
+from ..embedder.store import EmbeddingSet, open_set
+from .people import people_of
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Faces of one or more sets; row i of ``table``, ``embeddings`` and ``people`` belong together.
+
+    Attributes:
+        table: see :data:`maskcls.embedder.table.COLUMNS`, plus ``root`` (folder of photos the path is relative to).
+        embeddings: (n, 512) float32.
+        people: (n,) group of faces that must stay on one side of a split, see :func:`.people.people_of`.
+        encoder: what all vectors were made with.
+        face: how the photos were read (``auto``, ``detect``, ``whole`` or ``mixed``).
+        copies: exact copies of a photo that were left out.
+    """
+
+    table: pd.DataFrame
+    embeddings: npt.NDArray[np.float32]
+    people: Rows
+    encoder: EncoderInfo
+    face: str
+    copies: int
+    _maps: tuple[npt.NDArray[np.float16], ...]
+    _set: Rows
+    _position: Rows
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def maps(self, rows: Rows) -> npt.NDArray[np.float16]:
+        """Feature maps (len(rows), 896, 4, 4), read from disk."""
+        out = np.empty((len(rows), *MAP_SHAPE), np.float16)
+        for number, maps in enumerate(self._maps):
+            mine = np.flatnonzero(self._set[rows] == number)
+            out[mine] = maps[self._position[rows[mine]]]
+        return out
+
+    def subset(self, rows: Rows) -> Pool:
+        """The same pool with some of its rows, in the order given."""
+        return Pool(
+            self.table.iloc[rows].reset_index(drop=True),
+            self.embeddings[rows],
+            self.people[rows],
+            self.encoder,
+            self.face,
+            self.copies,
+            self._maps,
+            self._set[rows],
+            self._position[rows],
+        )
+
+
+def open_pool(folders: Sequence[Path]) -> Pool:
+    """Open embedding sets as one pool.
+
+    Raises:
+        MaskclsError: a set is missing or damaged, sets were made with different encoders, or hold no face.
+    """
+    sets = [open_set(folder) for folder in folders]
+    for folder, other in zip(folders, sets, strict=True):
+        if other.encoder != sets[0].encoder:
+            raise MaskclsError(
+                f"{shown(folder)}: made with encoder {other.encoder.name} ({other.encoder.fingerprint}), but "
+                f"{shown(folders[0])} with {sets[0].encoder.name} ({sets[0].encoder.fingerprint}); embed it again"
+            )
+    if not any(len(item) for item in sets):
+        raise MaskclsError(f"{', '.join(map(shown, folders))}: no faces in there")
+    return pool_of(sets)
+
+
+def pool_of(sets: Sequence[EmbeddingSet]) -> Pool:
+    """Join opened sets of one encoder; of exact copies of a photo the first is kept."""
+    table = pd.concat([item.table.assign(root=item.settings["root"]) for item in sets], ignore_index=True)
+    number = np.repeat(np.arange(len(sets)), [len(item) for item in sets])
+    position = np.concatenate([np.arange(len(item)) for item in sets])
+    embeddings = np.concatenate([item.embeddings for item in sets])
+    first = np.flatnonzero(~table["face_id"].duplicated().to_numpy())
+    modes = {item.settings["face"] for item in sets}
+    named = table["person"].notna()
+    person = (pd.Series(number).astype(str) + ":" + table["person"]).where(named)
+    table = table.assign(person_key=person).iloc[first].reset_index(drop=True)
+    people = people_of(embeddings[first], table["person_key"], table["mask"])
+    return Pool(
+        table.drop(columns="person_key"),
+        embeddings[first],
+        people,
+        sets[0].encoder,
+        modes.pop() if len(modes) == 1 else "mixed",
+        len(number) - len(first),
+        tuple(item.maps for item in sets),
+        number[first].astype(np.int64),
+        position[first].astype(np.int64),
+    )

@@ -1,0 +1,88 @@
+"""One self-contained page: every answer with the faces behind it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from PIL import Image
+
+from ..embedder.files import replacing
+from ..embedder.photo import PhotoError, read_photo
+from .model import Model
+from .predict import BAND_COLUMNS, Answers
+
+LARGEST_REPORT = 500
+"""Photos shown at most: the first ones, so that a page stays readable by a browser (about 20 MB)."""
+NEIGHBOURS = 6
+THUMBNAIL = 112
+NEIGHBOUR_THUMBNAIL = 64
+_QUALITY = 80
+
+
+def write_report(path: Path, answers: Answers, model: Model, title: str) -> None:
+    """Write the report of some answers.
+
+    Neighbours' thumbnails are cut from the gallery's photos where these still lie where they were embedded; the
+    model itself holds no photo.
+    """
+    table = answers.table
+    shown = table.head(LARGEST_REPORT)
+    faces = model.table.set_index("face_id")
+    cards = [_card(number, row, answers.crops.get(number)) for number, row in enumerate(shown.to_dict("records"))]
+    wanted = {neighbour["id"] for card in cards for neighbour in card["neighbours"]}
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    template = environment.from_string(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
+    page = template.render(
+        title=title,
+        cards=cards,
+        counts=table["status"].value_counts().to_dict(),
+        total=len(table),
+        classes=table["class_id"].value_counts().sort_index().to_dict(),
+        thumbnails=dict(_thumbnails(faces, wanted)),
+        settings=model.settings,
+        gallery=len(model.table),
+    )
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+def _card(number: int, row: dict[Any, Any], crop: npt.NDArray[np.uint8] | None) -> dict[str, Any]:
+    row = {key: None if pd.isna(value) else value for key, value in row.items()}
+    bars = [
+        ("mask", [("wear", row["p_wear"]), ("incorrect", row["p_incorrect"]), ("normal", row["p_normal"])]),
+        ("gender", [("male", row["p_male"]), ("female", row["p_female"])]),
+        ("age_band", list(zip(("<30", "30-59", ">=60"), (row[c] for c in BAND_COLUMNS), strict=True))),
+    ]
+    neighbours = [
+        dict(zip(("id", "age", "similarity"), text.split(":"), strict=True))
+        for text in str(row["neighbours"] or "").split()[:NEIGHBOURS]
+    ]
+    image = None if crop is None else _data_url(Image.fromarray(crop), THUMBNAIL)
+    return row | {"number": number, "bars": bars, "neighbours": neighbours, "image": image}
+
+
+def _thumbnails(faces: pd.DataFrame, wanted: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for face_id in sorted(wanted):
+        face = faces.loc[face_id]
+        try:
+            photo = read_photo(Path(face["root"], face["path"]))
+        except PhotoError:
+            continue
+        box = [float(v) / photo.scale for v in face["box"]]
+        yield face_id, _data_url(photo.image.crop([round(v) for v in box]), NEIGHBOUR_THUMBNAIL)  # type: ignore[arg-type]
+
+
+def _data_url(image: Image.Image, side: int) -> str:
+    image.thumbnail((side, side))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

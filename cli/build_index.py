@@ -1,0 +1,50 @@
+"""``maskcls build-index``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .terminal import one_line_errors, progress_bar
+
+
+def build_index(
+    faces: Annotated[list[Path], typer.Argument(help="Embedding sets made by `maskcls embed`.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Model to make or replace.")],
+    seed: Annotated[int, typer.Option(help="Of held-out people and training.")] = 0,
+) -> None:
+    """Make a model: a FAISS gallery for the age vote, and CNN heads for mask and gender.
+
+    Sets that lack a label take part where they have one. Choices are made on held-out people only.
+    """
+    with one_line_errors():
+        from ..classify.build import build_model
+        from ..classify.pool import open_pool
+        from ..embedder.photo import shown
+
+        pool = open_pool(faces)
+        with progress_bar() as progress:
+            model, report = build_model(pool, seed, progress)
+        model.save(out)
+        typer.echo(
+            f"{shown(out)}: {report.gallery} faces in the gallery, {report.faces} faces of about "
+            f"{report.people} people used, {report.copies} exact copies left out"
+        )
+        if report.vote:
+            vote = report.vote
+            typer.echo(
+                f"age vote on held-out people: MAE {vote.mae:.2f} years, band macro F1 {vote.macro_f1:.3f} "
+                f"({vote.settings.voters} voters, temperature {vote.settings.temperature}, "
+                f"prior correction {vote.settings.correction})"
+            )
+        elif "age" not in report.missing:
+            typer.echo("age vote: too few people to tune it, default settings kept")
+        for task, head in report.heads.items():
+            typer.echo(
+                f"{task} on {head.held_out_faces} faces of held-out people: accuracy {head.accuracy:.4f}, "
+                f"macro F1 {head.macro_f1:.4f}"
+            )
+        for task in report.missing:
+            typer.echo(f"no answers for {task}: too few labels (two classes with two people each are the least)")

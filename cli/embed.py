@@ -1,0 +1,86 @@
+"""``maskcls embed``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import JOBS, BatchOption, Device, DeviceOption, Face, JobsOption, WeightsOption
+from .terminal import one_line_errors, progress_bar
+
+
+class Layout(StrEnum):
+    """How a dataset says what its photos show."""
+
+    auto = "auto"
+    contest = "contest"
+    utkface = "utkface"
+    fairface = "fairface"
+    csv = "csv"
+    folders = "folders"
+
+
+def embed(
+    photos: Annotated[Path, typer.Argument(help="Folder of photos, searched recursively.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Embedding set to make or bring up to date.")],
+    layout: Annotated[
+        Layout, typer.Option(help="Where labels come from. folders: parent folders named wear, normal, male, …")
+    ] = Layout.auto,
+    labels: Annotated[Path | None, typer.Option(help="Label file of layout csv (CSV or Parquet).")] = None,
+    path_column: Annotated[str, typer.Option(help="Column of photo paths, relative to PHOTOS.")] = "path",
+    person_column: Annotated[str, typer.Option(help="Column that names the person.")] = "person",
+    mask_column: Annotated[str, typer.Option(help="Column: wear, incorrect or normal.")] = "mask",
+    gender_column: Annotated[str, typer.Option(help="Column: male or female.")] = "gender",
+    race_column: Annotated[str, typer.Option(help="Column, any words; used in reports only.")] = "race",
+    age_column: Annotated[str, typer.Option(help="Column: 37, 30-39 or 60+.")] = "age",
+    face: Annotated[
+        Face, typer.Option(help="auto: a photo that is a face crop is taken whole, others are searched.")
+    ] = Face.auto,
+    jobs: JobsOption = JOBS,
+    batch_size: BatchOption = 64,
+    device: DeviceOption = Device.auto,
+    weights: WeightsOption = None,
+) -> None:
+    """Find the face in every photo and embed it with FaceNet.
+
+    Writes FACES/faces.parquet, embeddings.npy, maps.npy, encoder.json and rejects.csv (why a photo has no face).
+    A killed run goes on where it stopped; a second run embeds only new and changed photos.
+    """
+    with one_line_errors():
+        from ..embedder.embed import embed_folder
+        from ..embedder.encoder import FaceNetEncoder, pick_device
+        from ..embedder.errors import MaskclsError
+        from ..embedder.finder import FaceFinder
+        from ..embedder.layouts import Columns, read_dataset
+        from ..embedder.photo import shown
+
+        columns = Columns(path_column, person_column, mask_column, gender_column, race_column, age_column)
+        dataset = read_dataset(photos, layout.value, labels, columns)
+        chosen = pick_device(device.value)
+        encoder, finder = FaceNetEncoder(weights, chosen), FaceFinder(chosen)
+        with progress_bar() as progress:
+            report = embed_folder(
+                dataset,
+                photos,
+                out,
+                encoder,
+                finder,
+                mode=face.value,
+                jobs=jobs,
+                batch_size=batch_size,
+                progress=partial(progress, "embedding"),
+            )
+        typer.echo(
+            f"{shown(out)}: {report.faces} faces ({report.whole} photos taken whole) of layout {dataset.layout}; "
+            f"{report.embedded} photos embedded now, {report.reused} unchanged"
+        )
+        if report.rejects:
+            typer.echo(f"{report.rejects} photos rejected, reasons in {shown(out / 'rejects.csv')}")
+        if dataset.other_files:
+            typer.echo(f"{dataset.other_files} files that are no photos by name were passed over")
+        if not report.faces:
+            raise MaskclsError(f"{shown(photos)}: no face in any of {len(dataset.photos)} photos")

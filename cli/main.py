@@ -1,0 +1,26 @@
+"""The ``maskcls`` command. Heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+import typer
+
+from . import build_index, embed, predict
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Mask, gender and age of faces: FaceNet embeddings, a FAISS gallery, and a vote of the nearest neighbours.",
+)
+app.command("embed")(embed.embed)
+app.command("build-index")(build_index.build_index)
+app.command("predict")(predict.predict)
+
+
+@app.callback()
+def _root() -> None:
+    """Keeps the commands named even when there is one."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

@@ -1,0 +1,84 @@
+"""``maskcls predict``."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import JOBS, BatchOption, Device, DeviceOption, Face, JobsOption, WeightsOption
+from .terminal import one_line_errors, progress_bar
+
+
+def predict(
+    photos: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of photos, searched recursively.")],
+    model: Annotated[Path, typer.Option("--model", "-m", help="Model made by `maskcls build-index`.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Answers: .csv or .parquet.")] = Path("predictions.csv"),
+    report: Annotated[Path | None, typer.Option(help="Also write a page with faces and neighbours (.html).")] = None,
+    submission: Annotated[Path | None, typer.Option(help="Also write the contest's ImageID,ans file.")] = None,
+    face: Annotated[
+        Face | None, typer.Option(help="How the face is looked for. Default: as for the model's own photos.")
+    ] = None,
+    jobs: JobsOption = JOBS,
+    batch_size: BatchOption = 64,
+    device: DeviceOption = Device.auto,
+    weights: WeightsOption = None,
+) -> None:
+    """Say mask, gender and age of the largest face in every photo, one row a photo, with the neighbours behind it.
+
+    A photo that cannot be read or shows no face gets a row that says why; the run fails only if none was answered.
+    A killed run goes on where it stopped.
+    """
+    with one_line_errors():
+        from ..classify.model import Model
+        from ..classify.predict import predict_photos, write_answers
+        from ..classify.report import LARGEST_REPORT, write_report
+        from ..classify.submission import write_submission
+        from ..embedder.encoder import FaceNetEncoder, pick_device
+        from ..embedder.errors import MaskclsError
+        from ..embedder.finder import FaceFinder
+        from ..embedder.layouts import read_dataset
+        from ..embedder.photo import shown
+
+        dataset = read_dataset(photos, "folders")
+        loaded = Model.load(model)
+        chosen = pick_device(device.value)
+        encoder = FaceNetEncoder(weights, chosen)
+        loaded.check_encoder(encoder.info, model)
+        mode = face.value if face else loaded.face if loaded.face != "mixed" else "auto"
+        journal = out.with_name(f".{out.name}.partial")
+        with progress_bar() as progress:
+            answers = predict_photos(
+                [item.path for item in dataset.photos],
+                photos,
+                loaded,
+                encoder,
+                FaceFinder(chosen),
+                mode=mode,  # type: ignore[arg-type]
+                jobs=jobs,
+                batch_size=batch_size,
+                partial=journal,
+                keep_crops=LARGEST_REPORT if report else 0,
+                progress=partial(progress, "predicting"),
+            )
+        write_answers(out, answers)
+        counts = answers.table["status"].value_counts()
+        typer.echo(
+            f"{shown(out)}: {len(answers.table)} photos, {counts.get('ok', 0)} answered, "
+            f"{counts.get('no_face', 0)} without a face, {counts.get('unreadable', 0)} unreadable"
+        )
+        for row in answers.table[answers.table["status"] == "unreadable"].head(5).itertuples():
+            typer.echo(f"  {shown(str(row.path))}: {row.reason}")
+        if dataset.other_files:
+            typer.echo(f"{dataset.other_files} files that are no photos by name were passed over")
+        if report:
+            write_report(report, answers, loaded, f"maskcls: {shown(photos)}")
+            typer.echo(f"{shown(report)}: report")
+        if submission:
+            filled = write_submission(submission, answers.table, loaded)
+            typer.echo(f"{shown(submission)}: {filled} photos without an answer got the most common class")
+        journal.unlink(missing_ok=True)
+        if not counts.get("ok", 0):
+            raise MaskclsError(f"{shown(photos)}: no face in any of {len(answers.table)} photos; see {shown(out)}")

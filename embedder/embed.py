@@ -1,0 +1,249 @@
+"""The ``embed`` job: a folder of photos becomes an embedding set; again, only what is new or changed."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .align import sharpness
+from .encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder
+from .errors import MaskclsError
+from .files import locked
+from .finder import FaceFinder, FaceMode
+from .layouts import Dataset, Listed
+from .photo import FileState, file_state, shown, stored
+from .pipeline import EncodedPhoto, encode_photos
+from .shards import Shard, ShardFolder
+from .store import (
+    MANIFEST,
+    REJECT_COLUMNS,
+    EmbeddingSet,
+    SetWriter,
+    finish_interrupted,
+    open_set,
+    replace_tables,
+)
+from .table import face_table
+
+Progress = Callable[[int, int], None]
+"""Called with the number of photos done and the number to do."""
+
+
+@dataclass(frozen=True)
+class EmbedReport:
+    """What a run did: faces and rejects in the set now, photos embedded by this run and photos reused."""
+
+    faces: int
+    rejects: int
+    embedded: int
+    reused: int
+    whole: int
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Where the vectors of an unchanged photo lie: in the old set (shard -1) or in a shard."""
+
+    row: dict[str, Any]
+    shard: int
+    position: int
+
+
+def embed_folder(
+    dataset: Dataset,
+    root: Path,
+    out: Path,
+    encoder: Encoder,
+    finder: FaceFinder,
+    *,
+    mode: FaceMode = "auto",
+    jobs: int = 2,
+    batch_size: int = 64,
+    progress: Progress = lambda done, total: None,
+) -> EmbedReport:
+    """Embed the photos of a dataset into the set ``out``, which is created, resumed or brought up to date.
+
+    Photos are recognised by path, size and modification time. The set mirrors the folder: rows of photos that
+    are gone are dropped, labels are read anew. The outcome does not depend on where a former run was cut.
+
+    Raises:
+        MaskclsError: ``out`` belongs to another folder, encoder or face mode, is damaged or cannot be written.
+    """
+    settings = {"root": stored(root.resolve()), "layout": dataset.layout, "face": mode}
+    with locked(out):
+        finish_interrupted(out)
+        old = open_set(out) if (out / MANIFEST).exists() else None
+        if old:
+            _check_same(out, old, encoder, settings)
+        shards = ShardFolder(out, f"{encoder.info.fingerprint} {mode}")
+        known, refused = _known(old, shards)
+        todo = [
+            item
+            for item in dataset.photos
+            if item.refused is None and not _is_done(item.path, stored(item.path.relative_to(root)), known, refused)
+        ]
+        progress(0, len(todo))
+        done = 0
+        paths = [item.path for item in todo]
+        for batch in encode_photos(paths, finder, encoder, mode=mode, jobs=jobs, batch_size=batch_size):
+            shards.append(_shard(batch, root))
+            done += len(batch)
+            progress(done, len(todo))
+        return _save(dataset, root, out, encoder, settings, old, shards, embedded=len(todo))
+
+
+def _check_same(out: Path, old: EmbeddingSet, encoder: Encoder, settings: dict[str, str]) -> None:
+    if old.encoder != encoder.info:
+        raise MaskclsError(
+            f"{shown(out)}: made with encoder {old.encoder.name} ({old.encoder.fingerprint}), this run has "
+            f"{encoder.info.name} ({encoder.info.fingerprint}); choose another --out"
+        )
+    for key in ("root", "face"):
+        if old.settings[key] != settings[key]:
+            option = "PHOTOS" if key == "root" else "--face"
+            raise MaskclsError(
+                f"{shown(out)}: made with {option} {shown(old.settings[key])}, not {shown(settings[key])}; "
+                "choose another --out"
+            )
+
+
+def _known(old: EmbeddingSet | None, shards: ShardFolder) -> tuple[dict[str, _Known], dict[str, dict[str, Any]]]:
+    """Photos that need no work, by stored path: those with a face, and those refused. Later work wins."""
+    known: dict[str, _Known] = {}
+    refused: dict[str, dict[str, Any]] = {}
+    if old:
+        for i, row in enumerate(_records(old.table)):
+            known[row["path"]] = _Known(row, -1, i)
+        for row in _records(old.rejects):
+            refused[row["path"]] = row
+    for number in range(len(shards)):
+        shard = shards.read(number)
+        for i, row in enumerate(shard.rows):
+            known[row["path"]] = _Known(row, number, i)
+            refused.pop(row["path"], None)
+        for row in shard.rejects:
+            refused[row["path"]] = row
+            known.pop(row["path"], None)
+    return known, refused
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _is_done(path: Path, name: str, known: dict[str, _Known], refused: dict[str, dict[str, Any]]) -> bool:
+    row = known[name].row if name in known else refused.get(name)
+    if row is None:
+        return False
+    try:
+        return file_state(path) == FileState(row["file_size"], row["file_mtime_ns"])
+    except OSError:
+        return False
+
+
+def _shard(batch: Sequence[EncodedPhoto], root: Path) -> Shard:
+    rows: list[dict[str, Any]] = []
+    rejects: list[dict[str, Any]] = []
+    faces = []
+    for photo in batch:
+        name = stored(photo.path.relative_to(root))
+        state = {"file_size": photo.state.size, "file_mtime_ns": photo.state.mtime_ns}
+        face = photo.face
+        if face is None:
+            rejects.append({"path": name, "reason": photo.reason, **state})
+            continue
+        faces.append(face)
+        box = [round(float(v), 2) for v in face.found.box]
+        rows.append(
+            {
+                "face_id": face_id(face.file_sha256, box),
+                "path": name,
+                "box": box,
+                "landmarks": [round(float(v), 2) for v in face.found.landmarks.reshape(-1)],
+                "face": face.found.how,
+                "face_score": face.found.score,
+                "faces_in_photo": face.found.faces,
+                "sharpness": sharpness(face.crop),
+                "file_sha256": face.file_sha256,
+                **state,
+            }
+        )
+    embeddings = np.array([f.embedding for f in faces], np.float32).reshape(len(faces), EMBEDDING_DIM)
+    maps = np.array([f.map for f in faces], np.float16).reshape(len(faces), *MAP_SHAPE)
+    return Shard(rows, rejects, embeddings, maps)
+
+
+def face_id(file_sha256: str, box: Sequence[float]) -> str:
+    """16 hexadecimal digits below 2**63 from the photo's bytes and the face's box (whole pixels)."""
+    text = file_sha256 + ",".join(str(math.floor(v + 0.5)) for v in box)
+    return f"{int(hashlib.sha256(text.encode()).hexdigest()[:16], 16) & (2**63 - 1):016x}"
+
+
+def _save(
+    dataset: Dataset,
+    root: Path,
+    out: Path,
+    encoder: Encoder,
+    settings: dict[str, str],
+    old: EmbeddingSet | None,
+    shards: ShardFolder,
+    embedded: int,
+) -> EmbedReport:
+    known, refused = _known(old, shards)
+    rows: list[dict[str, Any]] = []
+    places: list[_Known] = []
+    rejects: list[dict[str, Any]] = []
+    for item in dataset.photos:
+        name = stored(item.path.relative_to(root))
+        if item.refused is not None:
+            rejects.append(
+                {"path": name, "reason": f"label refused: {item.refused}", "file_size": -1, "file_mtime_ns": -1}
+            )
+        elif name in known:
+            rows.append(known[name].row | _labels(item, dataset.layout))
+            places.append(known[name])
+        else:
+            rejects.append(refused[name])
+    table = face_table(rows)
+    reject_table = pd.DataFrame(rejects, columns=list(REJECT_COLUMNS)).astype(REJECT_COLUMNS)
+    if old and len(old) == len(places) and all(p.shard < 0 and p.position == i for i, p in enumerate(places)):
+        if not (table.equals(old.table) and reject_table.equals(old.rejects) and settings == old.settings):
+            replace_tables(out, table, reject_table, encoder.info, settings)
+    else:
+        writer = SetWriter(out, len(places))
+        _gather(writer, places, old, shards)
+        writer.commit(table, reject_table, encoder.info, settings)
+    shards.clear()
+    whole = int((table["face"] == "whole").sum())
+    read = len(dataset.photos) - sum(item.refused is not None for item in dataset.photos)
+    return EmbedReport(len(table), len(rejects), embedded, read - embedded, whole)
+
+
+def _gather(writer: SetWriter, places: Sequence[_Known], old: EmbeddingSet | None, shards: ShardFolder) -> None:
+    """Copy every face's vectors to its row of the new set, shard by shard."""
+    targets: dict[int, list[int]] = {}
+    for target, place in enumerate(places):
+        targets.setdefault(place.shard, []).append(target)
+    for number, rows in targets.items():
+        positions = [places[row].position for row in rows]
+        if number < 0:
+            assert old is not None
+            embeddings, maps = old.embeddings, old.maps
+        else:
+            shard = shards.read(number)
+            embeddings, maps = shard.embeddings, shard.maps
+        for start in range(0, len(rows), 4096):
+            part = slice(start, start + 4096)
+            writer.embeddings[rows[part]] = embeddings[positions[part]]
+            writer.maps[rows[part]] = maps[positions[part]]
+
+
+def _labels(item: Listed, source: str) -> dict[str, Any]:
+    return asdict(item.labels) | {"source": source, "split": None}

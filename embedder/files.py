@@ -1,0 +1,102 @@
+"""Files that are either old or new, never in between, and checksums that notice when they are neither."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from .errors import MaskclsError
+from .photo import shown
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON atomically, keys in the order given."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def checksums(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """Name -> SHA-256 of files in a folder."""
+    return {name: _sha256(folder / name) for name in names}
+
+
+def read_manifest(folder: Path, name: str, kind: str, version: int, make: str) -> dict[str, Any]:
+    """The JSON manifest of a folder, after checking its kind, its format version and its files' checksums.
+
+    Args:
+        make: the command that makes such a folder, for the error messages.
+
+    Raises:
+        MaskclsError: no such folder, another kind or version, a missing, damaged or foreign file.
+    """
+    where = shown(folder)
+    try:
+        manifest = json.loads((folder / name).read_text(encoding="utf-8"))
+        if manifest.get("kind") != kind:
+            raise ValueError
+    except FileNotFoundError:
+        problem = f"no {name} in this folder" if folder.is_dir() else "no such folder"
+        raise MaskclsError(f"{where}: {problem}; make it with `{make}`") from None
+    except (OSError, ValueError, AttributeError):
+        raise MaskclsError(f"{where}/{name}: not a {kind} manifest; make it again with `{make}`") from None
+    if manifest.get("format") != version:
+        raise MaskclsError(
+            f"{where}: format {manifest.get('format')}, this maskcls reads {version}; make it again with `{make}`"
+        )
+    for file, expected in manifest["files"].items():
+        if not (folder / file).is_file():
+            raise MaskclsError(f"{where}: {file} is missing; make it again with `{make}`")
+        if _sha256(folder / file) != expected:
+            raise MaskclsError(f"{where}: {file} is damaged (SHA-256 differs); make it again with `{make}`")
+    return dict(manifest)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder against a second writer.
+
+    Raises:
+        MaskclsError: another run is writing there, or the folder cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise MaskclsError(f"{shown(folder)}: another maskcls run is writing here; wait for it to end") from None
+    except OSError as error:
+        raise MaskclsError(f"{shown(folder)}: cannot be written ({error.strerror})") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,205 @@
+"""Find the face in a photo with MTCNN, and recognise photos that already are a tight face crop.
+
+MTCNN (Zhang et al. 2016, https://arxiv.org/abs/1604.02878) searches a photo at many scales and fails where
+the face fills it or a mask hides the mouth. Its last stage, O-Net, scores one candidate box; asked about the
+photo as a whole it tells at once whether the photo is a face crop. ``docs/detection.md`` has the measurements.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from facenet_pytorch import MTCNN
+from PIL import Image
+
+from .errors import MaskclsError
+
+FaceMode = Literal["auto", "detect", "whole"]
+Array = npt.NDArray[np.float32]
+
+MTCNN_SHA256 = {
+    "pnet.pt": "a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f",
+    "rnet.pt": "bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86",
+    "onet.pt": "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d",
+}
+SEARCH_SIDES = (200, 512)
+"""A photo is searched with its longest side scaled into this range, in pixels."""
+MIN_FACE = (40, 1 / 8)
+"""Smallest face searched for: pixels, and share of the longest side, whichever is larger."""
+SURE = (0.6, 0.7, 0.7)
+"""P-, R- and O-Net thresholds of the first search (facenet-pytorch's own)."""
+UNSURE = (0.5, 0.5, 0.5)
+"""Thresholds of the second search, with a border, for photos in which the first finds nothing."""
+BORDER = 0.2
+SEVERAL = 0.9
+"""Faces counted as real competitors for "the largest" score at least this."""
+CROP_SURE = 0.9
+"""O-Net score from which a photo whose face fills it is taken whole without a search."""
+CROP_UNSURE = 0.25
+"""O-Net score from which a photo without any detection is still taken whole."""
+FRAMINGS = (0.0, 0.1, 0.2)
+"""Shares of the photo's width and height left out when O-Net is asked again; the best score counts."""
+FILLS = (0.88, 1.4)
+"""Height of O-Net's refined box over the photo's, within which the face is said to fill the photo."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A face in an image.
+
+    Attributes:
+        box: ``x0, y0, x1, y1`` in pixels of the image; may reach beyond its edges.
+        landmarks: (5, 2) left eye, right eye, nose, mouth corners, or (0, 2) for a whole photo.
+        score: probability of a face, 0-1 (O-Net's softmax; 1 where the user said ``whole``).
+        faces: number of faces in the photo, this one included.
+        how: ``detect`` or ``whole``.
+    """
+
+    box: Array
+    landmarks: Array
+    score: float
+    faces: int
+    how: Literal["detect", "whole"]
+
+
+class FaceFinder:
+    """MTCNN behind one call; the packaged weights are checked by SHA-256 before they are parsed."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        data = importlib.resources.files("facenet_pytorch") / "data"
+        for name, expected in MTCNN_SHA256.items():
+            if hashlib.sha256((data / name).read_bytes()).hexdigest() != expected:
+                raise MaskclsError(f"detector weights {name} are damaged: reinstall facenet-pytorch==2.5.3")
+        self._mtcnn = MTCNN(keep_all=True, device=torch.device(device)).eval()
+
+    def find(self, images: Sequence[Image.Image], mode: FaceMode = "auto") -> list[Found | None]:
+        """The largest face of every RGB image, or ``None`` where there is none.
+
+        ``whole`` takes each image as it is; ``detect`` only searches; ``auto`` takes an image whole when its
+        face fills it, searches otherwise, and falls back to the whole image when the search finds nothing and
+        the image still looks like a face.
+        """
+        if mode == "whole":
+            return [_whole(image, 1.0) for image in images]
+        found: list[Found | None] = [None] * len(images)
+        if mode == "auto" and images:
+            scores, heights = self._ask_whole(images, 0.0)
+            fills = (scores >= CROP_SURE) & (heights >= FILLS[0]) & (heights <= FILLS[1])
+            for i in np.flatnonzero(fills).tolist():
+                found[i] = _whole(images[i], float(scores[i]))
+        for thresholds, border in ((SURE, 0.0), (UNSURE, BORDER)):
+            todo = [i for i, face in enumerate(found) if face is None]
+            for i, face in zip(todo, self._search([images[i] for i in todo], thresholds, border), strict=True):
+                found[i] = face
+        todo = [i for i, face in enumerate(found) if face is None]
+        if mode == "auto" and todo:
+            missed = [images[i] for i in todo]
+            best = np.max([self._ask_whole(missed, framing)[0] for framing in FRAMINGS], axis=0)
+            for i, score in zip(todo, best, strict=True):
+                found[i] = _whole(images[i], float(score)) if score >= CROP_UNSURE else None
+        return found
+
+    def _ask_whole(self, images: Sequence[Image.Image], left_out: float) -> tuple[Array, Array]:
+        """O-Net's score of each image without its rim, and the height of its refined box over the tile's."""
+        tiles = np.stack([_tile(image, left_out) for image in images])
+        with torch.inference_mode():
+            inputs = torch.from_numpy(tiles).to(self._mtcnn.device).permute(0, 3, 1, 2).float()
+            offsets, _, probabilities = self._mtcnn.onet((inputs - 127.5) / 128)
+        box = offsets.cpu().numpy()
+        return probabilities[:, 1].cpu().numpy(), 1 + box[:, 3] - box[:, 1]
+
+    def _search(
+        self, images: Sequence[Image.Image], thresholds: tuple[float, float, float], border: float
+    ) -> list[Found | None]:
+        found: list[Found | None] = [None] * len(images)
+        by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
+        canvases: list[npt.NDArray[np.uint8]] = []
+        for i, image in enumerate(images):
+            canvases.append(_canvas(image, border))
+            by_size[canvases[i].shape[:2]].append(i)  # MTCNN batches images of one size only
+        for members in by_size.values():
+            faces = self._detect(np.stack([canvases[i] for i in members]), thresholds)
+            for i, candidates in zip(members, faces, strict=True):
+                found[i] = _largest(candidates, images[i], border)
+        return found
+
+    def _detect(
+        self, batch: npt.NDArray[np.uint8], thresholds: tuple[float, float, float]
+    ) -> list[tuple[Array, Array, Array] | None]:
+        """Boxes (k, 4), scores (k,) and landmarks (k, 5, 2) of each image of a batch."""
+        longest, shortest = max(batch.shape[1:3]), min(batch.shape[1:3])
+        self._mtcnn.thresholds = list(thresholds)
+        self._mtcnn.min_face_size = min(max(MIN_FACE[0], MIN_FACE[1] * longest), 0.95 * shortest)
+        try:
+            boxes, scores, points = self._mtcnn.detect(batch, landmarks=True)
+        except RuntimeError as error:
+            # facenet-pytorch concatenates an empty list when every candidate lies on an edge
+            if "non-empty" not in str(error):
+                raise
+            if len(batch) == 1:
+                return [None]
+            return [self._detect(batch[i : i + 1], thresholds)[0] for i in range(len(batch))]
+        return [
+            None
+            if box is None
+            else (np.asarray(box, np.float32), np.asarray(score, np.float32), np.asarray(point, np.float32))
+            for box, score, point in zip(boxes, scores, points, strict=True)
+        ]
+
+
+def _scale(image: Image.Image) -> float:
+    longest = max(image.size)
+    return float(np.clip(longest, *SEARCH_SIDES)) / longest
+
+
+def _canvas(image: Image.Image, border: float) -> npt.NDArray[np.uint8]:
+    """The image at search size inside a black border (a share of its width and height, each side)."""
+    scale = _scale(image)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    x, y = round(border * width), round(border * height)
+    return np.pad(pixels, ((y, y), (x, x), (0, 0)))
+
+
+def _tile(image: Image.Image, left_out: float) -> npt.NDArray[np.uint8]:
+    """The image without a rim, at O-Net's input size (48, 48, 3)."""
+    x, y = (side * left_out / 2 for side in image.size)
+    box = (x, y, image.width - x, image.height - y)
+    return np.asarray(image.resize((48, 48), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0))
+
+
+def _largest(candidates: tuple[Array, Array, Array] | None, image: Image.Image, border: float) -> Found | None:
+    if candidates is None:
+        return None
+    boxes, scores, points = candidates
+    sure = scores >= SEVERAL
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    best = int(np.argmax(np.where(sure, areas, 0) if sure.any() else scores))
+    scale = _scale(image)
+    corner = np.round(np.float32(border) * np.round(np.array(image.size, np.float32) * scale))
+    box = (boxes[best].reshape(2, 2) - corner) / scale
+    landmarks = (points[best] - corner) / scale
+    return Found(
+        box.reshape(4).astype(np.float32),
+        landmarks.astype(np.float32),
+        float(scores[best]),
+        max(1, int(sure.sum())),
+        "detect",
+    )
+
+
+def _whole(image: Image.Image, score: float) -> Found:
+    """The central square of a photo, as wide as its shorter side."""
+    width, height = image.size
+    side = min(width, height)
+    x, y = (width - side) / 2, (height - side) / 2
+    box = np.array([x, y, x + side, y + side], np.float32)
+    return Found(box, np.empty((0, 2), np.float32), score, 1, "whole")

@@ -1,0 +1,98 @@
+"""The three questions, their classes, and how the words and numbers of a dataset become labels."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+MASKS = ("wear", "incorrect", "normal")
+GENDERS = ("male", "female")
+AGE_BANDS = ("<30", "30-59", ">=60")
+BAND_STARTS = (0, 30, 60)
+MAX_AGE = 120
+OPEN_BAND_TOP = 100
+"""Last year of an open band such as "more than 70"."""
+
+Mask = Literal["wear", "incorrect", "normal"]
+Gender = Literal["male", "female"]
+
+
+class LabelError(ValueError):
+    """A label outside its domain; the text is the reason, without the path."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a dataset says of one photo. ``None`` means that it does not say.
+
+    ``age_low`` and ``age_high`` are whole years, both ends included, 0-120; an exact age has both equal.
+    """
+
+    person: str | None = None
+    mask: Mask | None = None
+    gender: Gender | None = None
+    race: str | None = None
+    age_low: float | None = None
+    age_high: float | None = None
+
+
+def class_id(mask: str, gender: str, age_band: str) -> int:
+    """The contest's class 0-17: ``6 * mask + 3 * gender + age``."""
+    return 6 * MASKS.index(mask) + 3 * GENDERS.index(gender) + AGE_BANDS.index(age_band)
+
+
+def age_band(age: float) -> str:
+    """The band of an age in years (half-open: 29.9 is ``<30``, 30 is ``30-59``)."""
+    return AGE_BANDS[sum(age >= start for start in BAND_STARTS) - 1]
+
+
+def parse_mask(text: str) -> Mask | None:
+    """``wear``, ``incorrect`` or ``normal``; ``None`` for an empty cell."""
+    word = text.strip().lower()
+    for mask in MASKS:
+        if word == mask:
+            return mask  # type: ignore[return-value]
+    if word:
+        raise LabelError(f"mask {text!r} is none of {', '.join(MASKS)}")
+    return None
+
+
+def parse_gender(text: str) -> Gender | None:
+    """``male`` or ``female`` in any case, also ``m`` and ``f``; ``None`` for an empty cell."""
+    word = text.strip().lower()
+    if word in ("male", "m"):
+        return "male"
+    if word in ("female", "f"):
+        return "female"
+    if word:
+        raise LabelError(f"gender {text!r} is neither male nor female")
+    return None
+
+
+def parse_age(text: str) -> tuple[float, float] | tuple[None, None]:
+    """``(low, high)`` in years of ``37``, ``30-39``, ``60+``, ``>=60`` or ``more than 70``.
+
+    An empty cell gives ``(None, None)``.
+    """
+    word = text.strip().lower()
+    if not word:
+        return None, None
+    if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)", word):
+        low, high = float(match[1]), float(match[2])
+    elif match := re.fullmatch(r"(\d+)\s*\+|(?:more than|over|>=)\s*(\d+)", word):
+        low, high = float(match[1] or match[2]), float(OPEN_BAND_TOP)
+    else:
+        try:
+            low = high = float(word)
+        except ValueError:
+            raise LabelError(f"age {text!r} is neither years (37) nor a band (30-39)") from None
+    return check_age(low, high, text)
+
+
+def check_age(low: float, high: float, text: str) -> tuple[float, float]:
+    """``(low, high)`` if they are an age or a band of ages within 0-120."""
+    if not (math.isfinite(low) and math.isfinite(high) and 0 <= low <= high <= MAX_AGE):
+        raise LabelError(f"age {text!r} is outside 0-{MAX_AGE} years")
+    return low, high

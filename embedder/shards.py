@@ -1,0 +1,82 @@
+"""Work done so far by a running ``embed``: one atomic file a batch, so that a killed run loses one batch at most."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from .encoder import EMBEDDING_DIM, MAP_SHAPE
+from .files import replacing
+
+_FOLDER = ".shards"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Faces found in one batch (rows, vectors and maps belong together) and the photos refused in it."""
+
+    rows: list[dict[str, Any]]
+    rejects: list[dict[str, Any]]
+    embeddings: npt.NDArray[np.float32]
+    maps: npt.NDArray[np.float16]
+
+
+class ShardFolder:
+    """The shards of one embedding set; shards made with other settings (``key``) are dropped."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self._folder = folder / _FOLDER
+        self._key = key
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._paths = [path for path in sorted(self._folder.glob("*.safetensors")) if self._usable(path)]
+
+    def append(self, shard: Shard) -> None:
+        """Save one batch."""
+        number = int(self._paths[-1].stem) + 1 if self._paths else 0
+        path = self._folder / f"{number:08d}.safetensors"
+        metadata = {"key": self._key, "rows": json.dumps(shard.rows), "rejects": json.dumps(shard.rejects)}
+        with replacing(path) as temporary:
+            save_file({"embeddings": shard.embeddings, "maps": shard.maps}, temporary, metadata)
+        self._paths.append(path)
+
+    def read(self, number: int) -> Shard:
+        """One saved batch."""
+        with safe_open(self._paths[number], "np") as file:
+            metadata = file.metadata()
+            return Shard(
+                json.loads(metadata["rows"]),
+                json.loads(metadata["rejects"]),
+                file.get_tensor("embeddings"),
+                file.get_tensor("maps"),
+            )
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def clear(self) -> None:
+        """Drop all of them: their content is in the set now."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _usable(self, path: Path) -> bool:
+        try:
+            with safe_open(path, "np") as file:
+                metadata = file.metadata() or {}
+                rows = len(json.loads(metadata["rows"]))
+                fits = bool(
+                    metadata["key"] == self._key
+                    and file.get_slice("embeddings").get_shape() == [rows, EMBEDDING_DIM]
+                    and file.get_slice("maps").get_shape() == [rows, *MAP_SHAPE]
+                )
+        except (SafetensorError, OSError, KeyError, ValueError):
+            fits = False
+        if not fits:
+            path.unlink(missing_ok=True)
+        return fits

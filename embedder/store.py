@@ -1,0 +1,144 @@
+"""The embedding set on disk: one table, its vectors and feature maps, saved all together or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .encoder import EMBEDDING_DIM, MAP_SHAPE, EncoderInfo
+from .errors import MaskclsError
+from .files import checksums, read_manifest, write_json
+from .photo import shown
+from .table import COLUMNS
+
+FORMAT = 1
+KIND = "maskcls-embedding-set"
+MANIFEST = "encoder.json"
+REJECTS = "rejects.csv"
+MAKE = "maskcls embed PHOTOS --out FACES"
+_FILES = ("faces.parquet", "embeddings.npy", "maps.npy")
+_NEXT = ".next"
+REJECT_COLUMNS = {"path": "str", "reason": "str", "file_size": "int64", "file_mtime_ns": "int64"}
+
+
+@dataclass(frozen=True)
+class EmbeddingSet:
+    """Faces of one folder of photos, row i of every part belonging together.
+
+    Attributes:
+        table: (n rows) see :data:`~.table.COLUMNS`; paths are relative to ``root``.
+        embeddings: (n, 512) float32, unit length, memory-mapped.
+        maps: (n, 896, 4, 4) float16, memory-mapped.
+        rejects: photos without a face: path, reason, size and time of the file.
+        encoder: what the vectors were made with.
+        settings: how the photos were read: ``root``, ``layout``, ``face``.
+    """
+
+    table: pd.DataFrame
+    embeddings: npt.NDArray[np.float32]
+    maps: npt.NDArray[np.float16]
+    rejects: pd.DataFrame
+    encoder: EncoderInfo
+    settings: dict[str, str]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
+def open_set(folder: Path) -> EmbeddingSet:
+    """Open an embedding set after checking every file's SHA-256.
+
+    Raises:
+        MaskclsError: one line saying which part is missing, damaged or of another format.
+    """
+    if (folder / _NEXT / MANIFEST).exists():
+        raise MaskclsError(f"{shown(folder)}: the last run was interrupted while saving; run `{MAKE}` again")
+    manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE)
+    table = pd.read_parquet(folder / "faces.parquet").astype(COLUMNS)
+    embeddings = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
+    maps = np.load(folder / "maps.npy", mmap_mode="r", allow_pickle=False)
+    rejects = pd.read_csv(folder / REJECTS, dtype=REJECT_COLUMNS, keep_default_na=False)
+    if not len(table) == len(embeddings) == len(maps):
+        raise MaskclsError(f"{shown(folder)}: its files hold different numbers of faces; make it again with `{MAKE}`")
+    return EmbeddingSet(
+        table, embeddings, maps, rejects, EncoderInfo(**manifest["encoder"]), dict(manifest["settings"])
+    )
+
+
+class SetWriter:
+    """Stage a complete new state of an embedding set, then put it in place.
+
+    The new files are written to a folder inside the set, the manifest last; the commit moves them over the old
+    ones, the manifest last. A run killed before the commit changes nothing, one killed during it is finished by
+    :func:`finish_interrupted`.
+    """
+
+    def __init__(self, folder: Path, rows: int) -> None:
+        self.folder = folder
+        self.staging = folder / _NEXT
+        shutil.rmtree(self.staging, ignore_errors=True)
+        self.staging.mkdir(parents=True)
+        create = np.lib.format.open_memmap
+        self.embeddings = create(self.staging / "embeddings.npy", "w+", np.dtype("<f4"), (rows, EMBEDDING_DIM))
+        self.maps = create(self.staging / "maps.npy", "w+", np.dtype("<f2"), (rows, *MAP_SHAPE))
+
+    def commit(
+        self, table: pd.DataFrame, rejects: pd.DataFrame, encoder: EncoderInfo, settings: dict[str, str]
+    ) -> None:
+        """Save the table beside the arrays filled by the caller and replace the old state."""
+        self.embeddings.flush()
+        self.maps.flush()
+        table.to_parquet(self.staging / "faces.parquet", index=False)
+        rejects.to_csv(self.staging / REJECTS, index=False)
+        write_json(self.staging / MANIFEST, manifest(self.staging, encoder, settings, len(table), (*_FILES, REJECTS)))
+        finish_interrupted(self.folder)
+
+
+def replace_tables(
+    folder: Path, table: pd.DataFrame, rejects: pd.DataFrame, encoder: EncoderInfo, settings: dict[str, str]
+) -> None:
+    """Replace the table and the rejects of a set whose vectors stay as they are."""
+    staging = folder / _NEXT
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    table.to_parquet(staging / "faces.parquet", index=False)
+    rejects.to_csv(staging / REJECTS, index=False)
+    content = manifest(staging, encoder, settings, len(table), ("faces.parquet", REJECTS))
+    content["files"] |= checksums(folder, ("embeddings.npy", "maps.npy"))
+    write_json(staging / MANIFEST, content)
+    finish_interrupted(folder)
+
+
+def manifest(
+    folder: Path, encoder: EncoderInfo, settings: dict[str, str], rows: int, files: Sequence[str]
+) -> dict[str, Any]:
+    """Content of ``encoder.json``."""
+    return {
+        "format": FORMAT,
+        "kind": KIND,
+        "rows": rows,
+        "encoder": asdict(encoder),
+        "fingerprint": encoder.fingerprint,
+        "settings": settings,
+        "versions": {name: version(name) for name in ("torch", "facenet-pytorch", "numpy", "pillow")},
+        "files": checksums(folder, files),
+    }
+
+
+def finish_interrupted(folder: Path) -> None:
+    """Finish a commit that was cut short, or drop a staging folder that never got its manifest."""
+    staging = folder / _NEXT
+    if (staging / MANIFEST).exists():
+        for name in (*_FILES, REJECTS, MANIFEST):
+            if (staging / name).exists():
+                os.replace(staging / name, folder / name)
+    shutil.rmtree(staging, ignore_errors=True)

@@ -1,0 +1,48 @@
+"""The one table every command speaks: one row a face, fixed columns and dtypes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+COLUMNS: dict[str, str] = {
+    "face_id": "str",
+    "path": "str",
+    "person": "str",
+    "mask": "str",
+    "gender": "str",
+    "race": "str",
+    "age_low": "float32",
+    "age_high": "float32",
+    "box": "object",
+    "landmarks": "object",
+    "face": "str",
+    "face_score": "float32",
+    "faces_in_photo": "int32",
+    "sharpness": "float32",
+    "source": "str",
+    "split": "str",
+    "file_sha256": "str",
+    "file_size": "int64",
+    "file_mtime_ns": "int64",
+}
+"""Column -> pandas dtype. A missing label is null (strings) or NaN (ages).
+
+``box`` is ``[x0, y0, x1, y1]`` and ``landmarks`` is ``[x, y] * 5`` (eyes, nose, mouth corners; empty where the
+whole photo was taken), both in pixels of the upright photo; ``face`` is ``detect`` or ``whole``; ``sharpness``
+is the variance of the Laplacian of the grey crop, in squared 8-bit grey levels; ``age_low`` and ``age_high``
+are years, both ends included.
+"""
+
+
+def face_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """A table of rows given by column name; columns left out are missing."""
+    frame = pd.DataFrame.from_records(list(rows), columns=list(COLUMNS))
+    return frame.astype(COLUMNS)
+
+
+def gallery_ids(face_ids: pd.Series[str]) -> Any:
+    """``face_id`` (16 hexadecimal digits, below 2**63) as the int64 ids of a gallery, shape (n,)."""
+    return face_ids.map(lambda digits: int(digits, 16)).to_numpy("int64")

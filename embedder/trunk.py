@@ -1,0 +1,53 @@
+"""FaceNet as one pass: aligned crops in; embedding and mid-level feature maps out."""
+
+from __future__ import annotations
+
+import torch
+from facenet_pytorch import InceptionResnetV1
+from facenet_pytorch.models.inception_resnet_v1 import BasicConv2d
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+CROP_SIZE = 160
+EMBEDDING_DIM = 512
+
+
+def unfused_facenet() -> InceptionResnetV1:
+    """facenet-pytorch's network with freshly initialised weights (nothing is downloaded)."""
+    return InceptionResnetV1(pretrained=None, classify=False).eval()
+
+
+def folded_facenet() -> InceptionResnetV1:
+    """The same network with batch norm and residual scales folded away: 266 tensors, a strict load target."""
+    net = unfused_facenet()
+    for module in net.modules():
+        if isinstance(module, BasicConv2d):
+            conv = module.conv
+            module.conv = nn.Conv2d(
+                conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, bias=True
+            )
+            module.bn = nn.Identity()
+        elif hasattr(module, "scale"):
+            module.scale = 1.0
+    net.last_linear = nn.Linear(net.last_linear.in_features, EMBEDDING_DIM, bias=True)
+    net.last_bn = nn.Identity()
+    return net.eval()
+
+
+def fold(net: InceptionResnetV1) -> dict[str, Tensor]:
+    """State dict for :func:`folded_facenet` of a network with batch norm, as the official checkpoint has it."""
+    state: dict[str, Tensor] = {}
+    for name, module in net.named_modules():
+        if isinstance(module, BasicConv2d):
+            bn = module.bn
+            weight, bias = fuse_conv_bn_weights(
+                module.conv.weight, None, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias
+            )
+            state[f"{name}.conv.weight"], state[f"{name}.conv.bias"] = weight, bias
+        elif hasattr(module, "scale"):
+            state[f"{name}.conv2d.weight"] = module.conv2d.weight * module.scale
+            state[f"{name}.conv2d.bias"] = module.conv2d.bias * module.scale
+    gain = net.last_bn.weight / torch.sqrt(net.last_bn.running_var + net.last_bn.eps)
+    state["last_linear.weight"] = net.last_linear.weight * gain[:, None]
+    state["last_linear.bias"] = net.last_bn.bias - net.last_bn.running_mean * gain
+    return {key: value.detach().clone().contiguous() for key, value in state.items()}

@@ -1,0 +1,131 @@
+"""Real photos and one small embedded world, shared by all tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from maskcls.classify.build import build_model
+from maskcls.classify.model import Model
+from maskcls.classify.pool import Pool, open_pool
+from maskcls.embedder.embed import embed_folder
+from maskcls.embedder.encoder import FaceNetEncoder
+from maskcls.embedder.finder import FaceFinder
+from maskcls.embedder.layouts import read_dataset
+
+PEOPLE = 60
+UTKFACE = 240
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network() -> None:
+    """Nothing is downloaded at run time: a test that opens a connection fails."""
+    import socket
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a test tried to open a network connection")
+
+    socket.socket.connect = refuse  # type: ignore[assignment, method-assign]
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real photos; tests that need it are skipped without it, but fail under CI."""
+    folder = Path(os.environ.get("MASKCLS_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not (folder / "contest").is_dir():
+        message = f"no photos at {folder}; set MASKCLS_DATA"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def contest_photos(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The photos of 60 people of the contest layout, 7 each, every class of age among them."""
+    folders = sorted((data / "contest" / "images").iterdir())
+    old = [folder for folder in folders if int(folder.name.rsplit("_", 1)[1]) >= 60][:12]
+    rest = [folder for folder in folders if folder not in old][: PEOPLE - len(old)]
+    root = tmp_path_factory.mktemp("contest")
+    for folder in old + rest:
+        shutil.copytree(folder, root / folder.name)
+    return root
+
+
+@pytest.fixture(scope="session")
+def utkface_photos(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every n-th UTKFace photo, 240 of them."""
+    photos = sorted((data / "utkface" / "photos").iterdir())
+    root = tmp_path_factory.mktemp("utkface")
+    for photo in photos[:: len(photos) // UTKFACE][:UTKFACE]:
+        shutil.copy(photo, root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def portrait(data: Path) -> Path:
+    """One bare face."""
+    return sorted((data / "contest" / "images").glob("000002_*/normal.*"))[0]
+
+
+@pytest.fixture(scope="session")
+def encoder() -> FaceNetEncoder:
+    """FaceNet with the packaged weights."""
+    return FaceNetEncoder()
+
+
+@pytest.fixture(scope="session")
+def finder() -> FaceFinder:
+    """The face finder."""
+    return FaceFinder()
+
+
+@pytest.fixture(scope="session")
+def contest_faces(
+    contest_photos: Path, encoder: FaceNetEncoder, finder: FaceFinder, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The embedding set of :func:`contest_photos`."""
+    out = tmp_path_factory.mktemp("sets") / "contest"
+    embed_folder(read_dataset(contest_photos, "auto"), contest_photos, out, encoder, finder)
+    return out
+
+
+@pytest.fixture(scope="session")
+def utkface_faces(
+    utkface_photos: Path, encoder: FaceNetEncoder, finder: FaceFinder, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The embedding set of :func:`utkface_photos`."""
+    out = tmp_path_factory.mktemp("sets") / "utkface"
+    embed_folder(read_dataset(utkface_photos, "auto"), utkface_photos, out, encoder, finder)
+    return out
+
+
+@pytest.fixture(scope="session")
+def pool(contest_faces: Path, utkface_faces: Path) -> Pool:
+    """Both sets as one pool."""
+    return open_pool([contest_faces, utkface_faces])
+
+
+@pytest.fixture(scope="session")
+def model_folder(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model built from :func:`pool`, saved."""
+    folder = tmp_path_factory.mktemp("models") / "model"
+    model, _ = build_model(pool, seed=0)
+    model.save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(model_folder: Path) -> Model:
+    """The same model, loaded."""
+    return Model.load(model_folder)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Seeded randomness."""
+    return np.random.default_rng(0)
