@@ -143,7 +143,7 @@ def answer(photos: Sequence[EncodedPhoto], names: Sequence[str], model: Model) -
         row |= _age_cells(ages, position, model)
         unanswered = [task for task in ("mask", "gender", "age_band") if row[task] is None]
         if unanswered:
-            notes.append(f"the model has no answer for {', '.join(unanswered)}")
+            notes.append(f"the model has no answer for {' and '.join(unanswered)}")
         else:
             row["class_id"] = class_id(row["mask"], row["gender"], row["age_band"])
         row |= {"status": "ok", "reason": "; ".join(notes) or None}

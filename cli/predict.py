@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from .options import JOBS, BatchOption, Device, DeviceOption, Face, JobsOption, WeightsOption
 from .terminal import one_line_errors, progress_bar
+
+LINES = 10
+"""Answers printed at the terminal; all of them are in the file."""
 
 
 def predict(
@@ -69,8 +73,10 @@ def predict(
             f"{shown(out)}: {len(answers.table)} photos, {counts.get('ok', 0)} answered, "
             f"{counts.get('no_face', 0)} without a face, {counts.get('unreadable', 0)} unreadable"
         )
-        for row in answers.table[answers.table["status"] == "unreadable"].head(5).itertuples():
-            typer.echo(f"  {shown(str(row.path))}: {row.reason}")
+        for row in answers.table.head(LINES).to_dict("records"):
+            typer.echo(f"  {_line(row)}")
+        if len(answers.table) > LINES:
+            typer.echo(f"  … {len(answers.table) - LINES} more rows in {shown(out)}")
         if dataset.other_files:
             typer.echo(f"{dataset.other_files} files that are no photos by name were passed over")
         if report:
@@ -82,3 +88,16 @@ def predict(
         journal.unlink(missing_ok=True)
         if not counts.get("ok", 0):
             raise MaskclsError(f"{shown(photos)}: no face in any of {len(answers.table)} photos; see {shown(out)}")
+
+
+def _line(row: dict[Hashable, Any]) -> str:
+    """One answer for the eye."""
+    from ..embedder.photo import shown
+
+    name = shown(str(row["path"]))
+    if row["status"] != "ok":
+        return f"{name}: {row['reason']}"
+    words = [row[task] for task in ("mask", "gender", "age_band") if isinstance(row[task], str)]
+    if isinstance(row["age_band"], str):
+        words.append(f"({row['age']:.0f} years, 80 % between {row['age_low']:.0f} and {row['age_high']:.0f})")
+    return f"{name}: {' '.join(words)}" + (f"; {row['reason']}" if isinstance(row["reason"], str) else "")

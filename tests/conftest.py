@@ -29,7 +29,7 @@ def _no_network() -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a test tried to open a network connection")
 
-    socket.socket.connect = refuse  # type: ignore[assignment, method-assign]
+    socket.socket.connect = refuse  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+from maskcls.classify.predict import COLUMNS
+from maskcls.cli.main import app
+from maskcls.embedder.photo import stored
+
+ODD_NAMES = ("new\nline.jpg", "smile \N{GRINNING FACE}.jpg", '=1+1,"quoted".jpg')
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def fails(result: Result, *words: str) -> None:
+    assert result.exit_code == 1
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    line = result.stderr.strip().splitlines()[-1]
+    assert line.startswith("maskcls: ")
+    for word in words:
+        assert word in line
+
+
+@pytest.fixture
+def photos(contest_photos: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    shutil.copytree(sorted(contest_photos.iterdir())[0], folder / "person")
+    return folder
+
+
+@pytest.mark.parametrize("command", ["embed", "build-index", "predict"])
+def test_help_names_every_option_in_words(command: str) -> None:
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert "--out" in result.stdout
+
+
+def test_help_does_not_import_the_networks() -> None:
+    code = "import sys; from maskcls.cli.main import app; sys.exit(any(m in sys.modules for m in ('torch', 'faiss')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_main_job(contest_photos: Path, photos: Path, portrait: Path, tmp_path: Path) -> None:
+    faces, model, out = tmp_path / "faces", tmp_path / "model", tmp_path / "answers" / "predictions.csv"
+    embedded = run("embed", contest_photos, "--out", faces)
+    assert embedded.exit_code == 0, embedded.output
+    assert "layout contest" in embedded.stdout
+    built = run("build-index", faces, "--out", model)
+    assert built.exit_code == 0, built.output
+    assert "age vote on held-out people" in built.stdout
+    for name in ODD_NAMES:
+        shutil.copy(portrait, photos / name)
+    shutil.copy(portrait, os.fsdecode(os.fsencode(photos) + b"/latin-\xe9.jpg"))
+    (photos / "broken.jpg").write_bytes(portrait.read_bytes()[:200])
+    (photos / "notes.txt").write_text("not a photo by name")
+    report, submission = tmp_path / "report.html", tmp_path / "submission.csv"
+    predicted = run("predict", photos, "-m", model, "-o", out, "--report", report, "--submission", submission)
+    assert predicted.exit_code == 0, predicted.output
+    with out.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == COLUMNS
+    expected = [
+        stored(p.relative_to(photos)) for p in sorted(photos.rglob("*")) if p.suffix in (".jpg", ".jpeg", ".png")
+    ]
+    assert [row["path"] for row in rows] == expected
+    by_path = {row["path"]: row for row in rows}
+    assert by_path["broken.jpg"]["status"] == "unreadable"
+    assert all(by_path[name]["status"] == "ok" for name in (*ODD_NAMES, "latin-\\udce9.jpg"))
+    assert "1 files that are no photos by name" in predicted.stdout
+    assert all(line.isprintable() for line in predicted.stdout.splitlines())
+    assert report.read_text(encoding="utf-8").startswith("<!doctype html>")
+    answers = pd.read_csv(submission)
+    assert list(answers.columns) == ["ImageID", "ans"]
+    assert answers["ans"].between(0, 17).all()
+    assert len(answers) == len(rows)
+    assert not list(out.parent.glob(".*"))
+
+
+def test_predict_writes_parquet(photos: Path, model_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "predictions.parquet"
+    assert run("predict", photos, "-m", model_folder, "-o", out).exit_code == 0
+    assert list(pd.read_parquet(out).columns) == list(COLUMNS)
+
+
+def test_embed_takes_labels_from_a_table(photos: Path, tmp_path: Path) -> None:
+    names = sorted(str(p.relative_to(photos)) for p in photos.rglob("*") if p.is_file())
+    labels = tmp_path / "labels.csv"
+    lines = [f"{name},ann,{'x' if i == 0 else 'female'},{-3 if i == 1 else 33}" for i, name in enumerate(names)]
+    labels.write_text("\n".join(["file,who,sex,years", *lines]))
+    columns = ("--path-column", "file", "--person-column", "who", "--gender-column", "sex", "--age-column", "years")
+    result = run("embed", photos, "--labels", labels, *columns, "--out", tmp_path / "faces")
+    assert result.exit_code == 0, result.output
+    assert "2 photos rejected" in result.stdout
+    rejects = pd.read_csv(tmp_path / "faces" / "rejects.csv")
+    assert rejects["reason"].tolist() == [
+        "label refused: gender 'x' is neither male nor female",
+        "label refused: age '-3' is outside 0-120 years",
+    ]
+    table = pd.read_parquet(tmp_path / "faces" / "faces.parquet")
+    assert set(table["person"]) == {"ann"}
+    assert set(table["age_low"]) == {33.0}
+
+
+@pytest.mark.parametrize("command", ["embed", "predict"])
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        pytest.param(lambda path: path.mkdir(), "no photo in this folder", id="empty-folder"),
+        pytest.param(lambda path: None, "no such folder", id="no-such-folder"),
+        pytest.param(lambda path: path.write_text(""), "is a file, not a folder", id="a-file"),
+    ],
+)
+def test_bad_folders(command: str, make: object, words: str, tmp_path: Path, model_folder: Path) -> None:
+    make(tmp_path / "photos")  # type: ignore[operator]
+    model = ("--model", model_folder) if command == "predict" else ()
+    fails(run(command, tmp_path / "photos", "--out", tmp_path / "out", *model), "photos", words)
+
+
+def test_nothing_but_bad_photos_fails_and_still_writes_the_rows(tmp_path: Path, model_folder: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(b"")
+    out = tmp_path / "predictions.csv"
+    fails(run("predict", folder, "--model", model_folder, "--out", out), "no face in any of 1 photos")
+    assert pd.read_csv(out)["reason"].tolist() == ["empty file (0 bytes)"]
+    fails(run("embed", folder, "--out", tmp_path / "faces"), "no face in any of 1 photos")
+    assert pd.read_csv(tmp_path / "faces" / "rejects.csv")["reason"].tolist() == ["empty file (0 bytes)"]
+
+
+def test_a_model_of_another_encoder_is_refused(photos: Path, model_folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "model"
+    shutil.copytree(model_folder, other)
+    manifest = json.loads((other / "model.json").read_text())
+    manifest["encoder"]["weights_sha256"] = "0" * 64
+    (other / "model.json").write_text(json.dumps(manifest))
+    result = run("predict", photos, "--model", other, "--out", tmp_path / "p.csv")
+    fails(result, "built with encoder", "--weights")
+    assert not (tmp_path / "p.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        pytest.param(["--labels", "missing.csv"], "missing.csv", id="label-file-missing"),
+        pytest.param(["--layout", "csv"], "belong together", id="csv-without-labels"),
+        pytest.param(["--layout", "fairface"], "fairface_label", id="fairface-without-table"),
+        pytest.param(["--weights", "missing.pt"], "missing.pt", id="weights-missing"),
+    ],
+)
+def test_bad_embed_options(options: list[str], words: str, photos: Path, tmp_path: Path) -> None:
+    fails(run("embed", photos, "--out", tmp_path / "faces", *options), words)
+
+
+def test_build_index_refuses_what_is_no_set(tmp_path: Path) -> None:
+    fails(run("build-index", tmp_path / "nothing", "--out", tmp_path / "model"), "no such folder", "maskcls embed")
+
+
+def test_build_index_does_not_overwrite_something_else(contest_faces: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "letter.txt").write_text("keep me")
+    fails(run("build-index", contest_faces, "--out", precious), "not a model")
+    assert (precious / "letter.txt").read_text() == "keep me"
+
+
+def test_ctrl_c_exits_130_and_the_next_run_goes_on(contest_photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "faces"
+    command = [sys.executable, "-c", "from maskcls.cli.main import main; main()"]
+    command += ["embed", str(contest_photos), "--out", str(out), "--batch-size", "8"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list((out / ".shards").glob("*.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run the same command again" in errors
+    assert "Traceback" not in errors
+    result = run("embed", contest_photos, "--out", out)
+    assert result.exit_code == 0
+    total = len([p for p in contest_photos.rglob("*") if p.is_file()])
+    now = int(result.stdout.split(";")[1].split()[0])
+    assert 0 < now < total

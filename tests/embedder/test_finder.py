@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskcls.embedder import finder as finder_module
+from maskcls.embedder.errors import MaskclsError
+from maskcls.embedder.finder import FaceFinder, FaceMode, Found
+
+Scene = Callable[[Sequence[tuple[Image.Image, int, tuple[int, int]]]], Image.Image]
+NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8))
+NOTHING = [
+    pytest.param(NOISE, id="noise"),
+    pytest.param(Image.new("RGB", (320, 240), "grey"), id="grey"),
+    pytest.param(Image.new("RGB", (200, 200), "black"), id="black"),
+]
+
+
+def found(finder: FaceFinder, image: Image.Image, mode: FaceMode = "auto") -> Found:
+    [face] = finder.find([image], mode)
+    assert face is not None
+    return face
+
+
+def overlap(box: Sequence[float], other: Sequence[float]) -> float:
+    width = min(box[2], other[2]) - max(box[0], other[0])
+    height = min(box[3], other[3]) - max(box[1], other[1])
+    inner = max(0.0, width) * max(0.0, height)
+    areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in (box, other)]
+    return inner / (sum(areas) - inner)
+
+
+def test_tight_crops_are_taken_whole(finder: FaceFinder, bare: list[Image.Image], masked: list[Image.Image]) -> None:
+    for image, face in zip([*bare, *masked], finder.find([*bare, *masked]), strict=True):
+        assert face is not None
+        assert face.how == "whole"
+        assert face.box.tolist() == [0, 0, *image.size]
+        assert face.landmarks.shape == (0, 2)
+        assert 0.25 <= face.score <= 1
+        assert face.faces == 1
+
+
+@pytest.mark.parametrize("faces", ["bare", "masked"])
+def test_a_face_in_a_scene_is_found(
+    finder: FaceFinder, scene: Scene, faces: str, request: pytest.FixtureRequest
+) -> None:
+    images: list[Image.Image] = request.getfixturevalue(faces)
+    for image in images:
+        face = found(finder, scene([(image, 180, (300, 150))]))
+        assert (face.how, face.faces) == ("detect", 1)
+        assert overlap(face.box.tolist(), (300, 150, 480, 330)) > 0.4
+        assert face.landmarks.shape == (5, 2)
+        left_eye, right_eye, _, left_mouth, right_mouth = face.landmarks
+        assert left_eye[0] < right_eye[0]
+        assert max(left_eye[1], right_eye[1]) < min(left_mouth[1], right_mouth[1])
+        assert ([300, 150] < face.landmarks).all()
+        assert (face.landmarks < [480, 330]).all()
+
+
+@pytest.mark.parametrize("large_first", [True, False])
+def test_the_largest_of_two_faces(finder: FaceFinder, scene: Scene, bare: list[Image.Image], large_first: bool) -> None:
+    pasted = [(bare[0], 180, (300, 150)), (bare[1], 120, (60, 60))]
+    face = found(finder, scene(pasted if large_first else pasted[::-1]))
+    assert face.faces == 2
+    assert overlap(face.box.tolist(), (300, 150, 480, 330)) > 0.4
+
+
+def test_box_is_in_pixels_of_a_photo_searched_at_another_size(
+    finder: FaceFinder, scene: Scene, bare: list[Image.Image]
+) -> None:
+    image = scene([(bare[0], 180, (300, 150))])
+    small, large = found(finder, image), found(finder, image.resize((960, 720)))
+    assert overlap((large.box / 1.5).tolist(), small.box.tolist()) > 0.8
+
+
+@pytest.mark.parametrize("mode", ["auto", "detect"])
+@pytest.mark.parametrize("image", NOTHING)
+def test_no_face(finder: FaceFinder, image: Image.Image, mode: FaceMode) -> None:
+    assert finder.find([image], mode) == [None]
+
+
+@pytest.mark.parametrize("image", NOTHING)
+def test_mode_whole_takes_anything(finder: FaceFinder, image: Image.Image) -> None:
+    face = found(finder, image, "whole")
+    side = min(image.size)
+    x, y = (image.width - side) / 2, (image.height - side) / 2
+    assert face.box.tolist() == [x, y, x + side, y + side]
+    assert (face.how, face.score, face.faces) == ("whole", 1, 1)
+
+
+def test_mode_detect_never_takes_the_whole(finder: FaceFinder, bare: list[Image.Image]) -> None:
+    assert {face.how for face in finder.find(bare, "detect") if face is not None} == {"detect"}
+
+
+@pytest.mark.parametrize("mode", ["auto", "detect", "whole"])
+@pytest.mark.parametrize("size", [(16, 16), (16, 400), (400, 16), (1024, 1), (1, 1024)])
+@pytest.mark.parametrize("texture", ["grey", "noise"])
+def test_tiny_and_narrow_images(finder: FaceFinder, size: tuple[int, int], mode: FaceMode, texture: str) -> None:
+    image = Image.new("RGB", size, "grey") if texture == "grey" else NOISE.resize(size)
+    assert [face is not None for face in finder.find([image], mode)] == [mode == "whole"]
+
+
+@pytest.mark.parametrize("mode", ["auto", "detect", "whole"])
+def test_empty_batch(finder: FaceFinder, mode: FaceMode) -> None:
+    assert finder.find([], mode) == []
+
+
+@pytest.mark.parametrize("mode", ["auto", "detect"])
+def test_result_does_not_depend_on_the_batch(
+    finder: FaceFinder, scene: Scene, bare: list[Image.Image], masked: list[Image.Image], mode: FaceMode
+) -> None:
+    scenes = [scene([(image, 120 + 20 * i, (40 * i, 30 * i))]) for i, image in enumerate([*bare, *masked])]
+    images = [*bare, NOISE, *scenes, Image.new("RGB", (640, 480)), *masked, NOISE.resize((16, 16))]
+    for image, together in zip(images, finder.find(images, mode), strict=True):
+        [alone] = finder.find([image], mode)
+        if alone is None or together is None:
+            assert alone is together
+            continue
+        assert (alone.how, alone.faces) == (together.how, together.faces)
+        assert np.abs(alone.box - together.box).max() < 0.1
+        assert np.abs(alone.landmarks - together.landmarks).max(initial=0) < 0.1
+        assert alone.score == pytest.approx(together.score, abs=1e-3)
+
+
+def test_damaged_detector_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(finder_module.MTCNN_SHA256, "rnet.pt", "0" * 64)
+    with pytest.raises(
+        MaskclsError, match=r"^detector weights rnet\.pt are damaged: reinstall facenet-pytorch==2\.5\.3$"
+    ):
+        FaceFinder()
+
+
+def test_missing_detector_weights_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(finder_module.importlib.resources, "files", lambda _: tmp_path)
+    with pytest.raises(MaskclsError, match="reinstall facenet-pytorch"):
+        FaceFinder()

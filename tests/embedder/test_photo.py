@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFile
+
+from maskcls.embedder import photo
+from maskcls.embedder.photo import FileState, PhotoError, file_state, list_photos, read_photo, shown, stored
+
+
+def pixels(path: Path) -> npt.NDArray[np.uint8]:
+    return np.asarray(read_photo(path).image)
+
+
+def png_header(width: int, height: int) -> bytes:
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        for chunk in (header, data, b"IEND")
+    )
+
+
+def bmp_header(width: int, height: int) -> bytes:
+    return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, *[0] * 6)
+
+
+def gif_header(width: int, height: int) -> bytes:
+    return (
+        b"GIF89a"
+        + struct.pack("<HHBBB", width, height, 0, 0, 0)
+        + b","
+        + struct.pack("<HHHHB", 0, 0, width, height, 0)
+        + b"\x08\x00;"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        pytest.param(b"", r"empty file \(0 bytes\)", id="zero bytes"),
+        pytest.param(b"not a photo at all", r"not a photo \(JPEG, PNG, WEBP, BMP, GIF are read\)", id="text"),
+        pytest.param(b"\xff\xd8\xff", "not a photo|truncated or damaged", id="start of a JPEG"),
+        pytest.param(b"\x89PNG\r\n\x1a\n", "not a photo|truncated or damaged", id="start of a PNG"),
+        pytest.param(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a photo", id="SVG"),
+    ],
+)
+def test_no_photo_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    with pytest.raises(PhotoError, match=f"^(?:{reason})"):
+        read_photo(path)
+
+
+@pytest.mark.parametrize("file_format", ["TIFF", "PPM", "ICO", "TGA", "JPEG2000"])
+def test_other_formats_are_refused_under_any_name(tmp_path: Path, portrait: Path, file_format: str) -> None:
+    path = tmp_path / "photo.jpg"
+    with Image.open(portrait) as image:
+        image.save(path, format=file_format)
+    with pytest.raises(PhotoError, match="^not a photo"):
+        read_photo(path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_truncated_jpeg(tmp_path: Path, portrait: Path, share: float) -> None:
+    data = portrait.read_bytes()
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(PhotoError, match="^truncated or damaged"):
+        read_photo(path)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (15, 400), (400, 15)])
+def test_too_small(tmp_path: Path, width: int, height: int) -> None:
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (width, height)).save(path)
+    with pytest.raises(PhotoError, match=f"^{width} x {height} pixels; a face needs at least 16 x 16$"):
+        read_photo(path)
+
+
+@pytest.mark.parametrize("header", [png_header, bmp_header, gif_header])
+@pytest.mark.parametrize(
+    ("side", "reason"),
+    [
+        pytest.param(30000, "too many pixels|30000 x 30000 pixels", id="over Pillow's limit"),
+        pytest.param(7100, "7100 x 7100 pixels", id="over ours"),
+    ],
+)
+def test_pixel_bomb_is_refused_before_decoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: Callable[[int, int], bytes], side: int, reason: str
+) -> None:
+    decoded: list[object] = []
+    monkeypatch.setattr(ImageFile.ImageFile, "load", decoded.append)
+    path = tmp_path / "photo.png"
+    path.write_bytes(header(side, side))
+    with pytest.raises(PhotoError, match=f"^(?:{reason}); the limit is 50 megapixels$"):
+        read_photo(path)
+    assert not decoded
+
+
+def test_largest_picture_allowed_passes_the_pixel_check(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(png_header(10_000, 5_000))
+    with pytest.raises(PhotoError, match="^truncated or damaged"):
+        read_photo(path)
+
+
+@pytest.mark.parametrize(("less", "refused"), [(1, True), (0, False)])
+def test_file_size_limit(
+    tmp_path: Path, portrait: Path, monkeypatch: pytest.MonkeyPatch, less: int, refused: bool
+) -> None:
+    monkeypatch.setattr(photo, "MAX_BYTES", portrait.stat().st_size - less)
+    if refused:
+        with pytest.raises(PhotoError, match=r"^file larger than \d+ MiB$"):
+            read_photo(portrait)
+    else:
+        assert read_photo(portrait).image.mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        pytest.param("gone.jpg", "cannot be read: No such file", id="missing"),
+        pytest.param("folder.jpg", "cannot be read: Is a directory", id="folder"),
+        pytest.param("x" * 300 + ".jpg", "cannot be read: File name too long", id="long name"),
+        pytest.param("nul\0.jpg", "cannot be read", id="NUL in the name"),
+    ],
+)
+def test_unreadable_path(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "folder.jpg").mkdir()
+    with pytest.raises(PhotoError, match=f"^{reason}"):
+        read_photo(tmp_path / name)
+
+
+def test_hash_state_and_scale(tmp_path: Path, portrait: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    shutil.copy2(portrait, path)
+    read = read_photo(path)
+    assert read.sha256 == hashlib.sha256(portrait.read_bytes()).hexdigest()
+    assert read.state == file_state(path) == FileState(path.stat().st_size, path.stat().st_mtime_ns)
+    assert read.scale == 1
+    with Image.open(path) as image:
+        assert (pixels(path) == np.asarray(image.convert("RGB"))).all()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize(
+    ("size", "working"), [((2048, 1024), (1024, 512)), ((1000, 3072), (333, 1024)), ((1024, 1024), (1024, 1024))]
+)
+def test_large_photos_are_reduced(tmp_path: Path, suffix: str, size: tuple[int, int], working: tuple[int, int]) -> None:
+    path = tmp_path / f"photo.{suffix}"
+    Image.new("RGB", size, "red").save(path)
+    read = read_photo(path)
+    assert read.image.size == working
+    assert read.scale == max(size) / 1024
+
+
+def test_cmyk(tmp_path: Path, portrait: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    with Image.open(portrait) as image:
+        image.convert("CMYK").save(path, quality=95)
+    assert np.abs(pixels(path).astype(int) - pixels(portrait)).mean() < 4
+
+
+def test_16_bit_grey_is_scaled_not_clipped(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    ramp = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
+    Image.fromarray(ramp).save(path)
+    assert np.abs(pixels(path)[..., 0].astype(float) - ramp / 257).max() <= 1
+
+
+def test_transparent_palette_is_laid_on_white(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    image = Image.new("P", (32, 32), 0)
+    image.putpalette([200, 0, 0, 0, 200, 0])
+    image.paste(1, (0, 0, 16, 32))
+    image.save(path, transparency=0)
+    assert pixels(path)[5, 5].tolist() == [0, 200, 0]
+    assert pixels(path)[5, 25].tolist() == [255, 255, 255]
+
+
+def test_half_transparency_is_mixed_with_white(tmp_path: Path) -> None:
+    path = tmp_path / "photo.webp"
+    Image.new("RGBA", (32, 32), (0, 0, 0, 128)).save(path, lossless=True)
+    assert np.abs(pixels(path).astype(int) - 127).max() <= 1
+
+
+@pytest.mark.parametrize(("suffix", "file_format"), [("gif", "GIF"), ("webp", "WEBP"), ("png", "PNG"), ("jpg", "MPO")])
+def test_first_frame_of_several(tmp_path: Path, suffix: str, file_format: str) -> None:
+    path = tmp_path / f"photo.{suffix}"
+    frames = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")]
+    frames[0].save(path, format=file_format, save_all=True, append_images=frames[1:])
+    assert np.abs(pixels(path).astype(int) - [255, 0, 0]).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("orientation", "undo"),
+    [
+        (1, None),
+        (2, Image.Transpose.FLIP_LEFT_RIGHT),
+        (3, Image.Transpose.ROTATE_180),
+        (4, Image.Transpose.FLIP_TOP_BOTTOM),
+        (5, Image.Transpose.TRANSPOSE),
+        (6, Image.Transpose.ROTATE_270),
+        (7, Image.Transpose.TRANSVERSE),
+        (8, Image.Transpose.ROTATE_90),
+        (99, None),
+    ],
+)
+def test_exif_orientation(tmp_path: Path, portrait: Path, orientation: int, undo: Image.Transpose | None) -> None:
+    path = tmp_path / "photo.png"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(portrait) as image:
+        raw = image.convert("RGB").crop((0, 0, 120, 80))
+    raw.save(path, exif=exif)
+    upright = raw if undo is None else raw.transpose(undo)
+    assert np.array_equal(pixels(path), np.asarray(upright))
+
+
+def test_content_counts_not_the_extension(tmp_path: Path, portrait: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    with Image.open(portrait) as image:
+        image.save(path, format="PNG")
+    assert np.array_equal(pixels(path), pixels(portrait))
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_damage_raises_nothing_but_photo_error(
+    tmp_path_factory: pytest.TempPathFactory, portrait: Path, data: st.DataObject
+) -> None:
+    content = bytearray(portrait.read_bytes())
+    head = st.integers(0, 700)
+    for place in data.draw(st.lists(head | st.integers(0, len(content) - 1), max_size=8)):
+        content[place] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.getbasetemp() / "damaged.jpg"
+    path.write_bytes(content[: data.draw(st.just(len(content)) | st.integers(0, len(content)))])
+    try:
+        image = read_photo(path).image
+    except PhotoError as error:
+        assert str(error).isprintable()
+    else:
+        assert image.mode == "RGB"
+        assert max(image.size) <= photo.WORKING_SIDE
+
+
+ODD_NAMES = [
+    pytest.param(b"line\nbreak.jpg", r"line\nbreak.jpg", id="newline"),
+    pytest.param(b"return\r.jpg", r"return\r.jpg", id="carriage return"),
+    pytest.param("face 😷.jpg".encode(), "face 😷.jpg", id="emoji"),
+    pytest.param(b"caf\xe9.jpg", r"caf\udce9.jpg", id="not UTF-8"),
+    pytest.param(b"\x1b[31mred.jpg", r"\x1b[31mred.jpg", id="terminal escape"),
+    pytest.param("\u202egpj.jpg".encode(), r"\u202egpj.jpg", id="right-to-left"),
+]
+
+
+@pytest.mark.parametrize(("name", "line"), ODD_NAMES)
+def test_odd_names(tmp_path: Path, portrait: Path, name: bytes, line: str) -> None:
+    shutil.copy(portrait, os.path.join(os.fsencode(tmp_path), name))
+    [path], others = list_photos(tmp_path)
+    assert others == 0
+    assert os.fsencode(path.name) == name
+    assert shown(path.name) == line
+    stored(path.name).encode("utf-8")
+    assert read_photo(path).image.mode == "RGB"
+
+
+@given(st.binary(min_size=1, max_size=40))
+def test_shown_is_printable_and_stored_is_utf8(name: bytes) -> None:
+    assert shown(os.fsdecode(name)).isprintable()
+    stored(os.fsdecode(name)).encode("utf-8")
+
+
+def test_list_passes_over_litter(tmp_path: Path) -> None:
+    wanted = ["a.JPG", "b/c.jpeg", "b/d.png", "b/e.WebP", "f.bmp", "g.gif", "h.jpe"]
+    passed_over = ["._a.JPG", ".DS_Store", "b/._c.jpeg", "b/Thumbs.db", "notes.txt", "x.tif", "jpg"]
+    for name in [*wanted, *passed_over, ".hidden/z.jpg"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    photos, others = list_photos(tmp_path)
+    assert photos == sorted(tmp_path / name for name in wanted)
+    assert others == len(passed_over)
+
+
+def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "a.jpg").touch()
+    assert list_photos(tmp_path)[0] == [tmp_path / "a.jpg"]
+
+
+def test_named_pipe_is_no_photo(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert list_photos(tmp_path) == ([], 1)
