@@ -13,6 +13,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from ..embedder.errors import MaskclsError
 from ..embedder.files import replacing
+from ..embedder.photo import shown
 
 Floats = npt.NDArray[np.float32]
 BIN_YEARS = 5
@@ -68,7 +69,7 @@ class AgeSpace:
             tensors = load_file(path)
             return cls(tensors["mean"], tensors["matrix"])
         except (SafetensorError, KeyError, OSError) as error:
-            raise MaskclsError(f"{path}: not an age space; build the model again") from error
+            raise MaskclsError(f"{shown(path)}: not an age space; build the model again") from error
 
 
 def fit_age_space(features: Floats, ages: Floats) -> AgeSpace:

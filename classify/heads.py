@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..embedder.encoder import EMBEDDING_DIM, MAP_SHAPE
 from ..embedder.errors import MaskclsError
 from ..embedder.files import replacing
+from ..embedder.photo import shown
 
 WIDTH = 64
 EMBEDDING_WIDTH = 64
@@ -117,7 +118,7 @@ def load_heads(path: Path, settings: Mapping[str, Mapping[str, object]]) -> dict
             net.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
             heads[task] = TrainedHead(net.eval(), classes, float(str(setting["temperature"])))
     except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
-        raise MaskclsError(f"{path}: not the heads of this model; build the model again") from error
+        raise MaskclsError(f"{shown(path)}: not the heads of this model; build the model again") from error
     return heads
 
 

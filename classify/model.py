@@ -6,6 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -88,22 +89,29 @@ class Model:
     card: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
 
-    def __post_init__(self) -> None:
-        low, high = (self.table[c].to_numpy(np.float32) for c in ("age_low", "age_high"))
-        object.__setattr__(self, "_groups", self.table["group"].to_numpy(np.int64))
-        object.__setattr__(self, "_profiles", year_profiles(low, high, self.settings.softness))
-        object.__setattr__(self, "_prior", band_prior(low, high, self._groups))
-        object.__setattr__(
-            self, "_row_of", pd.Series(np.arange(len(self.table)), index=gallery_ids(self.table["face_id"]))
-        )
-        of_file = dict(zip(self.table["file_sha256"], self._groups, strict=True))
-        object.__setattr__(self, "_group_of_file", of_file)
+    @cached_property
+    def _groups(self) -> Ints:
+        return self.table["group"].to_numpy(np.int64)
 
-    _groups: Ints = field(init=False, repr=False)
-    _profiles: Floats = field(init=False, repr=False)
-    _prior: Floats = field(init=False, repr=False)
-    _row_of: pd.Series[int] = field(init=False, repr=False)
-    _group_of_file: dict[str, int] = field(init=False, repr=False)
+    @cached_property
+    def _profiles(self) -> Floats:
+        return year_profiles(*self._age_range, self.settings.softness)
+
+    @cached_property
+    def _prior(self) -> Floats:
+        return band_prior(*self._age_range, self._groups)
+
+    @cached_property
+    def _age_range(self) -> tuple[Floats, Floats]:
+        return self.table["age_low"].to_numpy(np.float32), self.table["age_high"].to_numpy(np.float32)
+
+    @cached_property
+    def _row_of_id(self) -> pd.Series[int]:
+        return pd.Series(np.arange(len(self.table)), index=gallery_ids(self.table["face_id"]))
+
+    @cached_property
+    def _group_of_file(self) -> dict[str, int]:
+        return dict(zip(self.table["file_sha256"], self._groups.tolist(), strict=True))
 
     def own_group(self, file_sha256: str) -> int:
         """The gallery's person of a photo that is itself in the gallery, else :data:`~.vote.NOBODY`."""
@@ -118,16 +126,10 @@ class Model:
             own: (n,) the group whose faces must not vote, or :data:`~.vote.NOBODY`.
         """
         k = self.settings.voters
-        if not len(self.gallery):
-            rows, similarities = np.full((len(own), 1), NOBODY), np.full((len(own), 1), -np.inf, np.float32)
-            nothing = np.full(len(own), np.nan, np.float32)
-            return Ages(
-                AgeVotes(np.full((len(own), 3), np.nan, np.float32), nothing, nothing, nothing), rows, similarities
-            )
         queries = self.age_space.project(age_features(embeddings, maps))
         found = self.gallery.search(queries, min(len(self.gallery), k * RAW_PER_VOTER))
         rows = np.where(
-            found.ids < 0, NOBODY, self._row_of.reindex(found.ids.ravel()).to_numpy().reshape(found.ids.shape)
+            found.ids < 0, NOBODY, self._row_of_id.reindex(found.ids.ravel()).to_numpy().reshape(found.ids.shape)
         )
         voters, similarities = one_vote_a_person(rows.astype(np.int64), found.similarities, self._groups, own, k)
         return Ages(vote(voters, similarities, self._profiles, self._prior, self.settings), voters, similarities)
@@ -147,6 +149,7 @@ class Model:
             self.age_space.save(staging / "age_space.safetensors")
             save_heads(staging / "heads.safetensors", self.heads)
             write_json(staging / MANIFEST, self._manifest(staging))
+        (staging / ".lock").unlink(missing_ok=True)
         _replace(folder, staging)
 
     def _manifest(self, folder: Path) -> dict[str, Any]:
@@ -169,9 +172,7 @@ class Model:
         Raises:
             MaskclsError: one line saying which part is missing, damaged or of another format.
         """
-        backup = _backup(folder)
-        if not folder.exists() and backup.exists():
-            backup.rename(folder)
+        _recover(folder)
         manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE)
         gallery = Gallery.load(folder / "gallery.faiss")
         table = pd.read_parquet(folder / "gallery.parquet")
@@ -202,14 +203,22 @@ class Model:
             )
 
 
-def _backup(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.old")
-
-
 def _replace(folder: Path, staging: Path) -> None:
+    """Put a complete model in its place; a kill at any moment leaves the old or the new one to be loaded."""
+    _recover(folder)
     backup = _backup(folder)
     shutil.rmtree(backup, ignore_errors=True)
     if folder.exists():
         folder.rename(backup)
     staging.rename(folder)
     shutil.rmtree(backup, ignore_errors=True)
+
+
+def _recover(folder: Path) -> None:
+    """Bring back the old model if a replacement was cut between its two renames."""
+    if not folder.exists() and _backup(folder).exists():
+        _backup(folder).rename(folder)
+
+
+def _backup(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..embedder.encoder import Encoder
-from ..embedder.files import replacing
+from ..embedder.files import replacing, write_csv
 from ..embedder.finder import FaceFinder, FaceMode
 from ..embedder.labels import AGE_BANDS, class_id
 from ..embedder.photo import file_state, stored
@@ -114,7 +114,7 @@ def write_answers(path: Path, answers: Answers) -> None:
         if path.suffix == ".parquet":
             answers.table.to_parquet(temporary, index=False)
         else:
-            answers.table.to_csv(temporary, index=False)
+            write_csv(temporary, answers.table)
 
 
 def answer(photos: Sequence[EncodedPhoto], names: Sequence[str], model: Model) -> list[dict[str, Any]]:
@@ -185,10 +185,7 @@ def _number(value: float) -> float:
 
 
 def _file(path: Path) -> list[int]:
-    try:
-        state = file_state(path)
-    except OSError:
-        return [-1, -1]
+    state = file_state(path)
     return [state.size, state.mtime_ns]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..embedder.errors import MaskclsError
-from ..embedder.files import replacing
+from ..embedder.files import replacing, write_csv
 from ..embedder.labels import class_id
 from .model import Model
 
@@ -29,5 +29,5 @@ def write_submission(path: Path, table: pd.DataFrame, model: Model) -> int:
     unanswered = table["class_id"].isna()
     submission = pd.DataFrame({"ImageID": table["path"], "ans": table["class_id"].fillna(common).astype(int)})
     with replacing(path) as temporary:
-        submission.to_csv(temporary, index=False)
+        write_csv(temporary, submission)
     return int(unanswered.sum())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array
 
 from ..embedder.labels import BAND_STARTS, MAX_AGE
 
@@ -100,7 +101,7 @@ def band_prior(age_low: Floats, age_high: Floats, people: Ints) -> Floats:
 
 def voter_weights(similarities: Floats, temperature: float) -> Floats:
     """Softmax of similarity / temperature over the voters of each query (n, k); 0 for missing voters."""
-    top = similarities.max(axis=1, keepdims=True)
+    top = similarities.max(axis=1, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0)
     weights = np.exp((similarities - top) / temperature)
     total = weights.sum(axis=1, keepdims=True)
@@ -118,11 +119,10 @@ def vote(rows: Ints, similarities: Floats, profiles: Floats, prior: Floats, sett
         prior: (3,) from :func:`band_prior`.
     """
     weights = voter_weights(similarities, settings.temperature)
-    years = np.empty((len(rows), YEARS), np.float32)
-    for start in range(0, len(rows), 1024):
-        part = slice(start, start + 1024)
-        years[part] = np.einsum("nk,nky->ny", weights[part], profiles[np.maximum(rows[part], 0)])
-    years[weights.sum(axis=1) == 0] = np.nan
+    query, place = np.nonzero(rows >= 0)
+    ballots = coo_array((weights[query, place], (query, rows[query, place])), shape=(len(rows), len(profiles)))
+    years = np.asarray(ballots.tocsr() @ profiles, np.float32)
+    years[(rows < 0).all(axis=1)] = np.nan
     return from_years(years, prior, settings.correction)
 
 

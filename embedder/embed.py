@@ -80,14 +80,14 @@ def embed_folder(
     with locked(out):
         finish_interrupted(out)
         old = open_set(out) if (out / MANIFEST).exists() else None
-        if old:
+        if old is not None:
             _check_same(out, old, encoder, settings)
         shards = ShardFolder(out, f"{encoder.info.fingerprint} {mode}")
         known, refused = _known(old, shards)
         todo = [
             item
             for item in dataset.photos
-            if item.refused is None and not _is_done(item.path, stored(item.path.relative_to(root)), known, refused)
+            if item.refused is None and not _is_done(item.path, _name(item.path, root), known, refused)
         ]
         progress(0, len(todo))
         done = 0
@@ -118,7 +118,7 @@ def _known(old: EmbeddingSet | None, shards: ShardFolder) -> tuple[dict[str, _Kn
     """Photos that need no work, by stored path: those with a face, and those refused. Later work wins."""
     known: dict[str, _Known] = {}
     refused: dict[str, dict[str, Any]] = {}
-    if old:
+    if old is not None:
         for i, row in enumerate(_records(old.table)):
             known[row["path"]] = _Known(row, -1, i)
         for row in _records(old.rejects):
@@ -134,6 +134,11 @@ def _known(old: EmbeddingSet | None, shards: ShardFolder) -> tuple[dict[str, _Kn
     return known, refused
 
 
+def _name(path: Path, root: Path) -> str:
+    """How a photo is called in the tables: relative to the folder, whole where a label file names one outside."""
+    return stored(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
@@ -142,10 +147,7 @@ def _is_done(path: Path, name: str, known: dict[str, _Known], refused: dict[str,
     row = known[name].row if name in known else refused.get(name)
     if row is None:
         return False
-    try:
-        return file_state(path) == FileState(row["file_size"], row["file_mtime_ns"])
-    except OSError:
-        return False
+    return file_state(path) == FileState(row["file_size"], row["file_mtime_ns"])
 
 
 def _shard(batch: Sequence[EncodedPhoto], root: Path) -> Shard:
@@ -153,7 +155,7 @@ def _shard(batch: Sequence[EncodedPhoto], root: Path) -> Shard:
     rejects: list[dict[str, Any]] = []
     faces = []
     for photo in batch:
-        name = stored(photo.path.relative_to(root))
+        name = _name(photo.path, root)
         state = {"file_size": photo.state.size, "file_mtime_ns": photo.state.mtime_ns}
         face = photo.face
         if face is None:
@@ -201,7 +203,7 @@ def _save(
     places: list[_Known] = []
     rejects: list[dict[str, Any]] = []
     for item in dataset.photos:
-        name = stored(item.path.relative_to(root))
+        name = _name(item.path, root)
         if item.refused is not None:
             rejects.append(
                 {"path": name, "reason": f"label refused: {item.refused}", "file_size": -1, "file_mtime_ns": -1}
@@ -213,7 +215,11 @@ def _save(
             rejects.append(refused[name])
     table = face_table(rows)
     reject_table = pd.DataFrame(rejects, columns=list(REJECT_COLUMNS)).astype(REJECT_COLUMNS)
-    if old and len(old) == len(places) and all(p.shard < 0 and p.position == i for i, p in enumerate(places)):
+    if (
+        old is not None
+        and len(old) == len(places)
+        and all(p.shard < 0 and p.position == i for i, p in enumerate(places))
+    ):
         if not (table.equals(old.table) and reject_table.equals(old.rejects) and settings == old.settings):
             replace_tables(out, table, reject_table, encoder.info, settings)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from filelock import FileLock, Timeout
 
 from .errors import MaskclsError
@@ -33,6 +35,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON atomically, keys in the order given."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV; texts are quoted, since names of files may hold commas, quotes and line breaks."""
+    table.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC)
 
 
 def checksums(folder: Path, names: Sequence[str]) -> dict[str, str]:
@@ -63,7 +70,10 @@ def read_manifest(folder: Path, name: str, kind: str, version: int, make: str) -
         raise MaskclsError(
             f"{where}: format {manifest.get('format')}, this maskcls reads {version}; make it again with `{make}`"
         )
-    for file, expected in manifest["files"].items():
+    files = manifest.get("files")
+    if not isinstance(files, dict):
+        raise MaskclsError(f"{where}/{name}: not a {kind} manifest; make it again with `{make}`")
+    for file, expected in files.items():
         if not (folder / file).is_file():
             raise MaskclsError(f"{where}: {file} is missing; make it again with `{make}`")
         if _sha256(folder / file) != expected:

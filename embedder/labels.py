@@ -85,7 +85,7 @@ def parse_age(text: str) -> tuple[float, float] | tuple[None, None]:
         low, high = float(match[1] or match[2]), float(OPEN_BAND_TOP)
     else:
         try:
-            low = high = float(word)
+            low = high = float(word.replace("_", "?"))  # float() would read 2_5 as 25
         except ValueError:
             raise LabelError(f"age {text!r} is neither years (37) nor a band (30-39)") from None
     return check_age(low, high, text)

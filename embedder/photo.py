@@ -53,9 +53,15 @@ class Photo:
     state: FileState
 
 
+NO_FILE = FileState(-1, -1)
+
+
 def file_state(path: Path) -> FileState:
-    """Size in bytes and modification time of a file."""
-    stat = path.stat()
+    """Size in bytes and modification time of a file, :data:`NO_FILE` where there is none."""
+    try:
+        stat = path.stat()
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return NO_FILE
     return FileState(stat.st_size, stat.st_mtime_ns)
 
 
@@ -80,8 +86,10 @@ def list_photos(root: Path) -> tuple[list[Path], int]:
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in names:
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
-                photos.append(Path(folder, name))
+            path = Path(folder, name)
+            is_photo = not name.startswith(".") and path.suffix.lower() in SUFFIXES
+            if is_photo and (path.is_file() or not path.exists()):  # a broken link becomes a reject, a pipe is no photo
+                photos.append(path)
             else:
                 others += 1
     return sorted(photos), others
@@ -99,8 +107,8 @@ def read_photo(path: Path) -> Photo:
         with path.open("rb") as file:
             stat = os.fstat(file.fileno())
             data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise PhotoError(f"cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise PhotoError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if not data:
         raise PhotoError("empty file (0 bytes)")
     if len(data) > MAX_BYTES:
@@ -147,7 +155,7 @@ def _upright(image: Image.Image) -> Image.Image:
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         values = np.asarray(image, np.float32)
-        top = 65535.0 if values.max(initial=0) > 255 else 255.0
+        top = 65535.0 if image.mode.startswith("I;16") or values.max(initial=0) > 255 else 255.0
         return Image.fromarray((values.clip(0, top) * (255 / top)).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")

@@ -90,18 +90,11 @@ def _encode(
     results: list[EncodedPhoto] = []
     for path, outcome in zip(paths, photos, strict=True):
         if isinstance(outcome, PhotoError):
-            results.append(EncodedPhoto(path, _state(path), None, str(outcome)))
+            results.append(EncodedPhoto(path, file_state(path), None, str(outcome)))
         else:
             found = by_photo.get(id(outcome))
             results.append(EncodedPhoto(path, outcome.state, found, None if found else NO_FACE))
     return results
-
-
-def _state(path: Path) -> FileState:
-    try:
-        return file_state(path)
-    except OSError:
-        return FileState(-1, -1)
 
 
 def _in_photo_pixels(face: Found, scale: float) -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -42,7 +43,13 @@ class ShardFolder:
         """Save one batch."""
         number = int(self._paths[-1].stem) + 1 if self._paths else 0
         path = self._folder / f"{number:08d}.safetensors"
-        metadata = {"key": self._key, "rows": json.dumps(shard.rows), "rejects": json.dumps(shard.rejects)}
+        digest = _digest(shard.embeddings, shard.maps)
+        metadata = {
+            "key": self._key,
+            "sha256": digest,
+            "rows": json.dumps(shard.rows),
+            "rejects": json.dumps(shard.rejects),
+        }
         with replacing(path) as temporary:
             save_file({"embeddings": shard.embeddings, "maps": shard.maps}, temporary, metadata)
         self._paths.append(path)
@@ -70,13 +77,19 @@ class ShardFolder:
             with safe_open(path, "np") as file:
                 metadata = file.metadata() or {}
                 rows = len(json.loads(metadata["rows"]))
+                embeddings, maps = file.get_tensor("embeddings"), file.get_tensor("maps")
                 fits = bool(
                     metadata["key"] == self._key
-                    and file.get_slice("embeddings").get_shape() == [rows, EMBEDDING_DIM]
-                    and file.get_slice("maps").get_shape() == [rows, *MAP_SHAPE]
+                    and metadata["sha256"] == _digest(embeddings, maps)
+                    and embeddings.shape == (rows, EMBEDDING_DIM)
+                    and maps.shape == (rows, *MAP_SHAPE)
                 )
         except (SafetensorError, OSError, KeyError, ValueError):
             fits = False
         if not fits:
             path.unlink(missing_ok=True)
         return fits
+
+
+def _digest(embeddings: npt.NDArray[np.float32], maps: npt.NDArray[np.float16]) -> str:
+    return hashlib.sha256(embeddings.tobytes() + maps.tobytes()).hexdigest()

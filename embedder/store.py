@@ -16,7 +16,7 @@ import pandas as pd
 
 from .encoder import EMBEDDING_DIM, MAP_SHAPE, EncoderInfo
 from .errors import MaskclsError
-from .files import checksums, read_manifest, write_json
+from .files import checksums, read_manifest, write_csv, write_json
 from .photo import shown
 from .table import COLUMNS
 
@@ -98,7 +98,7 @@ class SetWriter:
         self.embeddings.flush()
         self.maps.flush()
         table.to_parquet(self.staging / "faces.parquet", index=False)
-        rejects.to_csv(self.staging / REJECTS, index=False)
+        write_csv(self.staging / REJECTS, rejects)
         write_json(self.staging / MANIFEST, manifest(self.staging, encoder, settings, len(table), (*_FILES, REJECTS)))
         finish_interrupted(self.folder)
 
@@ -111,7 +111,7 @@ def replace_tables(
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     table.to_parquet(staging / "faces.parquet", index=False)
-    rejects.to_csv(staging / REJECTS, index=False)
+    write_csv(staging / REJECTS, rejects)
     content = manifest(staging, encoder, settings, len(table), ("faces.parquet", REJECTS))
     content["files"] |= checksums(folder, ("embeddings.npy", "maps.npy"))
     write_json(staging / MANIFEST, content)

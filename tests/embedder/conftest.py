@@ -1,26 +1,51 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
 from maskcls.embedder.align import CROP_SIZE
+from maskcls.embedder.embed import EmbedReport, embed_folder
 from maskcls.embedder.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoded, Encoder, EncoderInfo, FaceNetEncoder
+from maskcls.embedder.finder import FaceFinder
+from maskcls.embedder.layouts import read_dataset
 from maskcls.embedder.photo import read_photo
 
-PEOPLE_IN_SCENES = 4
+PERSON = "000001_female_White_40"
+PEOPLE_IN_SCENES = ("000001", "000004", "000006")
+Scene = Callable[[Sequence[tuple[Image.Image, int, tuple[int, int]]]], Image.Image]
+Run = Callable[..., EmbedReport]
 
 
 class _PixelEncoder:
     info = EncoderInfo("pixels", "0" * 64, {"crop_size": CROP_SIZE})
 
-    def encode(self, crops: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Encoded:
-        values = crops[:, ::5, ::5].reshape(len(crops), -1)[:, :EMBEDDING_DIM].astype(np.float32) + 1
+    def encode(self, crops: npt.NDArray[np.uint8]) -> Encoded:
+        values = crops.reshape(len(crops), CROP_SIZE**2 * 3)[:, : EMBEDDING_DIM * 149 : 149].astype(np.float32) + 1
         maps = np.broadcast_to(values[:, :1, None, None] / 256, (len(crops), *MAP_SHAPE))
         return Encoded(values / np.linalg.norm(values, axis=1, keepdims=True), maps.astype(np.float16))
+
+
+class _Wrapped:
+    def __init__(self, encoder: Encoder, batches: int | None = None, info: EncoderInfo | None = None) -> None:
+        self._encoder = encoder
+        self._batches = batches
+        self.info = info or encoder.info
+        self.crops = 0
+
+    def encode(self, crops: npt.NDArray[np.uint8]) -> Encoded:
+        if self._batches is not None:
+            if not self._batches:
+                raise KeyboardInterrupt
+            self._batches -= 1
+        self.crops += len(crops)
+        return self._encoder.encode(crops)
 
 
 @pytest.fixture(scope="session")
@@ -42,11 +67,8 @@ def masked(data: Path) -> list[Image.Image]:
 
 
 def _photos(data: Path, pattern: str) -> list[Image.Image]:
-    people = sorted((data / "contest" / "images").iterdir())[:PEOPLE_IN_SCENES]
-    return [read_photo(next(person.glob(pattern))).image for person in people]
-
-
-Scene = Callable[[Sequence[tuple[Image.Image, int, tuple[int, int]]]], Image.Image]
+    folders = (next((data / "contest" / "images").glob(f"{person}_*")) for person in PEOPLE_IN_SCENES)
+    return [read_photo(next(folder.glob(pattern))).image for folder in folders]
 
 
 @pytest.fixture(scope="session")
@@ -63,11 +85,43 @@ def scene() -> Scene:
 
 
 @pytest.fixture(scope="session")
-def cosine(encoder: FaceNetEncoder) -> Callable[[Sequence[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]], float]:
+def cosine(encoder: FaceNetEncoder) -> Callable[[Sequence[npt.NDArray[np.uint8]]], float]:
     """Cosine of the embeddings of two crops."""
 
-    def similarity(crops: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]) -> float:
+    def similarity(crops: Sequence[npt.NDArray[np.uint8]]) -> float:
         first, second = encoder.encode(np.stack(crops)).embeddings
         return float(first @ second)
 
     return similarity
+
+
+@pytest.fixture
+def photos(tmp_path: Path, data: Path) -> Path:
+    """A contest folder of one person."""
+    root = tmp_path / "photos"
+    shutil.copytree(data / "contest" / "images" / PERSON, root / PERSON)
+    return root
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where :func:`run` saves."""
+    return tmp_path / "faces"
+
+
+@pytest.fixture
+def run(photos: Path, out: Path, finder: FaceFinder, pixel_encoder: Encoder) -> Run:
+    """Embed :func:`photos`, three at a time, unless told otherwise."""
+
+    def embed(encoder: Encoder = pixel_encoder, *, labels: Path | None = None, **options: Any) -> EmbedReport:
+        root = options.pop("root", photos)
+        options = {"batch_size": 3} | options
+        return embed_folder(read_dataset(root, "auto", labels), root, out, encoder, finder, **options)
+
+    return embed
+
+
+@pytest.fixture
+def wrap() -> Callable[..., _Wrapped]:
+    """An encoder that counts the crops it is given and may be killed after some batches."""
+    return _Wrapped

@@ -42,21 +42,23 @@ def test_people_are_told_apart_across_masks(embeddings: npt.NDArray[np.float32])
 
 
 def test_embeddings_have_unit_length(embeddings: npt.NDArray[np.float32]) -> None:
-    assert (embeddings.shape, embeddings.dtype) == ((2 * PEOPLE, 512), np.float32)
+    assert embeddings.shape == (2 * PEOPLE, 512)
+    assert embeddings.dtype == np.float32
     assert np.abs(np.linalg.norm(embeddings, axis=1) - 1).max() < 1e-5
 
 
 def test_a_crop_alone_and_in_a_batch(
     crops: npt.NDArray[np.uint8], embeddings: npt.NDArray[np.float32], encoder: FaceNetEncoder
 ) -> None:
-    for i in (0, 7, 2 * PEOPLE - 1):
+    for i in (0, 2 * PEOPLE - 1):
         assert np.abs(encoder.encode(crops[i : i + 1]).embeddings[0] - embeddings[i]).max() < 1e-5
 
 
 def test_maps(crops: npt.NDArray[np.uint8], encoder: FaceNetEncoder) -> None:
     maps = encoder.encode(crops[:3]).maps
     alone = encoder.encode(crops[1:2]).maps[0]
-    assert (maps.shape, maps.dtype) == ((3, 896, 4, 4), np.float16)
+    assert maps.shape == (3, 896, 4, 4)
+    assert maps.dtype == np.float16
     assert np.isfinite(maps).all()
     assert (maps >= 0).all()
     assert np.abs(maps[1].astype(float) - alone).max() < 0.01
@@ -65,8 +67,10 @@ def test_maps(crops: npt.NDArray[np.uint8], encoder: FaceNetEncoder) -> None:
 
 def test_empty_batch(encoder: FaceNetEncoder) -> None:
     encoded = encoder.encode(np.empty((0, 160, 160, 3), np.uint8))
-    assert (encoded.embeddings.shape, encoded.embeddings.dtype) == ((0, 512), np.float32)
-    assert (encoded.maps.shape, encoded.maps.dtype) == ((0, 896, 4, 4), np.float16)
+    assert encoded.embeddings.shape == (0, 512)
+    assert encoded.embeddings.dtype == np.float32
+    assert encoded.maps.shape == (0, 896, 4, 4)
+    assert encoded.maps.dtype == np.float16
 
 
 def test_info_names_the_weights(encoder: FaceNetEncoder) -> None:

