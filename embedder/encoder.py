@@ -70,6 +70,7 @@ class FaceNetEncoder:
                 "crop_size": align.CROP_SIZE,
                 "margin": align.MARGIN,
                 "eyes_at": list(align.EYES_AT),
+                "finder": finder.RULES,
                 "detector": hashlib.sha256("".join(finder.MTCNN_SHA256.values()).encode()).hexdigest()[:16],
                 "map": ["repeat_2", *MAP_SHAPE],
             },

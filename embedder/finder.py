@@ -41,14 +41,25 @@ UNSURE = (0.5, 0.5, 0.5)
 BORDER = 0.2
 SEVERAL = 0.9
 """Faces counted as real competitors for "the largest" score at least this."""
-CROP_SURE = 0.9
+CROP_SURE = 0.5
 """O-Net score from which a photo whose face fills it is taken whole without a search."""
-CROP_UNSURE = 0.25
-"""O-Net score from which a photo without any detection is still taken whole."""
+CROP_UNSURE = 0.1
+"""O-Net score from which a photo without a sure detection is still taken whole, if it beats the detection's score."""
 FRAMINGS = (0.0, 0.1, 0.2)
 """Shares of the photo's width and height left out when O-Net is asked again; the best score counts."""
 FILLS = (0.88, 1.4)
 """Height of O-Net's refined box over the photo's, within which the face is said to fill the photo."""
+OVERLAP = 0.5
+"""Overlap (intersection over union) of a detected box with the photo's central square from which the photo is a face
+crop after all: detectors frame masked faces unsteadily, and crops of one kind should be framed alike."""
+
+
+RULES: dict[str, list[float]] = {
+    "search": [*SEARCH_SIDES, *MIN_FACE, BORDER],
+    "thresholds": [*SURE, *UNSURE, SEVERAL],
+    "whole": [CROP_SURE, CROP_UNSURE, *FRAMINGS, *FILLS, OVERLAP],
+}
+"""All of the above, for the fingerprint of what was embedded with them."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +109,15 @@ class FaceFinder:
         for thresholds, border in ((SURE, 0.0), (UNSURE, BORDER)):
             todo = [i for i, face in enumerate(found) if face is None]
             for i, face in zip(todo, self._search([images[i] for i in todo], thresholds, border), strict=True):
-                found[i] = face
-        todo = [i for i, face in enumerate(found) if face is None]
+                found[i] = face if mode == "detect" else _or_whole(face, images[i])
+        todo = [i for i, face in enumerate(found) if face is None or (face.how == "detect" and face.score < SEVERAL)]
         if mode == "auto" and todo:
-            missed = [images[i] for i in todo]
-            best = np.max([self._ask_whole(missed, framing)[0] for framing in FRAMINGS], axis=0)
-            for i, score in zip(todo, best, strict=True):
-                found[i] = _whole(images[i], float(score)) if score >= CROP_UNSURE else None
+            unsure = [images[i] for i in todo]
+            best = np.max([self._ask_whole(unsure, framing)[0] for framing in FRAMINGS], axis=0)
+            for i, score in zip(todo, best.tolist(), strict=True):
+                rival = found[i]
+                if score >= CROP_UNSURE and (rival is None or score > rival.score):
+                    found[i] = _whole(images[i], score)
         return found
 
     def _ask_whole(self, images: Sequence[Image.Image], left_out: float) -> tuple[Array, Array]:
@@ -194,6 +207,17 @@ def _largest(candidates: tuple[Array, Array, Array] | None, image: Image.Image, 
         max(1, int(sure.sum())),
         "detect",
     )
+
+
+def _or_whole(face: Found | None, image: Image.Image) -> Found | None:
+    """The whole image where a detected face fills it."""
+    if face is None:
+        return None
+    whole = _whole(image, face.score)
+    low, high = np.maximum(face.box[:2], whole.box[:2]), np.minimum(face.box[2:], whole.box[2:])
+    shared = float((high - low).clip(0).prod())
+    union = float((face.box[2:] - face.box[:2]).prod() + (whole.box[2:] - whole.box[:2]).prod()) - shared
+    return whole if face.faces == 1 and shared >= OVERLAP * union else face
 
 
 def _whole(image: Image.Image, score: float) -> Found:

@@ -70,6 +70,17 @@ def predict(
     )
 
 
+def assert_same(got: pd.DataFrame, expected: pd.DataFrame) -> None:
+    """The same answers, up to the rounding that a different batch brings."""
+    exact = ["path", "status", "reason", "mask", "gender", "age_band", "class_id"]
+    pd.testing.assert_frame_equal(got[exact], expected[exact])
+    for column in got.columns[got.columns.str.startswith(("p_", "age"))].drop("age_band"):
+        tolerance = 2e-3 if column.startswith("p_") else 0.2
+        np.testing.assert_allclose(got[column].astype(float), expected[column].astype(float), atol=tolerance)
+    nearest = [table["neighbours"].str[:16].fillna("").tolist() for table in (got, expected)]
+    assert nearest[0] == nearest[1]
+
+
 @pytest.fixture
 def expected(photos: Path, model: Model, finder: FaceFinder) -> pd.DataFrame:
     table = predict(photos, model, finder, CountingEncoder(), None).table
@@ -91,10 +102,10 @@ def test_second_run_encodes_only_the_rest(
     photos: Path, model: Model, finder: FaceFinder, expected: pd.DataFrame, cut: Path
 ) -> None:
     encoder = CountingEncoder()
-    pd.testing.assert_frame_equal(predict(photos, model, finder, encoder, cut).table, expected)
+    assert_same(predict(photos, model, finder, encoder, cut).table, expected)
     assert encoder.crops == 3
     third = CountingEncoder()
-    pd.testing.assert_frame_equal(predict(photos, model, finder, third, cut).table, expected)
+    assert_same(predict(photos, model, finder, third, cut).table, expected)
     assert third.crops == 0
 
 
@@ -122,7 +133,7 @@ def test_torn_last_line_is_ignored(
     with pytest.raises(KilledError):
         predict(photos, model, finder, CountingEncoder(lives=0), cut)  # killed again before anything was added
     encoder = CountingEncoder()
-    pd.testing.assert_frame_equal(predict(photos, model, finder, encoder, cut).table, expected)
+    assert_same(predict(photos, model, finder, encoder, cut).table, expected)
     assert encoder.crops == 3
 
 
@@ -131,7 +142,7 @@ def test_line_cut_in_the_middle_is_asked_again(
 ) -> None:
     cut.write_bytes(cut.read_bytes()[:-30])
     encoder = CountingEncoder()
-    pd.testing.assert_frame_equal(predict(photos, model, finder, encoder, cut).table, expected)
+    assert_same(predict(photos, model, finder, encoder, cut).table, expected)
     assert encoder.crops == 4
 
 
@@ -140,7 +151,7 @@ def test_journal_of_another_model_is_ignored(
 ) -> None:
     encoder = CountingEncoder()
     other = replace(model, fingerprint="f" * 64)
-    pd.testing.assert_frame_equal(predict(photos, other, finder, encoder, cut).table, expected)
+    assert_same(predict(photos, other, finder, encoder, cut).table, expected)
     assert encoder.crops == PHOTOS - 2
 
 
@@ -155,7 +166,7 @@ def test_file_that_is_no_journal_is_ignored(
 ) -> None:
     (tmp_path / "journal").write_text("shopping list\n")
     got = predict(photos, model, finder, CountingEncoder(), tmp_path / "journal").table
-    pd.testing.assert_frame_equal(got, expected)
+    assert_same(got, expected)
 
 
 def test_changed_photo_is_asked_again(photos: Path, model: Model, finder: FaceFinder, cut: Path) -> None:
@@ -166,7 +177,7 @@ def test_changed_photo_is_asked_again(photos: Path, model: Model, finder: FaceFi
     table = predict(photos, model, finder, encoder, cut).table
     assert encoder.crops == 3 + 3
     fresh = predict(photos, model, finder, CountingEncoder(), None).table
-    pd.testing.assert_frame_equal(table, fresh)
+    assert_same(table, fresh)
     assert table["status"][4] == "ok"
 
 
@@ -177,7 +188,7 @@ def test_crops_of_known_photos_are_made_again(
     got = predict(photos, model, finder, encoder, cut, keep_crops=6)
     assert set(got.crops) == {0, 1, 2, 3, 5}
     assert encoder.crops == 5 + 3
-    pd.testing.assert_frame_equal(got.table, expected)
+    assert_same(got.table, expected)
 
 
 @pytest.mark.parametrize("name", ["caf\u00e9.png", "a\nb.png", "\u2028.png", os.fsdecode(b"\xff.png")])

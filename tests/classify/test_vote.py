@@ -106,7 +106,7 @@ def test_exact_age_is_a_bell_and_without_softness_a_point() -> None:
         pytest.param([], [], [], [1, 1, 1], id="nobody: even"),
         pytest.param([20, 20, 20, 70], [20, 20, 20, 70], [0, 0, 0, 1], [2, 1, 2], id="people, not faces"),
         pytest.param([29, 30, 59, 60], [29, 30, 59, 60], [0, 1, 2, 3], [2, 3, 2], id="borders"),
-        pytest.param([20, 50, 60], [29, 59, 100], [2, 1, 0], [2, 2, 2], id="bands by their middle"),
+        pytest.param([20, 50, 50], [49, 59, 100], [2, 1, 0], [1, 3, 2], id="bands by their middle"),
     ],
 )
 def test_band_prior(low: list[float], high: list[float], people: list[int], expected: list[int]) -> None:
