@@ -13,7 +13,7 @@ demo: $(VENV)/installed-demo  ## set up, then embed, build an index and predict
 	$(BIN)/maskcls predict demo/photos --model demo/model --out demo/predictions.csv --report demo/report.html
 
 test: $(VENV)/installed-test check  ## set up, then lint, type-check and test
-	$(BIN)/pytest
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff check .

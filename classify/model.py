@@ -140,6 +140,7 @@ class Model:
         Raises:
             MaskclsError: ``folder`` holds something that is not a model.
         """
+        folder = folder.resolve()
         if folder.exists() and any(p.name != ".lock" for p in folder.iterdir()) and not (folder / MANIFEST).exists():
             raise MaskclsError(f"{shown(folder)}: not empty and not a model; choose another --out")
         staging = folder.with_name(f".{folder.name}.next")
@@ -172,7 +173,7 @@ class Model:
         Raises:
             MaskclsError: one line saying which part is missing, damaged or of another format.
         """
-        _recover(folder)
+        _recover(folder.resolve())
         manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE)
         gallery = Gallery.load(folder / "gallery.faiss")
         table = pd.read_parquet(folder / "gallery.parquet")

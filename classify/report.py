@@ -77,6 +77,8 @@ def _thumbnails(faces: pd.DataFrame, wanted: Iterable[str]) -> Iterable[tuple[st
             photo = read_photo(Path(face["root"], face["path"]))
         except PhotoError:
             continue
+        if photo.sha256 != face["file_sha256"]:  # another photo lies there now
+            continue
         box = [float(v) / photo.scale for v in face["box"]]
         yield face_id, _data_url(photo.image.crop([round(v) for v in box]), NEIGHBOUR_THUMBNAIL)  # type: ignore[arg-type]
 

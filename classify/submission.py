@@ -20,11 +20,11 @@ def write_submission(path: Path, table: pd.DataFrame, model: Model) -> int:
     Raises:
         MaskclsError: the model does not answer all three questions.
     """
-    counts = model.card["counts"]
     if set(model.heads) != {"mask", "gender"} or not len(model.gallery):
         raise MaskclsError(
             "--submission needs a model that answers mask, gender and age; build it with all three labels"
         )
+    counts = model.card["counts"]
     common = class_id(*(max(counts[name], key=counts[name].get) for name in ("mask", "gender", "age_band")))
     unanswered = table["class_id"].isna()
     submission = pd.DataFrame({"ImageID": table["path"], "ans": table["class_id"].fillna(common).astype(int)})

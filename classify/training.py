@@ -104,7 +104,7 @@ def train_head(
         progress(epoch, MAX_EPOCHS)
         logits = TrainedHead(net, classes, 1.0).logits(held_maps, held_embeddings).numpy()
         score = float(f1_score(labels[held_out], logits.argmax(1), average="macro"))
-        if score > best_f1:
+        if score >= best_f1:
             best, best_f1, best_epoch = {k: v.clone() for k, v in net.state_dict().items()}, score, epoch
         elif epoch - best_epoch >= PATIENCE:
             break

@@ -118,7 +118,9 @@ def _choose(
         got = vote(voters[:, :k], similarities[:, :k], profiles, prior, settings)
         error = np.maximum(np.maximum(low - got.age, got.age - high), 0)
         predicted = got.bands.argmax(axis=1)
-        f1 = f1_score(band[clear], predicted[clear], average="macro", sample_weight=weight[clear])
+        f1 = 0.0  # bands such as 25-35 only say nothing of the three classes
+        if clear.any():
+            f1 = f1_score(band[clear], predicted[clear], average="macro", sample_weight=weight[clear])
         return float(np.average(error, weights=weight)), float(f1)
 
     pairs = [VoteSettings(k, t, SOFTNESS, 0.5) for k, t in product(VOTERS, TEMPERATURES)]

@@ -62,7 +62,7 @@ def one_vote_a_person(rows: Ints, similarities: Floats, people: Ints, own: Ints,
         voters: people to keep.
 
     Returns:
-        Gallery rows (n, voters), :data:`NOBODY` where there are fewer people, and similarities (-inf there).
+        Gallery rows (n, min(k, voters)), :data:`NOBODY` where there are fewer people, and similarities (-inf there).
     """
     missing = rows < 0
     person = np.where(missing, NOBODY, people[rows])

@@ -38,8 +38,12 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV; texts are quoted, since names of files may hold commas, quotes and line breaks."""
-    table.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC)
+    """Write a table as CSV that reads back the same.
+
+    Python's csv leaves a lone carriage return, which names of files may hold, unquoted: then all texts are quoted.
+    """
+    odd = any("\r" in str(value) for name in table.select_dtypes(["object", "str"]) for value in table[name])
+    table.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC if odd else csv.QUOTE_MINIMAL)
 
 
 def checksums(folder: Path, names: Sequence[str]) -> dict[str, str]:

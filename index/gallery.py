@@ -77,7 +77,8 @@ class Gallery:
     def search(self, queries: Vectors, k: int) -> Neighbours:
         """The ``k`` most similar vectors of each query (n, dimension); queries need not be normalised."""
         if not len(queries) or not k:
-            return Neighbours(np.empty((0, k), np.int64), np.empty((0, k), np.float32))
+            shape = (len(queries), k)
+            return Neighbours(np.empty(shape, np.int64), np.empty(shape, np.float32))
         similarities, ids = self._index.search(normalised(queries), k)
         return Neighbours(ids, np.where(ids < 0, -np.inf, similarities.clip(-1, 1)).astype(np.float32))
 
