@@ -95,8 +95,8 @@ class FaceFinder:
         """The largest face of every RGB image, or ``None`` where there is none.
 
         ``whole`` takes each image as it is; ``detect`` only searches; ``auto`` takes an image whole when its
-        face fills it, searches otherwise, and falls back to the whole image when the search finds nothing and
-        the image still looks like a face.
+        face fills it, searches otherwise, and falls back to the whole image when the search finds nothing, or
+        nothing sure, and the image still looks like a face.
         """
         if mode == "whole":
             return [_whole(image, 1.0) for image in images]
