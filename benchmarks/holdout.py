@@ -34,20 +34,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("faces", nargs="+", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--leaky", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     pool = open_pool(options.faces)
     scored = len(open_pool(options.faces[:1]))
     runs: dict[str, list[dict[str, float]]] = {}
-    for seed in range(options.seeds):
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
         for kind in ("honest", "leaky") if options.leaky else ("honest",):
             train, test = split(pool, scored, seed, leaky=kind == "leaky")
             runs.setdefault(kind, []).append(score(pool, train, test, seed))
             print(f"seed {seed} {kind}: {len(train)} faces to build on, {len(test)} scored", flush=True)
     for kind, results in runs.items():
         frame = pd.DataFrame(results)
-        print(f"\n{kind}, {options.seeds} seeds")
+        print(f"\n{kind}, {options.seeds} seeds from {options.first_seed}")
         print(pd.DataFrame({"mean": frame.mean(), "min": frame.min(), "max": frame.max()}).round(4).to_string())
     if options.json:
         options.json.write_text(json.dumps(runs, indent=2) + "\n")
