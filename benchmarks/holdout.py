@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,11 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import f1_score
 
 from maskcls.classify.age_space import age_features
-from maskcls.classify.build import TASKS, build_model
+from maskcls.classify.build import build_model
 from maskcls.classify.pool import Pool, Rows, open_pool
 from maskcls.classify.tuning import with_age
 from maskcls.classify.vote import NOBODY
-from maskcls.embedder.labels import AGE_BANDS, BAND_STARTS
+from maskcls.embedder.labels import AGE_BANDS, band_numbers, class_id
 
 TEST_SHARE = 0.2
 RIDGE_PENALTY = 3.0
@@ -39,7 +40,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     pool = open_pool(options.faces)
-    scored = len(open_pool(options.faces[:1]))
+    roots = pool.table["root"]
+    scored = int((roots == roots.iloc[0]).sum())
     runs: dict[str, list[dict[str, float]]] = {}
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         for kind in ("honest", "leaky") if options.leaky else ("honest",):
@@ -73,7 +75,7 @@ def score(pool: Pool, train: Rows, test: Rows, seed: int) -> dict[str, float]:
     ages = model.ages(faces.embeddings, maps, np.full(len(faces), NOBODY))
     bands = ages.votes.bands.argmax(axis=1)
     truth = table["age_low"].to_numpy()
-    true_bands = np.digitize(truth, BAND_STARTS[1:])
+    true_bands = band_numbers(truth)
     said = {
         task: np.array(head.classes)[head.probabilities(maps, faces.embeddings).argmax(axis=1)]
         for task, head in model.heads.items()
@@ -99,13 +101,12 @@ def score(pool: Pool, train: Rows, test: Rows, seed: int) -> dict[str, float]:
         results[f"recall {name}"] = np.mean(bands[true_bands == number] == number)
     ridge = _ridge(pool, train, test)
     results["age MAE, ridge"] = np.abs(ridge - truth).mean()
-    results["age band macro F1, ridge"] = f1_score(true_bands, np.digitize(ridge, BAND_STARTS[1:]), average="macro")
+    results["age band macro F1, ridge"] = f1_score(true_bands, band_numbers(ridge), average="macro")
     return {name: float(value) for name, value in results.items()}
 
 
-def _classes(mask: np.ndarray, gender: np.ndarray, bands: np.ndarray) -> np.ndarray:
-    masks, genders = (pd.Categorical(v, list(TASKS[t])).codes for v, t in ((mask, "mask"), (gender, "gender")))
-    return np.asarray(6 * masks.astype(int) + 3 * genders.astype(int) + bands)
+def _classes(mask: Iterable[str], gender: Iterable[str], bands: Iterable[int]) -> list[int]:
+    return [class_id(m, g, AGE_BANDS[b]) for m, g, b in zip(mask, gender, bands, strict=True)]
 
 
 def _ridge(pool: Pool, train: Rows, test: Rows) -> np.ndarray:

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 import numpy as np
-import pandas as pd
 
-from ..embedder.labels import AGE_BANDS, BAND_STARTS, GENDERS, MASKS
+from ..embedder.labels import GENDERS, MASKS, age_band
 from ..embedder.table import gallery_ids
 from ..index.gallery import Gallery
 from .age_space import age_features
@@ -70,7 +69,7 @@ def _card(pool: Pool, report: BuildReport, seed: int) -> dict[str, object]:
     """What the model was made of: counts, never names."""
     table = pool.table
     middle = ((table["age_low"] + table["age_high"]) / 2).dropna()
-    bands = pd.Series(np.digitize(middle, BAND_STARTS[1:])).map(dict(enumerate(AGE_BANDS)))
+    bands = middle.map(age_band)
     counts = {
         "source": table["source"],
         "mask": table["mask"],

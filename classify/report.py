@@ -16,6 +16,7 @@ import pandas as pd
 from PIL import Image
 
 from ..embedder.files import replacing
+from ..embedder.labels import AGE_BANDS
 from ..embedder.photo import PhotoError, read_photo
 from .model import Model
 from .predict import BAND_COLUMNS, Answers
@@ -60,7 +61,7 @@ def _card(number: int, row: dict[Any, Any], crop: npt.NDArray[np.uint8] | None) 
     bars = [
         ("mask", [("wear", row["p_wear"]), ("incorrect", row["p_incorrect"]), ("normal", row["p_normal"])]),
         ("gender", [("male", row["p_male"]), ("female", row["p_female"])]),
-        ("age_band", list(zip(("<30", "30-59", ">=60"), (row[c] for c in BAND_COLUMNS), strict=True))),
+        ("age_band", list(zip(AGE_BANDS, (row[c] for c in BAND_COLUMNS), strict=True))),
     ]
     neighbours = [
         dict(zip(("id", "age", "similarity"), text.split(":"), strict=True))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
-from typing import ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +30,6 @@ HELD_OUT_FOLDS = 10
 MIN_PEOPLE_A_CLASS = 2
 
 Progress = Callable[[int, int], None]
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -52,22 +49,18 @@ def usable_classes(pool: Pool, task: str, classes: tuple[str, ...]) -> tuple[str
     return tuple(name for name in classes if people.get(name, 0) >= MIN_PEOPLE_A_CLASS)
 
 
-def _one_thread(train: Callable[P, T]) -> Callable[P, T]:
+@contextmanager
+def _one_thread() -> Iterator[None]:
     """Steps this small only lose by being shared out, ten times over on a busy machine."""
-
-    @wraps(train)
-    def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            return train(*args, **kwargs)
-        finally:
-            torch.set_num_threads(threads)
-
-    return run
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
-@_one_thread
+@_one_thread()
 def train_head(
     pool: Pool, task: str, classes: tuple[str, ...], seed: int, progress: Progress = lambda done, total: None
 ) -> tuple[TrainedHead, HeadReport]:

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.metrics import f1_score, recall_score
 from sklearn.model_selection import GroupKFold
 
-from ..embedder.labels import BAND_STARTS
+from ..embedder.labels import band_numbers
 from ..index.gallery import Gallery
 from .age_space import AgeSpace, age_features, fit_age_space
 from .pool import Pool, Rows
@@ -105,8 +105,8 @@ def _choose(
 ) -> tuple[VoteSettings, VoteReport]:
     low, high = gallery_low[asked], gallery_high[asked]
     truth = (low + high) / 2
-    band = np.digitize(truth, BAND_STARTS[1:])
-    clear = np.digitize(low, BAND_STARTS[1:]) == np.digitize(high, BAND_STARTS[1:])
+    band = band_numbers(truth)
+    clear = band_numbers(low) == band_numbers(high)
     weight = 1 / np.bincount(people[asked])[people[asked]]
     profiles = year_profiles(gallery_low, gallery_high, SOFTNESS)
     prior = band_prior(gallery_low, gallery_high, people)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
 
-from ..embedder.labels import BAND_STARTS, MAX_AGE
+from ..embedder.labels import BAND_STARTS, MAX_AGE, band_numbers
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -94,7 +94,7 @@ def band_prior(age_low: Floats, age_high: Floats, people: Ints) -> Floats:
     """Share of each age band in the gallery (3,), every person counting once; never zero (add-one smoothing)."""
     _, first = np.unique(people, return_index=True)
     middle = (age_low + age_high)[first] / 2
-    band = np.digitize(middle, BAND_STARTS[1:])
+    band = band_numbers(middle)
     totals = np.bincount(band, minlength=len(BAND_STARTS)).astype(np.float32) + 1
     return np.asarray(totals / totals.sum(), np.float32)
 

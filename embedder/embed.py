@@ -124,11 +124,11 @@ def _known(old: EmbeddingSet | None, shards: ShardFolder) -> tuple[dict[str, _Kn
         for row in _records(old.rejects):
             refused[row["path"]] = row
     for number in range(len(shards)):
-        shard = shards.read(number)
-        for i, row in enumerate(shard.rows):
+        rows, rejects = shards.done(number)
+        for i, row in enumerate(rows):
             known[row["path"]] = _Known(row, number, i)
             refused.pop(row["path"], None)
-        for row in shard.rejects:
+        for row in rejects:
             refused[row["path"]] = row
             known.pop(row["path"], None)
     return known, refused

@@ -7,6 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 MASKS = ("wear", "incorrect", "normal")
 GENDERS = ("male", "female")
 AGE_BANDS = ("<30", "30-59", ">=60")
@@ -45,7 +48,12 @@ def class_id(mask: str, gender: str, age_band: str) -> int:
 
 def age_band(age: float) -> str:
     """The band of an age in years (half-open: 29.9 is ``<30``, 30 is ``30-59``)."""
-    return AGE_BANDS[sum(age >= start for start in BAND_STARTS) - 1]
+    return AGE_BANDS[int(band_numbers(np.float64(age)))]
+
+
+def band_numbers(ages: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Position in :data:`AGE_BANDS` of ages in years, of any shape; same borders as :func:`age_band`."""
+    return np.asarray(np.digitize(np.asarray(ages, np.float64), BAND_STARTS[1:]), np.int64)
 
 
 def parse_mask(text: str) -> Mask | None:

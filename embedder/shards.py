@@ -57,13 +57,13 @@ class ShardFolder:
     def read(self, number: int) -> Shard:
         """One saved batch."""
         with safe_open(self._paths[number], "np") as file:
+            return Shard(*self.done(number), file.get_tensor("embeddings"), file.get_tensor("maps"))
+
+    def done(self, number: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Rows and rejects of one saved batch, without reading its arrays."""
+        with safe_open(self._paths[number], "np") as file:
             metadata = file.metadata()
-            return Shard(
-                json.loads(metadata["rows"]),
-                json.loads(metadata["rejects"]),
-                file.get_tensor("embeddings"),
-                file.get_tensor("maps"),
-            )
+        return json.loads(metadata["rows"]), json.loads(metadata["rejects"])
 
     def __len__(self) -> int:
         return len(self._paths)

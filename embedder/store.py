@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -84,12 +82,10 @@ class SetWriter:
 
     def __init__(self, folder: Path, rows: int) -> None:
         self.folder = folder
-        self.staging = folder / _NEXT
-        shutil.rmtree(self.staging, ignore_errors=True)
-        self.staging.mkdir(parents=True)
+        staging = _fresh_staging(folder)
         create = np.lib.format.open_memmap
-        self.embeddings = create(self.staging / "embeddings.npy", "w+", np.dtype("<f4"), (rows, EMBEDDING_DIM))
-        self.maps = create(self.staging / "maps.npy", "w+", np.dtype("<f2"), (rows, *MAP_SHAPE))
+        self.embeddings = create(staging / "embeddings.npy", "w+", np.dtype("<f4"), (rows, EMBEDDING_DIM))
+        self.maps = create(staging / "maps.npy", "w+", np.dtype("<f2"), (rows, *MAP_SHAPE))
 
     def commit(
         self, table: pd.DataFrame, rejects: pd.DataFrame, encoder: EncoderInfo, settings: dict[str, str]
@@ -97,41 +93,46 @@ class SetWriter:
         """Save the table beside the arrays filled by the caller and replace the old state."""
         self.embeddings.flush()
         self.maps.flush()
-        table.to_parquet(self.staging / "faces.parquet", index=False)
-        write_csv(self.staging / REJECTS, rejects)
-        write_json(self.staging / MANIFEST, manifest(self.staging, encoder, settings, len(table), (*_FILES, REJECTS)))
-        finish_interrupted(self.folder)
+        _commit(self.folder, table, rejects, encoder, settings)
 
 
 def replace_tables(
     folder: Path, table: pd.DataFrame, rejects: pd.DataFrame, encoder: EncoderInfo, settings: dict[str, str]
 ) -> None:
     """Replace the table and the rejects of a set whose vectors stay as they are."""
+    _fresh_staging(folder)
+    _commit(folder, table, rejects, encoder, settings)
+
+
+def _fresh_staging(folder: Path) -> Path:
     staging = folder / _NEXT
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()
+    staging.mkdir(parents=True)
+    return staging
+
+
+def _commit(
+    folder: Path, table: pd.DataFrame, rejects: pd.DataFrame, encoder: EncoderInfo, settings: dict[str, str]
+) -> None:
+    """Add tables and manifest to the staged files and move them all; arrays that are not staged stay as they are."""
+    staging = folder / _NEXT
     table.to_parquet(staging / "faces.parquet", index=False)
     write_csv(staging / REJECTS, rejects)
-    content = manifest(staging, encoder, settings, len(table), ("faces.parquet", REJECTS))
-    content["files"] |= checksums(folder, ("embeddings.npy", "maps.npy"))
-    write_json(staging / MANIFEST, content)
-    finish_interrupted(folder)
-
-
-def manifest(
-    folder: Path, encoder: EncoderInfo, settings: dict[str, str], rows: int, files: Sequence[str]
-) -> dict[str, Any]:
-    """Content of ``encoder.json``."""
-    return {
+    files: dict[str, str] = {}
+    for name in (*_FILES, REJECTS):
+        files |= checksums(staging if (staging / name).exists() else folder, [name])
+    content = {
         "format": FORMAT,
         "kind": KIND,
-        "rows": rows,
+        "rows": len(table),
         "encoder": asdict(encoder),
         "fingerprint": encoder.fingerprint,
         "settings": settings,
         "versions": {name: version(name) for name in ("torch", "facenet-pytorch", "numpy", "pillow")},
-        "files": checksums(folder, files),
+        "files": files,
     }
+    write_json(staging / MANIFEST, content)
+    finish_interrupted(folder)
 
 
 def finish_interrupted(folder: Path) -> None:
