@@ -73,7 +73,7 @@ def score(pool: Pool, train: Rows, test: Rows, seed: int) -> dict[str, float]:
     maps = faces.maps(np.arange(len(faces)))
     table = faces.table
     ages = model.ages(faces.embeddings, maps, np.full(len(faces), NOBODY))
-    bands = ages.votes.bands.argmax(axis=1)
+    bands = ages.votes.said
     truth = table["age_low"].to_numpy()
     true_bands = band_numbers(truth)
     said = {

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
 import numpy as np
 
-from ..embedder.labels import GENDERS, MASKS, age_band
+from ..embedder.labels import BAND_STARTS, GENDERS, MASKS, age_band
 from ..embedder.table import gallery_ids
 from ..index.gallery import Gallery
 from .age_space import age_features
@@ -18,7 +18,10 @@ from .model import GALLERY_COLUMNS, Model
 from .pool import Pool
 from .training import HeadReport, train_head, usable_classes
 from .tuning import VoteReport, fit_vote, with_age
+from .vote import VoteSettings
 
+STRANGE = 0.01
+"""Share of the training faces whose embeddings are the shortest: anything below is hardly a face."""
 TASKS = {"mask": MASKS, "gender": GENDERS}
 
 Step = Callable[[str, int, int], None]
@@ -27,7 +30,10 @@ Step = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What was built, and how it did on held-out people; ``None`` where there was too little to hold out."""
+    """What was built, and how it did on held-out people; ``None`` where there was too little to hold out.
+
+    ``sweep`` holds vote settings for other first years of the oldest band.
+    """
 
     faces: int
     gallery: int
@@ -36,10 +42,21 @@ class BuildReport:
     vote: VoteReport | None
     heads: dict[str, HeadReport]
     missing: tuple[str, ...]
+    sweep: Mapping[int, VoteSettings]
 
 
-def build_model(pool: Pool, seed: int = 0, step: Step = lambda what, done, total: None) -> tuple[Model, BuildReport]:
-    """Fit the age vote on faces with an age, and train a head for each task with at least two classes."""
+def build_model(
+    pool: Pool,
+    seed: int = 0,
+    step: Step = lambda what, done, total: None,
+    *,
+    senior_from: int = BAND_STARTS[2],
+    sweep: Sequence[int] = (),
+) -> tuple[Model, BuildReport]:
+    """Fit the age vote on faces with an age, and train a head for each task with at least two classes.
+
+    ``senior_from`` and ``sweep``: see :func:`.tuning.fit_vote`.
+    """
     heads: dict[str, TrainedHead] = {}
     reports: dict[str, HeadReport] = {}
     for task, classes in TASKS.items():
@@ -52,7 +69,14 @@ def build_model(pool: Pool, seed: int = 0, step: Step = lambda what, done, total
                 seed,
                 lambda done, total, task=task: step(f"training {task}", done, total),  # type: ignore[misc]
             )
-    space, settings, vote_report = fit_vote(pool, seed, lambda done, total: step("fitting age vote", done, total))
+    tuned = fit_vote(
+        pool,
+        seed,
+        lambda done, total: step("fitting age vote", done, total),
+        senior_from=senior_from,
+        sweep=sweep,
+    )
+    space = tuned.space
     rows = with_age(pool)
     faces = pool.subset(rows)
     gallery = Gallery(space.dimension)
@@ -61,8 +85,11 @@ def build_model(pool: Pool, seed: int = 0, step: Step = lambda what, done, total
         gallery.add(vectors, gallery_ids(faces.table["face_id"]))
     table = faces.table[list(GALLERY_COLUMNS)].assign(group=faces.people)
     missing = tuple(task for task in TASKS if task not in heads) + (() if len(rows) else ("age",))
-    report = BuildReport(len(pool), len(rows), len(np.unique(pool.people)), pool.copies, vote_report, reports, missing)
-    return Model(gallery, table, space, settings, heads, pool.encoder, pool.face, _card(pool, report, seed)), report
+    people = len(np.unique(pool.people))
+    report = BuildReport(len(pool), len(rows), people, pool.copies, tuned.report, reports, missing, tuned.sweep)
+    least_norm = float(pool.table["norm"].quantile(STRANGE))
+    card = _card(pool, report, seed)
+    return Model(gallery, table, space, tuned.settings, heads, pool.encoder, pool.face, least_norm, card), report
 
 
 def _card(pool: Pool, report: BuildReport, seed: int) -> dict[str, object]:

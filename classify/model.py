@@ -35,7 +35,7 @@ from .vote import (
     year_profiles,
 )
 
-FORMAT = 1
+FORMAT = 2
 KIND = "maskcls-model"
 MANIFEST = "model.json"
 MAKE = "maskcls build-index FACES --out MODEL"
@@ -75,6 +75,7 @@ class Model:
         heads: ``mask`` and ``gender``, as far as the training data had labels for them.
         encoder: what queries must be encoded with.
         face: how photos were read when the gallery was made.
+        least_norm: faces whose embedding is shorter than this before it is normalised are hardly faces.
         card: the training data card.
         fingerprint: SHA-256 of the saved manifest, which names every file's; empty for a model never saved.
     """
@@ -86,6 +87,7 @@ class Model:
     heads: Mapping[str, TrainedHead]
     encoder: EncoderInfo
     face: str
+    least_norm: float = 0.0
     card: Mapping[str, Any] = field(default_factory=dict)
     fingerprint: str = ""
 
@@ -99,7 +101,7 @@ class Model:
 
     @cached_property
     def _prior(self) -> Floats:
-        return band_prior(*self._age_range, self._groups)
+        return band_prior(*self._age_range, self._groups, self.settings.starts)
 
     @cached_property
     def _age_range(self) -> tuple[Floats, Floats]:
@@ -132,6 +134,10 @@ class Model:
             found.ids < 0, NOBODY, self._row_of_id.reindex(found.ids.ravel()).to_numpy().reshape(found.ids.shape)
         )
         voters, similarities = one_vote_a_person(rows.astype(np.int64), found.similarities, self._groups, own, k)
+        return self.count(voters, similarities)
+
+    def count(self, voters: Ints, similarities: Floats) -> Ages:
+        """Count the votes of voters (n, k) that are known already, for instance under other settings."""
         return Ages(vote(voters, similarities, self._profiles, self._prior, self.settings), voters, similarities)
 
     def save(self, folder: Path) -> None:
@@ -160,6 +166,7 @@ class Model:
             "encoder": asdict(self.encoder),
             "fingerprint": self.encoder.fingerprint,
             "face": self.face,
+            "least_norm": self.least_norm,
             "vote": asdict(self.settings),
             "heads": head_settings(self.heads),
             "data": dict(self.card),
@@ -183,10 +190,11 @@ class Model:
             gallery,
             table,
             AgeSpace.load(folder / "age_space.safetensors"),
-            VoteSettings(**manifest["vote"]),
+            VoteSettings(**manifest["vote"] | {"calibration": tuple(map(tuple, manifest["vote"]["calibration"]))}),
             load_heads(folder / "heads.safetensors", manifest["heads"]),
             EncoderInfo(**manifest["encoder"]),
             manifest["face"],
+            manifest["least_norm"],
             manifest["data"],
             hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
         )

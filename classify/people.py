@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -21,7 +23,10 @@ LINKS = 20
 
 
 def people_of(
-    embeddings: npt.NDArray[np.float32], person: pd.Series[str], mask: pd.Series[str]
+    embeddings: npt.NDArray[np.float32],
+    person: pd.Series[str],
+    mask: pd.Series[str],
+    photo: pd.Series[str] | None = None,
 ) -> npt.NDArray[np.int64]:
     """Group number of each face (n,), 0, 1, …: equal numbers mean the same person as far as can be told.
 
@@ -29,17 +34,31 @@ def people_of(
         embeddings: (n, 512) unit vectors.
         person: names unique over all faces; null where unknown. Faces of one name are always one group.
         mask: mask state, null where unknown.
+        photo: what each face was photographed in; masks drawn on one photo share it, and are one person. By default
+            every face has its own photo.
 
     Faces of unknown people, and people listed under two names, are joined by the similarity of embeddings.
     """
-    names, _ = pd.factorize(person)
-    named = names >= 0
-    codes = np.where(named, names, names.max(initial=-1) + 1 + np.arange(len(names)))
+    codes = _named([person] if photo is None else [person, photo])
     left, right, similarity = _links(embeddings)
     masked = (mask == "wear").to_numpy(bool)
     needed = np.where(masked[left] | masked[right], MASKED_SIMILARITY, BARE_SIMILARITY)
     strong = similarity >= needed
     return _components(codes, left[strong], right[strong], similarity[strong])
+
+
+def _named(keys: Sequence[pd.Series[str]]) -> npt.NDArray[np.int64]:
+    """Group number (n,) of faces that share a name, a photo, or both with a third."""
+    faces = np.arange(len(keys[0]))
+    left, right, size = [faces], [faces], len(faces)
+    for key in keys:
+        values, kinds = pd.factorize(key)
+        left.append(faces[values >= 0])
+        right.append(size + values[values >= 0])
+        size += len(kinds)
+    edges = (np.concatenate(left), np.concatenate(right))
+    graph = coo_array((np.ones(len(edges[0])), edges), shape=(size, size))
+    return np.asarray(connected_components(graph, directed=False)[1][: len(faces)], np.int64)
 
 
 def _links(

@@ -97,7 +97,8 @@ def pool_of(sets: Sequence[EmbeddingSet]) -> Pool:
     named = table["person"].notna()
     person = (pd.Series(number).astype(str) + ":" + table["person"]).where(named)
     table = table.assign(person_key=person).iloc[first].reset_index(drop=True)
-    people = people_of(embeddings[first], table["person_key"], table["mask"])
+    photo = table["drawn_on"].fillna(table["file_sha256"])
+    people = people_of(embeddings[first], table["person_key"], table["mask"], photo)
     return Pool(
         table.drop(columns="person_key"),
         embeddings[first],

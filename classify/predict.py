@@ -14,36 +14,17 @@ import pandas as pd
 from ..embedder.encoder import Encoder
 from ..embedder.files import replacing, write_csv
 from ..embedder.finder import FaceFinder, FaceMode
-from ..embedder.labels import AGE_BANDS, class_id
 from ..embedder.photo import file_state, stored
 from ..embedder.pipeline import NO_FACE, EncodedPhoto, encode_photos
-from .model import Ages, Model
+from .answers import answer_faces, doubts, weighed_up
+from .columns import ANSWER_COLUMNS, PROBABILITIES
+from .model import Model
 from .vote import NOBODY
 
-COLUMNS = (
-    "path",
-    "status",
-    "reason",
-    "mask",
-    "gender",
-    "age_band",
-    "class_id",
-    "p_wear",
-    "p_incorrect",
-    "p_normal",
-    "p_male",
-    "p_female",
-    "p_lt30",
-    "p_30_59",
-    "p_ge60",
-    "age",
-    "age_low",
-    "age_high",
-    "neighbours",
-)
-"""Columns of ``predictions.csv``. ``status`` is ``ok``, ``no_face`` or ``unreadable``."""
-BAND_COLUMNS = ("p_lt30", "p_30_59", "p_ge60")
-NEIGHBOURS_SHOWN = 10
+COLUMNS = ("path", "status", "reason", *ANSWER_COLUMNS)
+"""Columns of ``predictions.csv``. ``status`` is ``ok``, ``unsure``, ``no_face`` or ``unreadable``; an unsure row has
+its answers, and ``reason`` says what is doubtful."""
+ANSWERED = ("ok", "unsure")
 
 Progress = Callable[[int, int], None]
 
@@ -67,6 +48,7 @@ def predict_photos(
     finder: FaceFinder,
     *,
     mode: FaceMode = "auto",
+    min_confidence: float = 0.0,
     jobs: int = 2,
     batch_size: int = 64,
     partial: Path | None = None,
@@ -77,12 +59,14 @@ def predict_photos(
 
     Args:
         root: paths are reported relative to it.
+        min_confidence: an answer less sure than this (0-1), or about something that hardly is a face, is marked
+            ``unsure``; 0 marks none.
         partial: where rows are saved as they come; a killed run with the same model goes on from there, and the
             file is left for the caller to remove once the answers are safe.
         keep_crops: crops of this many first photos are returned for a report (their photos are read again if
             their rows come from a former run).
     """
-    journal = _Journal(partial, f"{model.fingerprint} {encoder.info.fingerprint} {mode}")
+    journal = _Journal(partial, f"{model.fingerprint} {encoder.info.fingerprint} {mode} {min_confidence}")
     names = [stored(path.relative_to(root)) for path in paths]
     known = journal.known
     todo = [
@@ -95,7 +79,7 @@ def predict_photos(
     progress(0, len(todo))
     for batch in encode_photos([paths[i] for i in todo], finder, encoder, mode=mode, jobs=jobs, batch_size=batch_size):
         numbers = todo[done : done + len(batch)]
-        rows = answer(batch, [names[i] for i in numbers], model)
+        rows = answer(batch, [names[i] for i in numbers], model, min_confidence)
         journal.add(
             [row | {"_file": [photo.state.size, photo.state.mtime_ns]} for row, photo in zip(rows, batch, strict=True)]
         )
@@ -108,80 +92,49 @@ def predict_photos(
     return Answers(table.astype({"class_id": "Int64"}), crops)
 
 
-def write_answers(path: Path, answers: Answers) -> None:
-    """Write the rows as CSV or, by suffix, Parquet, atomically."""
+def write_answers(path: Path, table: pd.DataFrame) -> None:
+    """Write rows of answers as CSV or, by suffix, Parquet, atomically."""
     with replacing(path) as temporary:
         if path.suffix == ".parquet":
-            answers.table.to_parquet(temporary, index=False)
+            table.to_parquet(temporary, index=False)
         else:
-            write_csv(temporary, answers.table)
+            write_csv(temporary, table)
 
 
-def answer(photos: Sequence[EncodedPhoto], names: Sequence[str], model: Model) -> list[dict[str, Any]]:
+def answer(
+    photos: Sequence[EncodedPhoto], names: Sequence[str], model: Model, min_confidence: float = 0.0
+) -> list[dict[str, Any]]:
     """Rows (:data:`COLUMNS`) for encoded photos."""
-    faces = [photo.face for photo in photos if photo.face is not None]
     rows = [_failed(photo, name) for photo, name in zip(photos, names, strict=True)]
-    if not faces:
+    found = [(row, photo.face) for row, photo in zip(rows, photos, strict=True) if photo.face is not None]
+    if not found:
         return rows
-    embeddings = np.stack([face.embedding for face in faces])
-    maps = np.stack([face.map for face in faces])
-    own = np.array([model.own_group(face.file_sha256) for face in faces], np.int64)
-    ages = model.ages(embeddings, maps, own)
-    heads = {task: head.probabilities(maps, embeddings) for task, head in model.heads.items()}
-    position = 0
-    for row, photo in zip(rows, photos, strict=True):
-        if photo.face is None:
-            continue
-        notes = []
-        if photo.face.found.faces > 1:
-            notes.append(f"{photo.face.found.faces} faces; the largest is answered for")
-        if own[position] != NOBODY:
+    own = np.array([model.own_group(face.file_sha256) for _, face in found], np.int64)
+    embeddings = np.stack([face.embedding for _, face in found])
+    maps = np.stack([face.map for _, face in found])
+    answers = answer_faces(model, model.ages(embeddings, maps, own), embeddings, maps)
+    for (row, face), given, group in zip(found, answers, own, strict=True):
+        doubt = doubts(given, min_confidence)
+        strange = face.norm < model.least_norm
+        notes = list(doubt)
+        if note := weighed_up(given):
+            notes.append(note)
+        if strange:
+            notes.append("hardly a face, or none that the gallery knows")
+        if face.found.faces > 1:
+            notes.append(f"{face.found.faces} faces; the largest is answered for")
+        if group != NOBODY:
             notes.append("this photo is in the gallery; its person did not vote")
-        for task, head in model.heads.items():
-            row[task] = head.classes[int(heads[task][position].argmax())]
-            row |= {f"p_{name}": _number(p) for name, p in zip(head.classes, heads[task][position], strict=True)}
-        row |= _age_cells(ages, position, model)
-        unanswered = [task for task in ("mask", "gender", "age_band") if row[task] is None]
-        if unanswered:
+        if unanswered := [task for task in PROBABILITIES if given[task] is None]:
             notes.append(f"the model has no answer for {' and '.join(unanswered)}")
-        else:
-            row["class_id"] = class_id(row["mask"], row["gender"], row["age_band"])
-        row |= {"status": "ok", "reason": "; ".join(notes) or None}
-        position += 1
+        unsure = bool(doubt) or (strange and min_confidence > 0)
+        row |= given | {"status": "unsure" if unsure else "ok", "reason": "; ".join(notes) or None}
     return rows
-
-
-def _age_cells(ages: Ages, position: int, model: Model) -> dict[str, Any]:
-    votes = ages.votes
-    if np.isnan(votes.age[position]):
-        return {}
-    bands = votes.bands[position]
-    cells: dict[str, Any] = {"age_band": AGE_BANDS[int(bands.argmax())]}
-    cells |= {column: _number(p) for column, p in zip(BAND_COLUMNS, bands, strict=True)}
-    cells |= {name: round(float(getattr(votes, part)[position]), 1) for name, part in _AGE_PARTS.items()}
-    nearest = [int(row) for row in ages.voters[position] if row >= 0][:NEIGHBOURS_SHOWN]
-    faces = model.table.iloc[nearest].to_dict("records")
-    voters = [
-        f"{face['face_id']}:{_age_text(face['age_low'], face['age_high'])}:{similarity:.3f}"
-        for face, similarity in zip(faces, ages.similarities[position], strict=False)
-    ]
-    return cells | {"neighbours": " ".join(voters)}
-
-
-_AGE_PARTS = {"age": "age", "age_low": "low", "age_high": "high"}
-
-
-def _age_text(low: float, high: float) -> str:
-    return f"{low:g}" if low == high else f"{low:g}-{high:g}"
 
 
 def _failed(photo: EncodedPhoto, name: str) -> dict[str, Any]:
     status = "no_face" if photo.reason == NO_FACE else "unreadable"
     return dict.fromkeys(COLUMNS) | {"path": name, "status": status, "reason": photo.reason}
-
-
-def _number(value: float) -> float:
-    return round(float(value), 4)
 
 
 def _file(path: Path) -> list[int]:

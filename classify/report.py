@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
@@ -18,15 +17,16 @@ from PIL import Image
 from ..embedder.files import replacing
 from ..embedder.labels import AGE_BANDS
 from ..embedder.photo import PhotoError, read_photo
+from .columns import BAND_COLUMNS
 from .model import Model
-from .predict import BAND_COLUMNS, Answers
+from .predict import Answers
+from .thumbnails import cut_face, jpeg
 
 LARGEST_REPORT = 500
 """Photos shown at most: the first ones, so that a page stays readable by a browser (about 20 MB)."""
 NEIGHBOURS = 6
 THUMBNAIL = 112
 NEIGHBOUR_THUMBNAIL = 64
-_QUALITY = 80
 
 
 def write_report(path: Path, answers: Answers, model: Model, title: str) -> None:
@@ -76,16 +76,11 @@ def _thumbnails(faces: pd.DataFrame, wanted: Iterable[str]) -> Iterable[tuple[st
         face = faces.loc[face_id]
         try:
             photo = read_photo(Path(face["root"], face["path"]))
+            if photo.sha256 == face["file_sha256"]:  # otherwise another photo lies there now
+                yield face_id, _data_url(cut_face(photo, face["box"]), NEIGHBOUR_THUMBNAIL)
         except PhotoError:
             continue
-        if photo.sha256 != face["file_sha256"]:  # another photo lies there now
-            continue
-        box = [float(v) / photo.scale for v in face["box"]]
-        yield face_id, _data_url(photo.image.crop([round(v) for v in box]), NEIGHBOUR_THUMBNAIL)  # type: ignore[arg-type]
 
 
 def _data_url(image: Image.Image, side: int) -> str:
-    image.thumbnail((side, side))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg(image, side)).decode()

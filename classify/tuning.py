@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, recall_score
 from sklearn.model_selection import GroupKFold
 
-from ..embedder.labels import band_numbers
+from ..embedder.labels import BAND_STARTS
 from ..index.gallery import Gallery
 from .age_space import AgeSpace, age_features, fit_age_space
 from .pool import Pool, Rows
 from .vote import (
+    NO_CALIBRATION,
     NOBODY,
     RAW_PER_VOTER,
     Floats,
     VoteSettings,
     band_prior,
+    band_shares,
+    from_years,
+    log_shares,
     one_vote_a_person,
+    tally,
     vote,
     year_profiles,
 )
@@ -32,6 +39,10 @@ VOTERS = (10, 20, 30, 50, 80, 120)
 TEMPERATURES = (0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 SOFTNESS = 2.0
 CORRECTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
+COVERAGE = 0.8
+TAILS = tuple(np.linspace(0.01, 0.25, 25).round(2).tolist())
+MIN_FACES_A_BAND = 20
+"""With fewer held-out faces of a band its probability is not calibrated."""
 MAX_ASKED = 4000
 """Faces asked at most; more would only make the choice slower."""
 
@@ -54,14 +65,37 @@ def with_age(pool: Pool) -> Rows:
     return np.flatnonzero(pool.table["age_low"].notna().to_numpy())
 
 
+@dataclass(frozen=True)
+class TunedVote:
+    """The age space and how its neighbours vote; ``report`` is None where there were too few people to tune.
+
+    ``sweep`` holds the settings and their report for other first years of the oldest band.
+    """
+
+    space: AgeSpace
+    settings: VoteSettings
+    report: VoteReport | None
+    sweep: Mapping[int, VoteSettings] = field(default_factory=dict)
+
+
 def fit_vote(
-    pool: Pool, seed: int, progress: Progress = lambda done, total: None
-) -> tuple[AgeSpace, VoteSettings, VoteReport | None]:
-    """The age space of all faces with an age, and the vote settings chosen on held-out people.
+    pool: Pool,
+    seed: int,
+    progress: Progress = lambda done, total: None,
+    *,
+    senior_from: int = BAND_STARTS[2],
+    sweep: Sequence[int] = (),
+) -> TunedVote:
+    """Fit the age space to all faces with an age, and choose the vote settings on held-out people.
 
     Per fold of people the space is fitted on the others, who then vote; voters and temperature minimise the mean
     absolute error in years, the prior correction maximises the macro recall of the bands, every person weighing the
-    same. Recall, unlike F1, does not depend on how common a band happens to be among the people held out.
+    same. Recall, unlike F1, does not depend on how common a band happens to be among the people held out. The
+    probabilities of the bands and the width of the interval are calibrated on the same held-out votes.
+
+    Args:
+        senior_from: first year of the oldest band as the gallery counts it.
+        sweep: other such years to choose settings for as well.
     """
     rows = with_age(pool)
     faces = pool.subset(rows)
@@ -69,13 +103,17 @@ def fit_vote(
     low, high = faces.table["age_low"].to_numpy(np.float32), faces.table["age_high"].to_numpy(np.float32)
     middle = np.asarray((low + high) / 2, np.float32)
     if len(np.unique(faces.people)) < MIN_PEOPLE:
-        return fit_age_space(features, middle), VoteSettings(), None
+        return TunedVote(fit_age_space(features, middle), VoteSettings(senior_from=senior_from), None)
     asked = np.sort(np.random.default_rng(seed).permutation(len(faces))[:MAX_ASKED])
     voters, similarities = _held_out_voters(faces, features, middle, asked, progress)
     space = fit_age_space(features, middle)
     progress(FOLDS + 1, FOLDS + 1)
-    settings, report = _choose(faces.people, low, high, asked, voters, similarities)
-    return space, settings, report
+
+    def choose(start: int) -> tuple[VoteSettings, VoteReport]:
+        return _choose(faces.people, low, high, asked, voters, similarities, start)
+
+    settings, report = choose(senior_from)
+    return TunedVote(space, settings, report, {start: choose(start)[0] for start in sweep})
 
 
 def _held_out_voters(
@@ -101,30 +139,73 @@ def _held_out_voters(
 
 
 def _choose(
-    people: Rows, gallery_low: Floats, gallery_high: Floats, asked: Rows, voters: Rows, similarities: Floats
+    people: Rows,
+    gallery_low: Floats,
+    gallery_high: Floats,
+    asked: Rows,
+    voters: Rows,
+    similarities: Floats,
+    senior_from: int,
 ) -> tuple[VoteSettings, VoteReport]:
     low, high = gallery_low[asked], gallery_high[asked]
-    truth = (low + high) / 2
-    band = band_numbers(truth)
-    clear = band_numbers(low) == band_numbers(high)
     weight = 1 / np.bincount(people[asked])[people[asked]]
     profiles = year_profiles(gallery_low, gallery_high, SOFTNESS)
-    prior = band_prior(gallery_low, gallery_high, people)
+    start = VoteSettings(softness=SOFTNESS, senior_from=senior_from)
+    prior = band_prior(gallery_low, gallery_high, people, start.starts)
 
-    def report(settings: VoteSettings) -> VoteReport:
+    def error(settings: VoteSettings) -> float:
         k = settings.voters
         got = vote(voters[:, :k], similarities[:, :k], profiles, prior, settings)
+        return float(np.average(np.maximum(np.maximum(low - got.age, got.age - high), 0), weights=weight))
+
+    nearest = min((replace(start, voters=k, temperature=t) for k, t in product(VOTERS, TEMPERATURES)), key=error)
+    return _choose_bands(nearest, prior, profiles, low, high, weight, voters, similarities)
+
+
+def _choose_bands(
+    nearest: VoteSettings,
+    prior: Floats,
+    profiles: Floats,
+    low: Floats,
+    high: Floats,
+    weight: npt.NDArray[np.float64],
+    voters: Rows,
+    similarities: Floats,
+) -> tuple[VoteSettings, VoteReport]:
+    """Calibration, prior correction and interval for voters and a temperature that are chosen already."""
+    k, borders = nearest.voters, nearest.starts[1:]
+    years = tally(voters[:, :k], similarities[:, :k], profiles, nearest.temperature)
+    band = np.digitize(low, borders)
+    clear = band == np.digitize(high, borders)  # a band such as 25-35 says nothing of the three classes
+    shares = band_shares(years, nearest.starts)
+    calibration = _calibration(shares[clear], band[clear], weight[clear])
+    exact = low == high
+
+    def coverage(tail: float) -> float:
+        got = from_years(years[exact], prior, replace(nearest, tail=tail))
+        inside = (got.low <= low[exact]) & (low[exact] <= got.high)
+        return float(np.average(inside, weights=weight[exact]))
+
+    tail = min(TAILS, key=lambda tail: abs(coverage(tail) - COVERAGE)) if exact.any() else nearest.tail
+    nearest = replace(nearest, calibration=calibration, tail=tail)
+
+    def report(settings: VoteSettings) -> VoteReport:
+        got = from_years(years, prior, settings)
         error = np.maximum(np.maximum(low - got.age, got.age - high), 0)
         mae = float(np.average(error, weights=weight))
-        if not clear.any():  # bands such as 25-35 only say nothing of the three classes
-            return VoteReport(len(truth), mae, 0.0, 0.0, settings)
-        said, true = got.bands.argmax(axis=1)[clear], band[clear]
-        f1 = f1_score(true, said, average="macro", sample_weight=weight[clear])
-        recall = recall_score(true, said, average="macro", sample_weight=weight[clear])
-        return VoteReport(len(truth), mae, float(f1), float(recall), settings)
+        if not clear.any():
+            return VoteReport(len(low), mae, 0.0, 0.0, settings)
+        f1 = f1_score(band[clear], got.said[clear], average="macro", sample_weight=weight[clear])
+        recall = recall_score(band[clear], got.said[clear], average="macro", sample_weight=weight[clear])
+        return VoteReport(len(low), mae, float(f1), float(recall), settings)
 
-    pairs = (report(VoteSettings(k, t, SOFTNESS, 0.5)) for k, t in product(VOTERS, TEMPERATURES))
-    nearest = min(pairs, key=lambda candidate: candidate.mae).settings
-    corrected = (report(replace(nearest, correction=c)) for c in CORRECTIONS)
-    best = max(corrected, key=lambda candidate: candidate.macro_recall)
+    best = max((report(replace(nearest, correction=c)) for c in CORRECTIONS), key=lambda found: found.macro_recall)
     return best.settings, best
+
+
+def _calibration(shares: Floats, band: Rows, weight: npt.NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:
+    """Matrix scaling of the bands' shares (n, 3) fitted to true bands (n,); none where a band has too few faces."""
+    if np.bincount(band, minlength=3).min() < MIN_FACES_A_BAND:
+        return NO_CALIBRATION
+    fitted = LogisticRegression(max_iter=1000).fit(log_shares(shares), band, sample_weight=weight)
+    return tuple(tuple(row) for row in np.column_stack([fitted.coef_, fitted.intercept_]).tolist())

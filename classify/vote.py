@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
+from scipy.special import softmax
 
-from ..embedder.labels import BAND_STARTS, MAX_AGE, band_numbers
+from ..embedder.labels import BAND_STARTS, MAX_AGE
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -16,6 +17,11 @@ YEARS = MAX_AGE + 1
 NOBODY = -1
 RAW_PER_VOTER = 10
 """Neighbours fetched per voter wanted, since several photos of one person give one vote."""
+
+
+NO_CALIBRATION = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0))
+LEAST_SHARE = 1e-3
+"""Added to every band's share of the votes, so that a band without votes is unlikely, not impossible."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +32,26 @@ class VoteSettings:
         voters: people who vote (the nearest ones).
         temperature: of the softmax over cosine similarities; small: the nearest decide.
         softness: standard deviation in years of what one voter's age says; softens the borders at 30 and 60.
-        correction: exponent of the class-prior correction, 0 (none) to 1 (as if bands were equally common).
+        correction: exponent of the class-prior correction, 0 (the likeliest band is said) to 1 (a band is said as if
+            all were equally common).
+        senior_from: first year of the oldest band as the gallery counts it; 58 makes 58-year-old voters seniors.
+        calibration: (3, 4) rows of weights and an offset that turn the logarithms of the bands' shares of the votes
+            into logits (matrix scaling, Guo et al. 2017).
+        tail: share of the distribution over years left out on each side of the 80 % interval.
     """
 
     voters: int = 30
     temperature: float = 0.07
     softness: float = 2.0
     correction: float = 0.5
+    senior_from: int = BAND_STARTS[2]
+    calibration: tuple[tuple[float, ...], ...] = NO_CALIBRATION
+    tail: float = 0.1
+
+    @property
+    def starts(self) -> tuple[int, int, int]:
+        """First year of each band."""
+        return (*BAND_STARTS[:2], self.senior_from)
 
 
 @dataclass(frozen=True)
@@ -40,12 +59,15 @@ class AgeVotes:
     """Answers to n queries; rows without any voter are NaN.
 
     Attributes:
-        bands: (n, 3) probabilities of <30, 30-59, >=60, prior-corrected; rows sum to 1.
-        age: (n,) years, median of the uncorrected distribution over years.
-        low, high: (n,) years, its 10 % and 90 % quantiles.
+        bands: (n, 3) calibrated probabilities of <30, 30-59, >=60; rows sum to 1.
+        said: (n,) number of the band that is answered, the one with the largest probability / share of the
+            band in the gallery ** correction; -1 without voters.
+        age: (n,) years, median of the distribution over years.
+        low, high: (n,) years, its ``tail`` and ``1 - tail`` quantiles.
     """
 
     bands: Floats
+    said: Ints
     age: Floats
     low: Floats
     high: Floats
@@ -90,11 +112,11 @@ def year_profiles(age_low: Floats, age_high: Floats, softness: float) -> Floats:
     return np.asarray(profile / profile.sum(axis=1, keepdims=True), np.float32)
 
 
-def band_prior(age_low: Floats, age_high: Floats, people: Ints) -> Floats:
+def band_prior(age_low: Floats, age_high: Floats, people: Ints, starts: tuple[int, int, int] = BAND_STARTS) -> Floats:
     """Share of each age band in the gallery (3,), every person counting once; never zero (add-one smoothing)."""
     _, first = np.unique(people, return_index=True)
     middle = (age_low + age_high)[first] / 2
-    band = band_numbers(middle)
+    band = np.digitize(middle, starts[1:])
     totals = np.bincount(band, minlength=len(BAND_STARTS)).astype(np.float32) + 1
     return np.asarray(totals / totals.sum(), np.float32)
 
@@ -118,20 +140,43 @@ def vote(rows: Ints, similarities: Floats, profiles: Floats, prior: Floats, sett
         profiles: (m, 121) from :func:`year_profiles`.
         prior: (3,) from :func:`band_prior`.
     """
-    weights = voter_weights(similarities, settings.temperature)
+    return from_years(tally(rows, similarities, profiles, settings.temperature), prior, settings)
+
+
+def tally(rows: Ints, similarities: Floats, profiles: Floats, temperature: float) -> Floats:
+    """Distributions over years (n, 121) that voters agree on; NaN without voters. See :func:`vote`."""
+    weights = voter_weights(similarities, temperature)
     query, place = np.nonzero(rows >= 0)
     ballots = coo_array((weights[query, place], (query, rows[query, place])), shape=(len(rows), len(profiles)))
     years = np.asarray(ballots.tocsr() @ profiles, np.float32)
     years[(rows < 0).all(axis=1)] = np.nan
-    return from_years(years, prior, settings.correction)
+    return years
 
 
-def from_years(years: Floats, prior: Floats, correction: float) -> AgeVotes:
+def from_years(years: Floats, prior: Floats, settings: VoteSettings) -> AgeVotes:
     """Bands, median and interval of distributions over years (n, 121)."""
-    bands = np.add.reduceat(years, BAND_STARTS, axis=1) / prior**correction
-    bands = bands / bands.sum(axis=1, keepdims=True)
+    bands = calibrated(band_shares(years, settings.starts), settings.calibration)
+    said = np.where(np.isnan(years[:, 0]), NOBODY, (bands / prior**settings.correction).argmax(axis=1))
     cumulative = np.cumsum(years, axis=1)
-    return AgeVotes(bands.astype(np.float32), *(_quantile(years, cumulative, q) for q in (0.5, 0.1, 0.9)))
+    quantiles = (_quantile(years, cumulative, q) for q in (0.5, settings.tail, 1 - settings.tail))
+    return AgeVotes(bands, said, *quantiles)
+
+
+def band_shares(years: Floats, starts: tuple[int, int, int]) -> Floats:
+    """Share of the votes that each band gets (n, 3), from distributions over years (n, 121)."""
+    return np.asarray(np.add.reduceat(years, starts, axis=1), np.float32)
+
+
+def calibrated(shares: Floats, calibration: tuple[tuple[float, ...], ...]) -> Floats:
+    """Probabilities (n, 3) of shares (n, 3); see :attr:`VoteSettings.calibration`."""
+    weights = np.array(calibration, np.float32)
+    logits = log_shares(shares) @ weights[:, :3].T + weights[:, 3]
+    return np.asarray(softmax(logits, axis=1), np.float32)
+
+
+def log_shares(shares: Floats) -> Floats:
+    """What the calibration reads: logarithms of shares (n, 3), never minus infinity."""
+    return np.asarray(np.log(shares + np.float32(LEAST_SHARE)), np.float32)
 
 
 def _quantile(years: Floats, cumulative: Floats, q: float) -> Floats:

@@ -6,7 +6,7 @@ import os
 
 import typer
 
-from . import build_index, embed, predict
+from . import build_index, embed, evaluate, predict, render_masks, split
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,6 +16,9 @@ app = typer.Typer(
 app.command("embed")(embed.embed)
 app.command("build-index")(build_index.build_index)
 app.command("predict")(predict.predict)
+app.command("render-masks")(render_masks.render_masks)
+app.command("evaluate")(evaluate.evaluate)
+app.command("split")(split.split)
 
 
 @app.callback()

@@ -21,6 +21,9 @@ def predict(
     model: Annotated[Path, typer.Option("--model", "-m", help="Model made by `maskcls build-index`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Answers: .csv or .parquet.")] = Path("predictions.csv"),
     report: Annotated[Path | None, typer.Option(help="Also write a page with faces and neighbours (.html).")] = None,
+    min_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="Answers less sure than this get status `unsure` and a reason.")
+    ] = 0.0,
     submission: Annotated[Path | None, typer.Option(help="Also write the contest's ImageID,ans file.")] = None,
     face: Annotated[
         Face | None, typer.Option(help="How the face is looked for. Default: as for the model's own photos.")
@@ -37,7 +40,7 @@ def predict(
     """
     with one_line_errors():
         from ..classify.model import Model
-        from ..classify.predict import predict_photos, write_answers
+        from ..classify.predict import ANSWERED, predict_photos, write_answers
         from ..classify.report import LARGEST_REPORT, write_report
         from ..classify.submission import write_submission
         from ..embedder.encoder import FaceNetEncoder, pick_device
@@ -61,16 +64,19 @@ def predict(
                 encoder,
                 FaceFinder(chosen),
                 mode=mode,  # type: ignore[arg-type]
+                min_confidence=min_confidence,
                 jobs=jobs,
                 batch_size=batch_size,
                 partial=journal,
                 keep_crops=LARGEST_REPORT if report else 0,
                 progress=partial(progress, "predicting"),
             )
-        write_answers(out, answers)
+        write_answers(out, answers.table)
         counts = answers.table["status"].value_counts()
+        answered = sum(int(counts.get(status, 0)) for status in ANSWERED)
+        unsure = f" ({counts['unsure']} of them unsure)" if "unsure" in counts else ""
         typer.echo(
-            f"{shown(out)}: {len(answers.table)} photos, {counts.get('ok', 0)} answered, "
+            f"{shown(out)}: {len(answers.table)} photos, {answered} answered{unsure}, "
             f"{counts.get('no_face', 0)} without a face, {counts.get('unreadable', 0)} unreadable"
         )
         for row in answers.table.head(LINES).to_dict("records"):
@@ -86,7 +92,7 @@ def predict(
             filled = write_submission(submission, answers.table, loaded)
             typer.echo(f"{shown(submission)}: {filled} photos without an answer got the most common class")
         journal.unlink(missing_ok=True)
-        if not counts.get("ok", 0):
+        if not answered:
             raise MaskclsError(f"{shown(photos)}: no face in any of {len(answers.table)} photos; see {shown(out)}")
 
 
@@ -95,7 +101,7 @@ def _line(row: dict[Hashable, Any]) -> str:
     from ..embedder.photo import shown
 
     name = shown(str(row["path"]))
-    if row["status"] != "ok":
+    if row["status"] not in ("ok", "unsure"):
         return f"{name}: {row['reason']}"
     words = [row[task] for task in ("mask", "gender", "age_band") if isinstance(row[task], str)]
     if isinstance(row["age_band"], str):

@@ -18,7 +18,7 @@ from .errors import MaskclsError
 from .files import locked
 from .finder import FaceFinder, FaceMode
 from .layouts import Dataset, Listed
-from .photo import FileState, file_state, shown, stored
+from .photo import FileState, file_state, shown, stored, stored_below
 from .pipeline import EncodedPhoto, encode_photos
 from .shards import Shard, ShardFolder
 from .store import (
@@ -87,7 +87,7 @@ def embed_folder(
         todo = [
             item
             for item in dataset.photos
-            if item.refused is None and not _is_done(item.path, _name(item.path, root), known, refused)
+            if item.refused is None and not _is_done(item.path, stored_below(item.path, root), known, refused)
         ]
         progress(0, len(todo))
         done = 0
@@ -134,11 +134,6 @@ def _known(old: EmbeddingSet | None, shards: ShardFolder) -> tuple[dict[str, _Kn
     return known, refused
 
 
-def _name(path: Path, root: Path) -> str:
-    """How a photo is called in the tables: relative to the folder, whole where a label file names one outside."""
-    return stored(path.relative_to(root) if path.is_relative_to(root) else path)
-
-
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
@@ -155,7 +150,7 @@ def _shard(batch: Sequence[EncodedPhoto], root: Path) -> Shard:
     rejects: list[dict[str, Any]] = []
     faces = []
     for photo in batch:
-        name = _name(photo.path, root)
+        name = stored_below(photo.path, root)
         state = {"file_size": photo.state.size, "file_mtime_ns": photo.state.mtime_ns}
         face = photo.face
         if face is None:
@@ -173,6 +168,7 @@ def _shard(batch: Sequence[EncodedPhoto], root: Path) -> Shard:
                 "face_score": face.found.score,
                 "faces_in_photo": face.found.faces,
                 "sharpness": sharpness(face.crop),
+                "norm": face.norm,
                 "file_sha256": face.file_sha256,
                 **state,
             }
@@ -203,7 +199,7 @@ def _save(
     places: list[_Known] = []
     rejects: list[dict[str, Any]] = []
     for item in dataset.photos:
-        name = _name(item.path, root)
+        name = stored_below(item.path, root)
         if item.refused is not None:
             rejects.append(
                 {"path": name, "reason": f"label refused: {item.refused}", "file_size": -1, "file_mtime_ns": -1}

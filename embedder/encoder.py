@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -23,10 +24,18 @@ MAP_SHAPE = (896, 4, 4)
 
 
 class Encoded(NamedTuple):
-    """Embeddings (n, 512) float32 of unit length, and feature maps (n, 896, 4, 4) float16, not negative."""
+    """What the trunk says of n faces.
+
+    Attributes:
+        embeddings: (n, 512) float32 of unit length.
+        maps: (n, 896, 4, 4) float16, not negative.
+        norms: (n,) float32, length of the embeddings before they were normalised: small for blurred, hidden and
+            missing faces (Ranjan et al. 2017, https://arxiv.org/abs/1703.09507).
+    """
 
     embeddings: npt.NDArray[np.float32]
     maps: npt.NDArray[np.float16]
+    norms: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -61,8 +70,9 @@ class FaceNetEncoder:
         net, found = load_facenet(weights)
         self._device = torch.device(device)
         self._net = net.to(self._device, memory_format=torch.channels_last)
-        self._net.repeat_2.register_forward_hook(self._keep_map)
-        self._map: Tensor | None = None
+        self._net.repeat_2.register_forward_hook(self._keep("map"))
+        self._net.last_bn.register_forward_hook(self._keep("embedding"))
+        self._kept: dict[str, Tensor] = {}
         self.info = EncoderInfo(
             found.name,
             found.sha256,
@@ -79,16 +89,21 @@ class FaceNetEncoder:
     def encode(self, crops: npt.NDArray[np.uint8]) -> Encoded:
         """See :class:`Encoder`. Pixels are scaled to ``(x - 127.5) / 128``."""
         if not len(crops):
-            return Encoded(np.empty((0, EMBEDDING_DIM), np.float32), np.empty((0, *MAP_SHAPE), np.float16))
+            return Encoded(
+                np.empty((0, EMBEDDING_DIM), np.float32), np.empty((0, *MAP_SHAPE), np.float16), np.empty(0, np.float32)
+            )
         with torch.inference_mode():
             pixels = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)  # stays channels-last in memory
             embeddings = self._net((pixels.float() - 127.5) / 128)
-            assert self._map is not None
-            maps = torch.nn.functional.adaptive_avg_pool2d(self._map, MAP_SHAPE[1:])
-        return Encoded(embeddings.cpu().numpy(), maps.contiguous().half().cpu().numpy())
+            maps = torch.nn.functional.adaptive_avg_pool2d(self._kept["map"], MAP_SHAPE[1:])
+            norms = self._kept["embedding"].norm(dim=1)
+        return Encoded(embeddings.cpu().numpy(), maps.contiguous().half().cpu().numpy(), norms.cpu().numpy())
 
-    def _keep_map(self, _module: object, _inputs: object, output: Tensor) -> None:
-        self._map = output
+    def _keep(self, name: str) -> Callable[[object, object, Tensor], None]:
+        def keep(_module: object, _inputs: object, output: Tensor) -> None:
+            self._kept[name] = output
+
+        return keep
 
 
 def pick_device(name: str) -> str:

@@ -31,6 +31,7 @@ class Labels:
     """What a dataset says of one photo. ``None`` means that it does not say.
 
     ``age_low`` and ``age_high`` are whole years, both ends included, 0-120; an exact age has both equal.
+    ``drawn_on`` is the SHA-256 of the photo that a mask was drawn on, where the photo is such a drawing.
     """
 
     person: str | None = None
@@ -39,6 +40,7 @@ class Labels:
     race: str | None = None
     age_low: float | None = None
     age_high: float | None = None
+    drawn_on: str | None = None
 
 
 def class_id(mask: str, gender: str, age_band: str) -> int:

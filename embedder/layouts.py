@@ -15,6 +15,8 @@ from .labels import GENDERS, MASKS, LabelError, Labels, check_age, parse_age, pa
 from .photo import list_photos, shown
 
 LayoutName = Literal["contest", "utkface", "fairface", "csv", "folders"]
+LABELS = "labels.csv"
+"""A label file of this name in the photo folder is found without being named."""
 RACES_UTKFACE = ("White", "Black", "Asian", "Indian", "Other")
 _CONTEST_FOLDER = re.compile(r"(?P<id>\w+?)_(?P<gender>[^_]+)_(?P<race>[^_]+)_(?P<age>[^_]+)")
 _CONTEST_PHOTO = re.compile(r"mask\d|incorrect_mask|normal")
@@ -31,6 +33,7 @@ class Columns:
     gender: str = "gender"
     race: str = "race"
     age: str = "age"
+    drawn_on: str = "drawn_on"
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ def read_dataset(root: Path, layout: str, labels: Path | None = None, columns: C
     paths, other_files = list_photos(root)
     if not paths:
         raise MaskclsError(f"{shown(root)}: no photo in this folder ({other_files} other files)")
+    own_labels = root / LABELS
+    if layout == "auto" and labels is None and own_labels.is_file():
+        labels = own_labels
     if layout == "auto":
         layout = "csv" if labels else guess_layout(root, paths)
     if (layout == "csv") != (labels is not None):
@@ -203,4 +209,5 @@ def _cell_labels(cells: dict[str, str]) -> Labels:
         cells["race"] or None,
         low,
         high,
+        cells["drawn_on"] or None,
     )

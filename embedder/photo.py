@@ -76,6 +76,11 @@ def stored(path: str | Path) -> str:
     return os.fspath(path).encode("utf-8", "backslashreplace").decode()
 
 
+def stored_below(path: Path, root: Path) -> str:
+    """How a photo is called in tables: relative to its folder, whole where a label file names one outside."""
+    return stored(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
 def list_photos(root: Path) -> tuple[list[Path], int]:
     """Photos below a folder by file name, in sorted order, and the number of other files passed over.
 

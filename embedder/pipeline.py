@@ -21,12 +21,13 @@ NO_FACE = "no face found"
 
 @dataclass(frozen=True)
 class EncodedFace:
-    """The largest face of a photo: geometry in photo pixels, crop (160, 160, 3), vector (512,), map."""
+    """The largest face of a photo: geometry in photo pixels, crop (160, 160, 3), vector (512,), map, norm."""
 
     found: Found
     crop: npt.NDArray[np.uint8]
     embedding: npt.NDArray[np.float32]
     map: npt.NDArray[np.float16]
+    norm: float
     file_sha256: str
 
 
@@ -85,7 +86,12 @@ def _encode(
     by_photo: dict[int, EncodedFace] = {}
     for i, (photo, face) in enumerate(pairs):
         by_photo[id(photo)] = EncodedFace(
-            _in_photo_pixels(face, photo.scale), crops[i], encoded.embeddings[i], encoded.maps[i], photo.sha256
+            _in_photo_pixels(face, photo.scale),
+            crops[i],
+            encoded.embeddings[i],
+            encoded.maps[i],
+            float(encoded.norms[i]),
+            photo.sha256,
         )
     results: list[EncodedPhoto] = []
     for path, outcome in zip(paths, photos, strict=True):

@@ -18,7 +18,7 @@ from .files import checksums, read_manifest, write_csv, write_json
 from .photo import shown
 from .table import COLUMNS
 
-FORMAT = 1
+FORMAT = 2
 KIND = "maskcls-embedding-set"
 MANIFEST = "encoder.json"
 REJECTS = "rejects.csv"

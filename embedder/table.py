@@ -16,12 +16,14 @@ COLUMNS: dict[str, str] = {
     "race": "str",
     "age_low": "float32",
     "age_high": "float32",
+    "drawn_on": "str",
     "box": "object",
     "landmarks": "object",
     "face": "str",
     "face_score": "float32",
     "faces_in_photo": "int32",
     "sharpness": "float32",
+    "norm": "float32",
     "source": "str",
     "split": "str",
     "file_sha256": "str",
@@ -32,8 +34,9 @@ COLUMNS: dict[str, str] = {
 
 ``box`` is ``[x0, y0, x1, y1]`` and ``landmarks`` is ``[x, y] * 5`` (eyes, nose, mouth corners; empty where the
 whole photo was taken), both in pixels of the upright photo; ``face`` is ``detect`` or ``whole``; ``sharpness``
-is the variance of the Laplacian of the grey crop, in squared 8-bit grey levels; ``age_low`` and ``age_high``
-are years, both ends included.
+is the variance of the Laplacian of the grey crop, in squared 8-bit grey levels; ``norm`` is the length of the
+embedding before it was normalised; ``age_low`` and ``age_high``
+are years, both ends included; ``drawn_on`` is the ``file_sha256`` of the photo that a mask was drawn on.
 """
 
 

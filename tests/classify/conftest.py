@@ -55,6 +55,7 @@ def make_set() -> Callable[..., EmbeddingSet]:
                     "face_score": 1.0,
                     "faces_in_photo": 1,
                     "sharpness": 9.0,
+                    "norm": 20.0,
                     "source": "made-up",
                     "file_sha256": digest,
                     "file_size": 1,

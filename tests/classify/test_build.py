@@ -30,7 +30,7 @@ def asked(seed: int, faces: int = 1) -> EncodedPhoto:
     found = Found(np.array([0, 0, 9, 9], np.float32), np.empty((0, 2), np.float32), 1.0, faces, "whole")
     embedding = random.standard_normal(512).astype(np.float32)
     maps = random.random((896, 4, 4), np.float32).astype(np.float16)
-    face = EncodedFace(found, np.zeros((160, 160, 3), np.uint8), embedding, maps, f"{seed:064}")
+    face = EncodedFace(found, np.zeros((160, 160, 3), np.uint8), embedding, maps, 20.0, f"{seed:064}")
     return EncodedPhoto(Path("a.jpg"), FileState(1, 1), face, None)
 
 

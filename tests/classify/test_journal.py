@@ -40,7 +40,7 @@ class CountingEncoder:
         randoms = [np.random.default_rng(int(crop.sum())) for crop in crops]
         embeddings = np.array([random.standard_normal(512) for random in randoms], np.float32).reshape(-1, 512)
         maps = np.array([random.random(MAP_SHAPE) for random in randoms], np.float16).reshape(-1, *MAP_SHAPE)
-        return Encoded(embeddings, maps)
+        return Encoded(embeddings, maps, np.full(len(embeddings), 20, np.float32))
 
 
 @pytest.fixture

@@ -67,6 +67,13 @@ def test_names_join_what_does_not_look_alike_and_links_join_names() -> None:
     assert together(groups) == {(1, 0), (4, 0), (4, 1)}
 
 
+def test_masks_drawn_on_one_photo_are_one_person_however_they_look() -> None:
+    vectors = strangers(6)
+    photos = words("p", "p", "q", "q", "r", "r")
+    names = words(None, None, None, "a", "a", None)
+    assert together(people_of(vectors, names, nobody(6), photos)) == together(np.array([0, 0, 1, 1, 1, 1]))
+
+
 def test_strangers_stay_apart() -> None:
     assert people_of(strangers(300), nobody(300), nobody(300)).tolist() == list(range(300))
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from maskcls.classify.model import Model
-from maskcls.classify.predict import COLUMNS, Answers, predict_photos, write_answers
+from maskcls.classify.predict import ANSWERED, COLUMNS, Answers, predict_photos, write_answers
 from maskcls.embedder.encoder import FaceNetEncoder
 from maskcls.embedder.finder import FaceFinder
 from maskcls.embedder.labels import AGE_BANDS, GENDERS, MASKS
@@ -99,7 +99,9 @@ def test_probabilities_sum_to_one_and_their_largest_is_the_answer(ok: pd.DataFra
     table = ok[list(PROBABILITIES[task])].to_numpy(np.float64)
     assert table.min() >= 0
     np.testing.assert_allclose(table.sum(axis=1), 1, atol=2e-4)
-    assert ok[task].tolist() == [CLASSES[task][best] for best in table.argmax(axis=1)]
+    likeliest = [CLASSES[task][best] for best in table.argmax(axis=1)]
+    remarks = ok["reason"].fillna("").str.contains("weighed up").to_numpy() if task == "age_band" else np.zeros(len(ok))
+    assert [said != best for said, best in zip(ok[task], likeliest, strict=True)] == remarks.astype(bool).tolist()
 
 
 def test_class_id(ok: pd.DataFrame) -> None:
@@ -142,8 +144,27 @@ def test_photo_of_the_gallery_is_not_answered_by_its_own_person(
     assert "in the gallery" in str(row["reason"])
 
 
-def test_strange_photo_has_no_remark(by_name: pd.DataFrame) -> None:
-    assert by_name.loc[[f"strange{i}" for i in range(STRANGERS)], "reason"].isna().all()
+def test_strange_photo_has_no_remark_about_the_gallery(by_name: pd.DataFrame) -> None:
+    reasons = by_name.loc[[f"strange{i}" for i in range(STRANGERS)], "reason"].fillna("")
+    assert not reasons.str.contains("gallery;|faces;|no answer").any()
+
+
+def test_unsure_answers_are_marked_and_say_why(
+    photos: Path, model: Model, encoder: FaceNetEncoder, finder: FaceFinder, answers: Answers
+) -> None:
+    strict = predict_photos(order(photos), photos, model, encoder, finder, min_confidence=0.8).table
+    said = strict[strict["status"].isin(ANSWERED)].reset_index(drop=True)
+    least = pd.DataFrame({task: _said_probability(said, task) for task in PROBABILITIES}).min(axis=1)
+    strange = said["reason"].fillna("").str.contains("hardly a face")
+    assert (said["status"] == "unsure").tolist() == ((least < 0.8) | strange).tolist()
+    assert said.loc[least < 0.8, "reason"].str.contains("sure").all()
+    assert 0 < (said["status"] == "unsure").sum() < len(said)
+    assert strict[["path", *PROBABILITIES]].equals(answers.table[["path", *PROBABILITIES]])
+
+
+def _said_probability(table: pd.DataFrame, task: str) -> list[float]:
+    columns = dict(zip(CLASSES[task], PROBABILITIES[task], strict=True))
+    return [row[columns[row[task]]] for row in table.to_dict("records")]
 
 
 def test_several_faces_are_remarked(by_name: pd.DataFrame) -> None:
@@ -187,8 +208,8 @@ def test_answers_do_not_depend_on_the_batch(
 
 
 def test_answers_in_both_file_formats(answers: Answers, tmp_path: Path) -> None:
-    write_answers(tmp_path / "new" / "a.csv", answers)
-    write_answers(tmp_path / "new" / "a.parquet", answers)
+    write_answers(tmp_path / "new" / "a.csv", answers.table)
+    write_answers(tmp_path / "new" / "a.parquet", answers.table)
     text = pd.read_csv(tmp_path / "new" / "a.csv").astype({"class_id": "Int64"})
     binary = pd.read_parquet(tmp_path / "new" / "a.parquet")
     assert list(text.columns) == list(binary.columns) == list(COLUMNS)

@@ -50,7 +50,7 @@ def answers(pool: Pool, model: Model) -> Answers:
     crop = np.random.default_rng(0).integers(0, 255, (160, 160, 3), np.uint8)
     photos = [
         EncodedPhoto(
-            Path(name), FileState(1, 1), EncodedFace(found, crop, pool.embeddings[row], maps[i], f"{i:064}"), None
+            Path(name), FileState(1, 1), EncodedFace(found, crop, pool.embeddings[row], maps[i], 20.0, f"{i:064}"), None
         )
         for i, (row, name) in enumerate(zip(rows, NAMES, strict=False))
     ]

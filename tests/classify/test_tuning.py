@@ -81,8 +81,13 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("narrow")
 def test_full_tuning_chooses_from_the_grid_and_reports(faces: Pool) -> None:
     steps: list[tuple[int, int]] = []
-    _, settings, report = tuning.fit_vote(faces, 0, lambda done, total: steps.append((done, total)))
+    tuned = tuning.fit_vote(faces, 0, lambda done, total: steps.append((done, total)), sweep=(58, 60))
+    settings, report = tuned.settings, tuned.report
     assert report is not None
+    assert settings.senior_from == 60
+    assert settings.tail in tuning.TAILS
+    assert {year: found.senior_from for year, found in tuned.sweep.items()} == {58: 58, 60: 60}
+    assert tuned.sweep[60] == settings
     assert report.settings == settings
     assert settings.voters in tuning.VOTERS
     assert settings.temperature in tuning.TEMPERATURES
@@ -106,7 +111,7 @@ def test_real_vote_beats_the_best_constant_guess(model: Model, pool: Pool) -> No
 @pytest.mark.usefixtures("narrow")
 def test_faces_asked_are_capped(faces: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "MAX_ASKED", 50)
-    report = tuning.fit_vote(faces, 0)[2]
+    report = tuning.fit_vote(faces, 0).report
     assert report is not None
     assert report.faces == 50
 
@@ -120,18 +125,18 @@ def test_faces_asked_are_capped(faces: Pool, monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_too_few_people_keep_the_defaults(make_set: MakeSet, labels: dict[str, object]) -> None:
-    space, settings, report = tuning.fit_vote(pool_of([make_set(60, **labels)]), 0)
-    assert settings == VoteSettings()
-    assert report is None
-    assert space.dimension == 512
+    tuned = tuning.fit_vote(pool_of([make_set(60, **labels)]), 0)
+    assert tuned.settings == VoteSettings()
+    assert tuned.report is None
+    assert tuned.space.dimension == 512
 
 
 def test_bands_that_all_cross_a_border_can_be_tuned(make_set: MakeSet) -> None:
-    space, settings, report = tuning.fit_vote(pool_of([make_set(60, age_low=25, age_high=35)]), 0)
-    assert report is not None
-    assert report.mae == pytest.approx(0, abs=1)
-    assert settings.voters in tuning.VOTERS
-    assert space.dimension == 512
+    tuned = tuning.fit_vote(pool_of([make_set(60, age_low=25, age_high=35)]), 0)
+    assert tuned.report is not None
+    assert tuned.report.mae == pytest.approx(0, abs=1)
+    assert tuned.settings.voters in tuning.VOTERS
+    assert tuned.space.dimension == 512
 
 
 def test_with_age(make_set: MakeSet) -> None:

@@ -7,10 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskcls.classify.vote import (
+    LEAST_SHARE,
+    NO_CALIBRATION,
     NOBODY,
     YEARS,
     VoteSettings,
     band_prior,
+    calibrated,
     from_years,
     one_vote_a_person,
     vote,
@@ -127,7 +130,7 @@ def test_voter_weights(temperature: float) -> None:
 @given(st.lists(st.integers(0, 1000), min_size=YEARS, max_size=YEARS).filter(any), st.floats(0, 1))
 def test_from_years_is_consistent(weights: list[int], correction: float) -> None:
     years = floats(*weights)[None] / np.float32(sum(weights))
-    votes = from_years(years, floats(0.7, 0.2, 0.1), correction)
+    votes = from_years(years, floats(0.7, 0.2, 0.1), VoteSettings(correction=correction))
     assert votes.bands.sum() == pytest.approx(1, abs=1e-5)
     assert votes.bands.min() >= 0
     assert 0 <= votes.low[0] <= votes.age[0] <= votes.high[0] <= 120
@@ -135,17 +138,18 @@ def test_from_years_is_consistent(weights: list[int], correction: float) -> None
 
 @pytest.mark.parametrize(("age", "band"), [(0, 0), (29, 0), (30, 1), (45, 1), (59, 1), (60, 2), (120, 2)])
 def test_point_mass(age: int, band: int) -> None:
-    votes = from_years(np.eye(1, YEARS, age, dtype=np.float32), EVEN, 1.0)
+    votes = from_years(np.eye(1, YEARS, age, dtype=np.float32), EVEN, VoteSettings(correction=1.0))
     assert votes.age[0] == pytest.approx(age, abs=0.5)
     assert votes.low[0] == pytest.approx(age, abs=0.5)
     assert votes.high[0] == pytest.approx(age, abs=0.5)
-    np.testing.assert_allclose(votes.bands[0], np.eye(3)[band], atol=1e-6)
+    np.testing.assert_allclose(votes.bands[0], np.eye(3)[band], atol=2 * LEAST_SHARE)
+    assert votes.said.tolist() == [band]
 
 
 def test_median_and_interval_of_an_even_spread() -> None:
     years = np.zeros((1, YEARS), np.float32)
     years[0, 20:40] = 1 / 20  # 19.5 to 39.5
-    votes = from_years(years, EVEN, 0.0)
+    votes = from_years(years, EVEN, VoteSettings())
     assert [votes.low[0], votes.age[0], votes.high[0]] == pytest.approx([21.5, 29.5, 37.5], abs=0.01)
 
 
@@ -153,17 +157,41 @@ def test_correction_lets_the_rare_band_win() -> None:
     years = np.zeros((1, YEARS), np.float32)
     years[0, [25, 70]] = 0.7, 0.3
     prior = floats(0.9, 0.05, 0.05)
-    assert from_years(years, prior, 0.0).bands[0].argmax() == 0
-    corrected = from_years(years, prior, 1.0)
-    np.testing.assert_allclose(corrected.bands[0], [0.7 / 0.9 / (0.7 / 0.9 + 6), 0, 6 / (0.7 / 0.9 + 6)], rtol=1e-5)
-    assert corrected.age == from_years(years, prior, 0.0).age == pytest.approx(25, abs=0.5)  # age stays uncorrected
+    plain = from_years(years, prior, VoteSettings(correction=0.0))
+    corrected = from_years(years, prior, VoteSettings(correction=1.0))
+    assert (plain.said.tolist(), corrected.said.tolist()) == ([0], [2])
+    np.testing.assert_array_equal(plain.bands, corrected.bands)  # the probabilities stay uncorrected, and so
+    assert corrected.age == plain.age == pytest.approx(25, abs=0.5)  # does the age
+
+
+@pytest.mark.parametrize(("senior_from", "said"), [(60, 1), (58, 2), (59, 1)])
+def test_senior_from_moves_the_border_of_the_votes(senior_from: int, said: int) -> None:
+    votes = from_years(np.eye(1, YEARS, 58, dtype=np.float32), EVEN, VoteSettings(senior_from=senior_from))
+    assert votes.said.tolist() == [said]
+    assert votes.bands[0].argmax() == said
+
+
+def test_calibration_scales_logarithms_of_the_shares() -> None:
+    shares = floats(0.6, 0.3, 0.1)[None]
+    np.testing.assert_allclose(calibrated(shares, NO_CALIBRATION), (shares + LEAST_SHARE) / (1 + 3 * LEAST_SHARE))
+    halved = calibrated(shares, ((0.5, 0, 0, 0), (0, 0.5, 0, 0), (0, 0, 0.5, np.log(2))))
+    roots = np.sqrt(shares + LEAST_SHARE) * (1, 1, 2)
+    np.testing.assert_allclose(halved, roots / roots.sum(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("tail", [0.05, 0.1, 0.25])
+def test_tail_is_what_the_interval_leaves_out(tail: float) -> None:
+    years = np.zeros((1, YEARS), np.float32)
+    years[0, 20:40] = 1 / 20
+    votes = from_years(years, EVEN, VoteSettings(tail=tail))
+    assert [votes.low[0], votes.high[0]] == pytest.approx([19.5 + 20 * tail, 39.5 - 20 * tail], abs=0.01)
 
 
 def test_vote_is_the_weighted_mean_of_the_voters() -> None:
     profiles = year_profiles(floats(20, 70), floats(20, 70), 0.0)
     similarities = floats(0.6, 0.6 - 0.1 * np.log(3))[None]  # weights 3 : 1
     votes = vote(np.array([[1, 0]]), similarities, profiles, EVEN, VoteSettings(2, 0.1, 0.0, 0.0))
-    np.testing.assert_allclose(votes.bands, [[0.25, 0, 0.75]], atol=1e-5)
+    np.testing.assert_allclose(votes.bands, [[0.25, 0, 0.75]], atol=2 * LEAST_SHARE)
     assert votes.age[0] == pytest.approx(70, abs=0.5)
     assert votes.low[0] == pytest.approx(20, abs=0.5)
 
@@ -174,13 +202,14 @@ def test_row_without_voters_is_nan_and_leaves_others_alone() -> None:
     votes = vote(rows, similarities, year_profiles(floats(40), floats(40), 1.0), EVEN, VoteSettings())
     for values in (votes.age, votes.low, votes.high, votes.bands[:, 0], votes.bands[:, 1], votes.bands[:, 2]):
         assert np.isnan(values).tolist() == [False, True]
+    assert votes.said.tolist() == [1, NOBODY]
 
 
 def test_more_queries_than_one_block_agree_with_each_alone() -> None:
     rows = np.arange(2500)[:, None] % 7
     profiles = year_profiles(np.arange(7, dtype=np.float32) * 10, np.arange(7, dtype=np.float32) * 10, 1.0)
     votes = vote(rows, np.ones((2500, 1), np.float32), profiles, EVEN, VoteSettings())
-    np.testing.assert_allclose(votes.age, from_years(profiles, EVEN, 0.5).age[rows[:, 0]], atol=1e-3)
+    np.testing.assert_allclose(votes.age, from_years(profiles, EVEN, VoteSettings()).age[rows[:, 0]], atol=1e-3)
 
 
 @settings(deadline=None, max_examples=30)

@@ -29,7 +29,8 @@ class _PixelEncoder:
     def encode(self, crops: npt.NDArray[np.uint8]) -> Encoded:
         values = crops.reshape(len(crops), CROP_SIZE**2 * 3)[:, : EMBEDDING_DIM * 149 : 149].astype(np.float32) + 1
         maps = np.broadcast_to(values[:, :1, None, None] / 256, (len(crops), *MAP_SHAPE))
-        return Encoded(values / np.linalg.norm(values, axis=1, keepdims=True), maps.astype(np.float16))
+        norms = np.linalg.norm(values, axis=1)
+        return Encoded(values / norms[:, None], maps.astype(np.float16), norms)
 
 
 class _Wrapped:

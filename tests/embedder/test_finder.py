@@ -8,7 +8,7 @@ from PIL import Image
 
 from maskcls.embedder import finder as finder_module
 from maskcls.embedder.errors import MaskclsError
-from maskcls.embedder.finder import FaceFinder, FaceMode, Found
+from maskcls.embedder.finder import Array, FaceFinder, FaceMode, Found
 
 Scene = Callable[[Sequence[tuple[Image.Image, int, tuple[int, int]]]], Image.Image]
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8))
@@ -123,6 +123,71 @@ def test_result_does_not_depend_on_the_batch(
         assert np.abs(alone.box - together.box).max() < 0.1
         assert np.abs(alone.landmarks - together.landmarks).max(initial=0) < 0.1
         assert alone.score == pytest.approx(together.score, abs=1e-3)
+
+
+def assert_is_a_face(points: Array, image: Image.Image) -> None:
+    left_eye, right_eye, nose, left_mouth, right_mouth = points
+    assert left_eye[0] < nose[0] < right_eye[0]
+    assert left_mouth[0] < right_mouth[0]
+    assert max(left_eye[1], right_eye[1]) < nose[1] < max(left_mouth[1], right_mouth[1])
+    assert ((points > 0) & (points < image.size)).all()
+
+
+@pytest.mark.parametrize("mode", ["auto", "detect", "whole"])
+@pytest.mark.parametrize("faces", ["bare", "masked"])
+def test_landmarks_of_tight_crops(
+    finder: FaceFinder, mode: FaceMode, faces: str, request: pytest.FixtureRequest
+) -> None:
+    images: list[Image.Image] = request.getfixturevalue(faces)
+    pairs = [(image, face) for image, face in zip(images, finder.find(images, mode), strict=True) if face]
+    points = finder.landmarks(*zip(*pairs, strict=True))
+    assert (points.shape, points.dtype) == ((len(pairs), 5, 2), np.float32)
+    for (image, face), five in zip(pairs, points, strict=True):
+        assert_is_a_face(five, image)
+        assert face.how == "whole" or (five == face.landmarks).all()
+
+
+def test_landmarks_of_whole_photos_are_near_those_of_a_search(finder: FaceFinder, bare: list[Image.Image]) -> None:
+    for image in bare:
+        searched, whole = found(finder, image, "detect"), found(finder, image, "whole")
+        distance = np.abs(finder.landmarks([image], [whole])[0] - searched.landmarks).mean()
+        assert distance < 0.08 * image.width
+
+
+@pytest.mark.parametrize(
+    ("size", "corner"),
+    [
+        pytest.param((600, 200), (200, 0), id="wide"),
+        pytest.param((200, 500), (0, 150), id="tall"),
+    ],
+)
+def test_landmarks_of_a_whole_photo_lie_in_its_central_square(
+    finder: FaceFinder, bare: list[Image.Image], size: tuple[int, int], corner: tuple[int, int]
+) -> None:
+    square = bare[0].resize((200, 200))
+    image = Image.new("RGB", size, "grey")
+    image.paste(square, corner)
+    points = finder.landmarks([image, square], [found(finder, image, "whole"), found(finder, square, "whole")])
+    assert points[0] - points[1] == pytest.approx(np.broadcast_to(corner, (5, 2)), abs=2)
+
+
+@pytest.mark.parametrize("factor", [0.5, 3])
+def test_landmarks_of_a_whole_photo_scale_with_it(finder: FaceFinder, bare: list[Image.Image], factor: float) -> None:
+    for image in bare:
+        resized = image.resize((round(image.width * factor), round(image.height * factor)))
+        points = finder.landmarks([image, resized], [found(finder, image, "whole"), found(finder, resized, "whole")])
+        assert np.abs(points[1] / factor - points[0]).max() < 0.05 * image.width
+
+
+@pytest.mark.parametrize("image", [*NOTHING, pytest.param(Image.new("RGB", (1, 400)), id="narrow")])
+def test_landmarks_of_anything_taken_whole_are_numbers(finder: FaceFinder, image: Image.Image) -> None:
+    assert np.isfinite(finder.landmarks([image], [found(finder, image, "whole")])).all()
+
+
+def test_landmarks_of_nothing_and_of_unequal_lists(finder: FaceFinder) -> None:
+    assert finder.landmarks([], []).shape == (0, 5, 2)
+    with pytest.raises(ValueError, match="zip"):
+        finder.landmarks([], [found(finder, NOISE, "whole")])
 
 
 def test_damaged_detector_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

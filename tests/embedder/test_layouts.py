@@ -173,6 +173,61 @@ def test_auto_follows_the_majority(tmp_path: Path, names: list[str], layout: str
     assert read_dataset(tmp_path, "auto").layout == layout
 
 
+CONTEST_PHOTOS = ("1_male_White_20/normal.jpg", "1_male_White_20/mask1.jpg")
+
+
+def test_labels_csv_in_the_folder_is_found_by_auto(tmp_path: Path) -> None:
+    touch(tmp_path, *CONTEST_PHOTOS)
+    write_csv(tmp_path / "labels.csv", "path,mask,age", f"{CONTEST_PHOTOS[0]},wear,60+")
+    dataset = read_dataset(tmp_path, "auto")
+    assert (dataset.layout, dataset.other_files) == ("csv", 1)
+    assert dataset.photos == [Listed(tmp_path / CONTEST_PHOTOS[0], Labels(None, "wear", None, None, 60, 100))]
+
+
+def test_a_named_label_file_wins_over_the_one_in_the_folder(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    touch(root, *CONTEST_PHOTOS)
+    write_csv(root / "labels.csv", "path,gender", f"{CONTEST_PHOTOS[0]},female")
+    table = write_csv(tmp_path / "other.csv", "path,gender", f"{CONTEST_PHOTOS[1]},male")
+    for layout in ("auto", "csv"):
+        assert read_dataset(root, layout, table).photos == [Listed(root / CONTEST_PHOTOS[1], Labels(gender="male"))]
+
+
+@pytest.mark.parametrize("layout", ["contest", "folders"])
+def test_a_named_layout_wins_over_labels_csv(tmp_path: Path, layout: str) -> None:
+    touch(tmp_path, *CONTEST_PHOTOS)
+    write_csv(tmp_path / "labels.csv", "path,gender", f"{CONTEST_PHOTOS[0]},female")
+    dataset = read_dataset(tmp_path, layout)
+    assert (dataset.layout, len(dataset.photos)) == (layout, 2)
+
+
+@pytest.mark.parametrize("name", ["sub/labels.csv", "Labels.csv", "labels.csv/notes.txt", "labels.parquet"])
+def test_only_a_file_called_labels_csv_at_the_top_is_found(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, *CONTEST_PHOTOS, name)
+    assert read_dataset(tmp_path, "auto").layout == "contest"
+
+
+def test_labels_csv_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, *CONTEST_PHOTOS, "labels.csv")
+    with pytest.raises(MaskclsError, match=f"^{tmp_path / 'labels.csv'}: cannot be read as a label table"):
+        read_dataset(tmp_path, "auto")
+
+
+def test_drawn_on_links_a_drawing_to_its_original(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg")
+    write_csv(tmp_path / "labels.csv", "path,drawn_on", f"a.jpg, {'0f' * 32} ", "b.jpg,")
+    first, second = read_dataset(tmp_path, "auto").photos
+    assert first.labels == Labels(drawn_on="0f" * 32)
+    assert second.labels == Labels()
+
+
+def test_drawn_on_under_another_name(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    write_csv(tmp_path / "labels.csv", "path,mask,drawn_on,source", "a.jpg,wear,x,y")
+    [item] = read_dataset(tmp_path, "auto", columns=Columns(drawn_on="source")).photos
+    assert item.labels == Labels(mask="wear", drawn_on="y")
+
+
 def test_csv_with_renamed_columns(tmp_path: Path) -> None:
     root = tmp_path / "photos"
     touch(root, "a.jpg", "sub/b.jpg", "unlisted.jpg")

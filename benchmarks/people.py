@@ -1,0 +1,68 @@
+"""Does inferring who is who from embeddings alone find the real people?
+
+    python benchmarks/people.py faces/contest
+
+The set must name people (contest layout). The names are forgotten, people are inferred, and the groups are compared
+with the names: at the similarities in use, and over a sweep of each of the two while the other stays as it is. Some
+people of the contest stand under two names; joining these counts as a mistake here.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+
+from maskcls.classify import people
+from maskcls.classify.evaluation.people_quality import b_cubed, pairwise
+from maskcls.classify.pool import Pool, Rows, open_pool
+
+SWEEPS = {
+    "BARE_SIMILARITY": ("bare", (0.7, 0.75, 0.78, 0.8, 0.82, 0.85, 0.9)),
+    "MASKED_SIMILARITY": ("masked", (0.8, 0.85, 0.88, 0.9, 0.92, 0.95)),
+}
+"""Threshold -> the faces it is shown on, and its values."""
+HEADER = "people | groups | largest | pairs | pairwise precision | recall | F1 | B-cubed precision | recall | F1 |"
+LINE = "|---|" + "---:|" * 10
+
+
+def main(faces: Path) -> None:
+    """Run and print."""
+    pool = open_pool([faces])
+    bare = pool.table["mask"].to_numpy() != "wear"
+    kinds = {"all": np.arange(len(pool)), "bare": np.flatnonzero(bare), "masked": np.flatnonzero(~bare)}
+    print(f"| faces | {HEADER}\n{LINE}")
+    for kind, rows in kinds.items():
+        print(f"| {kind} | {figures(pool, rows, inferred(pool, rows))}", flush=True)
+    for threshold, (kind, values) in SWEEPS.items():
+        print(f"\n| {threshold}, {kind} faces | {HEADER}\n{LINE}")
+        for value in values:
+            with patch.object(people, threshold, value):
+                print(f"| {value:.2f} | {figures(pool, kinds[kind], inferred(pool, kinds[kind]))}", flush=True)
+    named = pool.table["person"].groupby(pool.people).unique()
+    several = named[named.map(len) > 1]
+    print(f"\nwith names kept: {pool.table['person'].nunique()} names make {len(named)} groups; joined:")
+    for names in several:
+        print("  " + " ".join(sorted(names)))
+
+
+def inferred(pool: Pool, rows: Rows) -> Rows:
+    """Groups (len(rows),) of these faces, told by embedding and mask state alone."""
+    nobody = pd.Series([None] * len(rows), dtype="str")
+    return people.people_of(pool.embeddings[rows], nobody, pool.table["mask"].iloc[rows].reset_index(drop=True))
+
+
+def figures(pool: Pool, rows: Rows, groups: Rows) -> str:
+    """One line of a table: counts and both kinds of precision, recall and F1."""
+    truth = pool.table["person"].iloc[rows]
+    pairs, faces = pairwise(groups, truth), b_cubed(groups, truth)
+    counts = (truth.nunique(), len(np.unique(groups)), np.bincount(groups).max(), pairs.pairs)
+    shares = (pairs.precision, pairs.recall, pairs.f1, faces.precision, faces.recall, faces.f1)
+    return " | ".join([*map(str, counts), *(f"{share:.3f}" for share in shares)]) + " |"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

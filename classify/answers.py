@@ -1,0 +1,90 @@
+"""Answers about faces: one row each, with probabilities, the voters behind the age, and what is doubtful."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..embedder.labels import AGE_BANDS, BAND_STARTS, class_id
+from .columns import ANSWER_COLUMNS, BAND_COLUMNS, PROBABILITIES
+from .model import Ages, Model
+from .vote import NOBODY, Floats
+
+NEIGHBOURS_SHOWN = 10
+
+
+def answer_faces(model: Model, ages: Ages, embeddings: Floats, maps: npt.NDArray[np.float16]) -> list[dict[str, Any]]:
+    """A row (:data:`~.columns.ANSWER_COLUMNS`) for each of n faces; what the model cannot say is None.
+
+    Args:
+        ages: what :meth:`.model.Model.ages` says of them.
+        embeddings: (n, 512).
+        maps: (n, 896, 4, 4).
+    """
+    heads = {task: head.probabilities(maps, embeddings) for task, head in model.heads.items()}
+    rows = []
+    for position in range(len(embeddings)):
+        row: dict[str, Any] = dict.fromkeys(ANSWER_COLUMNS)
+        for task, head in model.heads.items():
+            row[task] = head.classes[int(heads[task][position].argmax())]
+            row |= {f"p_{name}": _number(p) for name, p in zip(head.classes, heads[task][position], strict=True)}
+        row |= _age_cells(ages, position, model)
+        if all(row[task] is not None for task in PROBABILITIES):
+            row["class_id"] = class_id(row["mask"], row["gender"], row["age_band"])
+        rows.append(row)
+    return rows
+
+
+def doubts(row: Mapping[str, Any], min_confidence: float) -> list[str]:
+    """Why an answer is not sure enough: one line a task whose probability is below ``min_confidence`` (0-1)."""
+    found = []
+    for task, columns in PROBABILITIES.items():
+        said = row[task]
+        if said is None or row[columns[said]] >= min_confidence:
+            continue
+        line = f"{task.removesuffix('_band')} {said} only {row[columns[said]]:.0%} sure"
+        if task == "age_band":
+            second = max((band for band in AGE_BANDS if band != said), key=lambda band: row[columns[band]])
+            border = BAND_STARTS[max(AGE_BANDS.index(said), AGE_BANDS.index(second))]
+            line += f": its neighbours straddle {border} ({second} {row[columns[second]]:.0%})"
+        found.append(line)
+    return found
+
+
+def weighed_up(row: Mapping[str, Any]) -> str | None:
+    """Why the band that is said is not the likeliest, where it is not: rare bands are weighed up."""
+    said = row["age_band"]
+    if said is None:
+        return None
+    likeliest = max(AGE_BANDS, key=lambda band: row[PROBABILITIES["age_band"][band]])
+    return None if said == likeliest else f"age {likeliest} is likelier, but {said} is rarer and weighed up"
+
+
+def _age_cells(ages: Ages, position: int, model: Model) -> dict[str, Any]:
+    votes = ages.votes
+    if votes.said[position] == NOBODY:
+        return {}
+    cells: dict[str, Any] = {"age_band": AGE_BANDS[votes.said[position]]}
+    cells |= {column: _number(p) for column, p in zip(BAND_COLUMNS, votes.bands[position], strict=True)}
+    cells |= {name: round(float(getattr(votes, part)[position]), 1) for name, part in _AGE_PARTS.items()}
+    nearest = [int(row) for row in ages.voters[position] if row >= 0][:NEIGHBOURS_SHOWN]
+    faces = model.table.iloc[nearest].to_dict("records")
+    voters = [
+        f"{face['face_id']}:{_age_text(face['age_low'], face['age_high'])}:{similarity:.3f}"
+        for face, similarity in zip(faces, ages.similarities[position], strict=False)
+    ]
+    return cells | {"neighbours": " ".join(voters)}
+
+
+_AGE_PARTS = {"age": "age", "age_low": "low", "age_high": "high"}
+
+
+def _age_text(low: float, high: float) -> str:
+    return f"{low:g}" if low == high else f"{low:g}-{high:g}"
+
+
+def _number(value: float) -> float:
+    return round(float(value), 4)

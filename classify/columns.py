@@ -1,0 +1,24 @@
+"""The three questions and the columns of their answers, in ``predictions.csv`` and everywhere else."""
+
+from __future__ import annotations
+
+from ..embedder.labels import AGE_BANDS, GENDERS, MASKS
+
+BAND_COLUMNS = ("p_lt30", "p_30_59", "p_ge60")
+PROBABILITIES: dict[str, dict[str, str]] = {
+    "mask": {name: f"p_{name}" for name in MASKS},
+    "gender": {name: f"p_{name}" for name in GENDERS},
+    "age_band": dict(zip(AGE_BANDS, BAND_COLUMNS, strict=True)),
+}
+"""Task -> class -> column of its probability."""
+CLASSES = {task: tuple(columns) for task, columns in PROBABILITIES.items()}
+ANSWER_COLUMNS = (
+    *PROBABILITIES,
+    "class_id",
+    *(column for columns in PROBABILITIES.values() for column in columns.values()),
+    "age",
+    "age_low",
+    "age_high",
+    "neighbours",
+)
+"""What is said of a face: classes, their probabilities (0-1), years, and voters as ``id:age:similarity``."""

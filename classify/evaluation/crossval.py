@@ -1,0 +1,112 @@
+"""Out-of-fold answers: every face is answered for by a model that has seen no photo of its person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...embedder.labels import AGE_BANDS
+from ..answers import answer_faces
+from ..build import build_model
+from ..model import Model
+from ..pool import Pool, Rows
+from ..vote import NOBODY, Ints
+
+SENIOR_SWEEP = (56, 57, 58, 59, 60, 61, 62)
+TRUTH = ("mask", "gender", "race", "age_low", "age_high")
+KEPT = ("face_id", "path", "root", "source", "box", "file_sha256", "norm", "sharpness")
+BATCH = 1024
+
+Step = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class FoldModel:
+    """The model of one fold, the rows it was built from and the rows it answers for."""
+
+    fold: int
+    model: Model
+    fit: Rows
+    asked: Rows
+
+
+def cross_validate(
+    pool: Pool,
+    fold: Ints,
+    scored: Rows,
+    seed: int = 0,
+    *,
+    senior_from: int = 60,
+    each: Callable[[FoldModel], None] = lambda built: None,
+    step: Step = lambda what, done, total: None,
+) -> pd.DataFrame:
+    """Answers to the scored faces, each from a model built without its fold.
+
+    Everything is fitted inside the fold: age space, vote settings, calibration and heads.
+
+    Args:
+        fold: (n,) fold of every face of the pool; faces of one person must share it.
+        scored: rows that are answered for. Others only take part in the building: drawn masks, for instance.
+        senior_from: first year of the oldest band as the gallery counts it.
+        each: is shown every fold's model.
+
+    Returns:
+        One row a scored face, in the order of ``scored``: :data:`KEPT`, ``person``, ``fold``, ``true_*`` labels, the
+        columns of :data:`~..columns.ANSWER_COLUMNS` and ``band_from_56`` … ``band_from_62`` (what would be said if
+        the oldest band began there).
+    """
+    folds = np.unique(fold)
+    parts: list[pd.DataFrame] = []
+    for number, held_out in enumerate(folds.tolist()):
+        step("folds", number, len(folds))
+        fit = np.flatnonzero(fold != held_out)
+        asked = scored[fold[scored] == held_out]
+        model, report = build_model(pool.subset(fit), seed, senior_from=senior_from, sweep=SENIOR_SWEEP)
+        each(FoldModel(held_out, model, fit, asked))
+        sweep = {year: replace(model, settings=settings) for year, settings in report.sweep.items()}
+        parts.append(answers_of(model, pool, asked, sweep=sweep).assign(fold=held_out).set_index(asked))
+    step("folds", len(folds), len(folds))
+    return pd.concat(parts).loc[scored].reset_index(drop=True)
+
+
+def answers_of(
+    model: Model, pool: Pool, asked: Rows, own: Ints | None = None, sweep: Mapping[int, Model] | None = None
+) -> pd.DataFrame:
+    """Truth and answers for rows of a pool, in the order asked; see :func:`cross_validate`.
+
+    Args:
+        own: (n,) the model's groups that must not vote; by default everybody may.
+        sweep: the model with other first years of the oldest band, by that year.
+    """
+    nobody = np.full(len(asked), NOBODY, np.int64) if own is None else own
+    rows: list[dict[str, Any]] = []
+    for start in range(0, len(asked), BATCH):
+        part = slice(start, start + BATCH)
+        embeddings, maps = pool.embeddings[asked[part]], pool.maps(asked[part])
+        ages = model.ages(embeddings, maps, nobody[part])
+        answers = answer_faces(model, ages, embeddings, maps)
+        for year, other in (sweep or {}).items():
+            said = other.count(ages.voters, ages.similarities).votes.said.tolist()
+            for answer, band in zip(answers, said, strict=True):
+                answer[f"band_from_{year}"] = None if band == NOBODY else AGE_BANDS[band]
+        rows += answers
+    return pd.concat([truth_of(pool, asked), pd.DataFrame(rows)], axis=1)
+
+
+def truth_of(pool: Pool, asked: Rows) -> pd.DataFrame:
+    """What is known of rows of a pool: :data:`KEPT`, ``true_*`` labels and ``person``."""
+    table = pool.table.iloc[asked].reset_index(drop=True)
+    truth = table[list(TRUTH)].add_prefix("true_")
+    return pd.concat([table[list(KEPT)], truth], axis=1).assign(person=pool.people[asked])
+
+
+def scored_rows(pool: Pool, sources: Sequence[str] | None = None) -> Rows:
+    """Rows that may be scored: real photos, not drawings (and, if named, only of these folders of photos)."""
+    real = pool.table["drawn_on"].isna().to_numpy(bool)
+    if sources is not None:
+        real &= pool.table["root"].isin(list(sources)).to_numpy(bool)
+    return np.flatnonzero(real)

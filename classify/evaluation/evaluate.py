@@ -1,0 +1,171 @@
+"""The ``evaluate`` job: out-of-fold answers, their scores, and beside them the baselines and the size of the leak."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...embedder.errors import MaskclsError
+from ..build import build_model
+from ..pool import Pool, Rows
+from .baselines import BASELINES, baseline_answers
+from .crossval import FoldModel, answers_of, cross_validate
+from .scores import summarise
+from .splits import pool_folds, read_split, scarce_classes
+
+ROUNDS = 1000
+TRAIN_ONLY = -1
+"""Fold of people of whom no face is scored: they take part in every fold's building."""
+HEADLINES = (
+    "mask accuracy",
+    "gender accuracy",
+    "gender accuracy, masked",
+    "age MAE",
+    "age band macro F1",
+    "recall >=60",
+    "18-class macro F1",
+)
+HONEST = "people apart"
+
+Step = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who is scored, and when who is held out.
+
+    Attributes:
+        fold: (n,) fold of every face of the pool, :data:`TRAIN_ONLY` for people without a scored face.
+        scored: rows that are answered for.
+        folds: number of folds.
+    """
+
+    fold: Rows
+    scored: Rows
+    folds: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came out.
+
+    Attributes:
+        answers: see :func:`.crossval.cross_validate`.
+        summary: see :func:`.scores.summarise`; also ``data``, and if asked for ``baselines`` and ``leakage``.
+        temperatures: of the vote, by fold.
+    """
+
+    answers: pd.DataFrame
+    summary: dict[str, Any]
+    temperatures: dict[int, float]
+
+
+def plan(pool: Pool, train_only: Sequence[str], split: Any = None, folds: int = 5, seed: int = 0) -> Plan:
+    """Folds of people over the real photos of the scored sets.
+
+    Drawn masks are never scored, and are held out with the person they were drawn on.
+
+    Args:
+        train_only: folders of photos (``root`` of the pool's table) that only take part in building.
+        split: path of a split file to use instead of making one.
+
+    Raises:
+        MaskclsError: nothing to score, fewer people than folds, or a split file that is unusable or leaks.
+    """
+    real = pool.table["drawn_on"].isna().to_numpy(bool) & ~pool.table["root"].isin(list(train_only)).to_numpy(bool)
+    scored = np.flatnonzero(real)
+    if not len(scored):
+        raise MaskclsError("no face to score: every set is drawn or only trained on")
+    faces = pool.subset(scored)
+    part = read_split(split, faces).fold if split is not None else pool_folds(faces, folds, seed)
+    fold_of = np.full(int(pool.people.max()) + 1, TRAIN_ONLY, np.int64)
+    fold_of[pool.people[scored]] = part
+    return Plan(fold_of[pool.people], scored, len(np.unique(part)))
+
+
+def evaluate(
+    pool: Pool,
+    chosen: Plan,
+    seed: int = 0,
+    *,
+    senior_from: int = 60,
+    baselines: bool = False,
+    leakage: bool = False,
+    rounds: int = ROUNDS,
+    step: Step = lambda what, done, total: None,
+) -> Evaluation:
+    """Answer for all scored faces out of fold, and score the answers.
+
+    Args:
+        senior_from: first year of the oldest band as the gallery counts it; truth always begins at 60.
+        baselines: also fit every baseline in every fold (``summary["baselines"]``).
+        leakage: also score a random split, with and without votes of the own person (``summary["leakage"]``).
+        rounds: resamples of people for the intervals.
+    """
+    others: dict[str, list[pd.DataFrame]] = {name: [] for name in BASELINES}
+
+    temperatures: dict[int, float] = {}
+
+    def compare(built: FoldModel) -> None:
+        temperatures[built.fold] = built.model.settings.temperature
+        if baselines:
+            for name, answers in baseline_answers(pool, built.fit, built.asked, seed).items():
+                others[name].append(answers)
+
+    answers = cross_validate(pool, chosen.fold, chosen.scored, seed, senior_from=senior_from, each=compare, step=step)
+    summary = summarise(answers, rounds, seed)
+    if baselines:
+        rows = {name: summarise(pd.concat(parts, ignore_index=True), rounds, seed) for name, parts in others.items()}
+        summary["baselines"] = _comparison("name", {"maskcls": summary} | rows, BASELINE_NOTE)
+    if leakage:
+        summary["leakage"] = _comparison("how", {HONEST: summary} | _leaks(pool, chosen, seed, rounds, step), LEAK_NOTE)
+    summary["data"] = {
+        "faces": len(chosen.scored),
+        "people": len(np.unique(pool.people[chosen.scored])),
+        "built_from_faces": len(pool),
+        "copies": pool.copies,
+        "folds": chosen.folds,
+        "seed": seed,
+        "senior_from": senior_from,
+        "encoder": f"{pool.encoder.name} ({pool.encoder.fingerprint})",
+        "notes": scarce_classes(pool.subset(chosen.scored), chosen.folds),
+    }
+    return Evaluation(answers, summary, temperatures)
+
+
+BASELINE_NOTE = (
+    "Every row is fitted in the same folds of people. The features are those the vote reads: embedding and pooled map."
+)
+LEAK_NOTE = (
+    "What a random split of photos would report of the very same method: other photos of a person, and near-copies, "
+    "are then on both sides."
+)
+
+
+def _leaks(pool: Pool, chosen: Plan, seed: int, rounds: int, step: Step) -> dict[str, dict[str, Any]]:
+    """Summaries under a random split, the own person's votes forbidden and allowed."""
+    fold = np.full(len(pool), TRAIN_ONLY, np.int64)
+    fold[chosen.scored] = np.random.default_rng(seed).permutation(len(chosen.scored)) % chosen.folds
+    forbidden, allowed = [], []
+    for number in range(chosen.folds):
+        step("random split", number, chosen.folds)
+        asked = np.flatnonzero(fold == number)
+        model, _ = build_model(pool.subset(np.flatnonzero(fold != number)), seed)
+        forbidden.append(answers_of(model, pool, asked, own=pool.people[asked]))
+        allowed.append(answers_of(model, pool, asked))
+    step("random split", chosen.folds, chosen.folds)
+    return {
+        "random split, own person may not vote": summarise(pd.concat(forbidden, ignore_index=True), rounds, seed),
+        "random split, own person votes": summarise(pd.concat(allowed, ignore_index=True), rounds, seed),
+    }
+
+
+def _comparison(head: str, summaries: Mapping[str, Mapping[str, Any]], note: str) -> dict[str, Any]:
+    rows = [
+        {head: name} | {metric: found["overall"][metric] for metric in HEADLINES} for name, found in summaries.items()
+    ]
+    return {"rows": rows, "metrics": list(HEADLINES), "note": note}

@@ -1,0 +1,123 @@
+"""``maskcls evaluate``."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .terminal import one_line_errors, progress_bar
+
+WIDTH = 25
+"""Of a column of figures at the terminal."""
+
+
+def evaluate(
+    faces: Annotated[list[Path], typer.Argument(help="Embedding sets made by `maskcls embed`: these are scored.")],
+    also: Annotated[
+        list[Path] | None, typer.Option("--also", help="A set that only takes part in building (repeatable).")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Parts the people are split into.")] = 5,
+    split: Annotated[Path | None, typer.Option(help="Split made by `maskcls split`, instead of --folds.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of folds, training and intervals.")] = 0,
+    senior_from: Annotated[int, typer.Option(min=31, max=100, help="Age from which gallery faces count as >=60.")] = 60,
+    baselines: Annotated[bool, typer.Option("--baselines", help="Score simple models in the same folds.")] = False,
+    leakage: Annotated[bool, typer.Option("--leakage", help="Score a random split too: the size of the leak.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="All figures as JSON.")] = None,
+    report: Annotated[Path | None, typer.Option(help="A page with all figures (.html).")] = None,
+    casebook: Annotated[Path | None, typer.Option(help="A folder with every error as a card; holds faces.")] = None,
+    answers: Annotated[Path | None, typer.Option(help="Out-of-fold answers: .csv or .parquet.")] = None,
+) -> None:
+    """Score mask, gender and age on people the model has not seen: k folds of people, everything fitted inside.
+
+    Figures come with 95 % intervals (people are resampled). Sets that lack a label take part where they have one;
+    what cannot be said is n/a.
+    """
+    with one_line_errors():
+        import sys
+        import time
+
+        from ..classify.evaluation.casebook import write_casebook
+        from ..classify.evaluation.casebook_folder import check_casebook_folder
+        from ..classify.evaluation.evaluate import evaluate as run
+        from ..classify.evaluation.evaluate import plan
+        from ..classify.evaluation.page import write_evaluation
+        from ..classify.pool import open_pool
+        from ..classify.predict import write_answers
+        from ..embedder.files import write_json
+        from ..embedder.photo import shown
+        from ..embedder.store import open_set
+
+        if casebook:
+            check_casebook_folder(casebook)
+        began = time.monotonic()
+        train_only = also or []
+        pool = open_pool([*faces, *train_only])
+        roots = [open_set(folder).settings["root"] for folder in train_only]
+        chosen = plan(pool, roots, split, folds, seed)
+        typer.echo(
+            f"{len(chosen.scored)} faces scored in {chosen.folds} folds of people, {len(pool)} faces to build from, "
+            f"{pool.copies} exact copies left out"
+        )
+        with progress_bar() as progress:
+            done = run(
+                pool,
+                chosen,
+                seed,
+                senior_from=senior_from,
+                baselines=baselines,
+                leakage=leakage,
+                step=progress,
+            )
+        table, summary = done.answers, done.summary
+        summary["data"] |= {
+            "sets": [{"name": shown(folder.name), "faces": len(open_set(folder))} for folder in [*faces, *train_only]],
+            "command": " ".join(["maskcls", *map(shown, sys.argv[1:])]),
+            "seconds": round(time.monotonic() - began, 1),
+        }
+        for line in _lines(summary):
+            typer.echo(line)
+        if json_file:
+            write_json(json_file, summary)
+            typer.echo(f"{shown(json_file)}: all figures")
+        if report:
+            write_evaluation(report, summary)
+            typer.echo(f"{shown(report)}: report")
+        if answers:
+            write_answers(answers, table)
+            typer.echo(f"{shown(answers)}: out-of-fold answers")
+        if casebook:
+            with progress_bar() as progress:
+                errors = write_casebook(
+                    casebook,
+                    table,
+                    pool.table.set_index("face_id"),
+                    senior_from=summary["senior_from"],
+                    temperatures=done.temperatures,
+                    progress=partial(progress, "cutting faces"),
+                )
+            typer.echo(f"{shown(casebook / 'index.html')}: {errors} faces with an error; holds photos of people")
+
+
+def _lines(summary: dict[str, Any]) -> list[str]:
+    """The figures for the terminal."""
+    lines = [f"{'':32} {'value':>7}   95 % interval      faces"]
+    for name, found in summary["overall"].items():
+        if found["value"] is None:
+            lines.append(f"{name:32} {'n/a':>7}")
+        else:
+            lines.append(
+                f"{name:32} {found['value']:7.3f}   {found['low']:.3f} to {found['high']:.3f}   {found['faces']:7d}"
+            )
+    for title in ("baselines", "leakage"):
+        if title not in summary:
+            continue
+        part = summary[title]
+        lines += ["", f"{title}: {part['note']}", " " * 38 + "".join(f"{name:>{WIDTH}}" for name in part["metrics"])]
+        for row in part["rows"]:
+            cells = (row[name]["value"] for name in part["metrics"])
+            figures = ("n/a".rjust(WIDTH) if value is None else f"{value:{WIDTH}.3f}" for value in cells)
+            lines.append(f"{row.get('name') or row['how']:38}" + "".join(figures))
+    return [*lines, "", *map(str, summary["data"]["notes"])]

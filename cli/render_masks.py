@@ -1,0 +1,59 @@
+"""``maskcls render-masks``."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .embed import Layout
+from .options import JOBS, Device, DeviceOption, JobsOption
+from .terminal import one_line_errors, progress_bar
+
+
+def render_masks(
+    photos: Annotated[Path, typer.Argument(help="Folder of bare photos, searched recursively.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for photos/, labels.csv and rejects.csv.")],
+    layout: Annotated[Layout, typer.Option(help="Where labels come from.")] = Layout.auto,
+    labels: Annotated[Path | None, typer.Option(help="Label file of layout csv (CSV or Parquet).")] = None,
+    copies: Annotated[int, typer.Option(min=1, max=100, help="Masks drawn on each photo, one a copy.")] = 1,
+    incorrect: Annotated[float, typer.Option(min=0, max=1, help="Share of masks that are worn wrongly.")] = 0.3,
+    seed: Annotated[int, typer.Option(help="Another seed draws other masks.")] = 0,
+    jobs: JobsOption = JOBS,
+    device: DeviceOption = Device.auto,
+) -> None:
+    """Draw masks on bare faces, so that a model can learn masked faces from bare photos.
+
+    Every drawing keeps the labels of its original and a link to it, so that no split separates the two. Photos
+    labelled as masked are passed over. Embed the result like any folder: `maskcls embed OUT --out FACES`.
+    """
+    with one_line_errors():
+        from ..embedder.encoder import pick_device
+        from ..embedder.errors import MaskclsError
+        from ..embedder.finder import FaceFinder
+        from ..embedder.layouts import read_dataset
+        from ..embedder.photo import shown
+        from ..embedder.rendering import render_masks as render
+
+        dataset = read_dataset(photos, layout.value, labels)
+        with progress_bar() as progress:
+            report = render(
+                dataset,
+                photos,
+                out,
+                FaceFinder(pick_device(device.value)),
+                copies=copies,
+                incorrect=incorrect,
+                seed=seed,
+                jobs=jobs,
+                progress=partial(progress, "drawing"),
+            )
+        typer.echo(f"{shown(out)}: {report.drawn} photos drawn now, {report.reused} drawn before")
+        if report.masked:
+            typer.echo(f"{report.masked} photos labelled as masked were passed over")
+        if report.rejects:
+            typer.echo(f"{report.rejects} photos rejected, reasons in {shown(out / 'rejects.csv')}")
+        if not report.drawn + report.reused:
+            raise MaskclsError(f"{shown(photos)}: no bare face in any of {len(dataset.photos)} photos")

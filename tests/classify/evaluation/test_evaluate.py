@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from maskcls.classify.columns import ANSWER_COLUMNS
+from maskcls.classify.evaluation import crossval
+from maskcls.classify.evaluation import evaluate as evaluation
+from maskcls.classify.evaluation.baselines import BASELINES
+from maskcls.classify.evaluation.evaluate import TRAIN_ONLY, Evaluation, evaluate, plan
+from maskcls.classify.pool import Pool, open_pool, pool_of
+from maskcls.embedder.errors import MaskclsError
+from maskcls.embedder.store import EmbeddingSet
+
+MakeSet = Callable[..., EmbeddingSet]
+FOLDS = 3
+
+
+@pytest.fixture(scope="module")
+def built() -> list[crossval.FoldModel]:
+    """The models of :func:`done`, in the order they were built."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def done(pool: Pool, built: list[crossval.FoldModel]) -> Evaluation:
+    """Real photos, 3 folds, with baselines and leakage; the fold models are kept in :func:`built`."""
+    chosen = plan(pool, [], folds=FOLDS)
+    original = crossval.cross_validate
+
+    def keep(*arguments: object, each: Callable[[crossval.FoldModel], None], **named: object) -> pd.DataFrame:
+        def both(fold: crossval.FoldModel) -> None:
+            built.append(fold)
+            each(fold)
+
+        return original(*arguments, each=both, **named)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "cross_validate", keep)
+        return evaluate(pool, chosen, baselines=True, leakage=True, rounds=50)
+
+
+def test_every_face_is_answered_once_in_order(done: Evaluation, pool: Pool) -> None:
+    assert done.answers["face_id"].tolist() == pool.table["face_id"].tolist()
+    assert set(ANSWER_COLUMNS) <= set(done.answers.columns)
+    assert done.answers["age_band"].notna().all()
+    assert sorted(done.answers["fold"].unique()) == list(range(FOLDS))
+
+
+def test_no_person_is_answered_for_by_a_model_that_has_seen_them(
+    done: Evaluation, built: list[crossval.FoldModel], pool: Pool
+) -> None:
+    assert len(built) == FOLDS
+    for fold in built:
+        assert not set(pool.people[fold.fit]) & set(pool.people[fold.asked])
+        gallery = set(fold.model.table["face_id"])
+        assert not gallery & set(pool.table["face_id"].iloc[fold.asked])
+        mine = done.answers[done.answers["fold"] == fold.fold]
+        voters = {one.split(":")[0] for text in mine["neighbours"] for one in text.split()}
+        assert voters <= gallery
+
+
+def test_answers_are_what_the_fold_model_says(done: Evaluation, built: list[crossval.FoldModel], pool: Pool) -> None:
+    fold = built[1]
+    again = crossval.answers_of(fold.model, pool, fold.asked)
+    mine = done.answers[done.answers["fold"] == fold.fold].reset_index(drop=True)
+    columns = ["face_id", *ANSWER_COLUMNS]
+    pd.testing.assert_frame_equal(mine[columns], again[columns], check_dtype=False)
+
+
+def test_truth_stands_beside_the_answer(done: Evaluation, pool: Pool) -> None:
+    for column in crossval.TRUTH:
+        assert done.answers[f"true_{column}"].equals(pool.table[column].rename(f"true_{column}"))
+    assert done.answers["person"].tolist() == pool.people.tolist()
+
+
+def test_real_figures_are_better_than_chance_and_json(done: Evaluation) -> None:
+    summary = json.loads(json.dumps(done.summary, allow_nan=False))
+    overall = summary["overall"]
+    assert overall["mask accuracy"]["value"] > 0.85
+    assert overall["gender accuracy"]["value"] > 0.7
+    assert overall["age band macro F1"]["value"] > 0.4
+    for found in overall.values():
+        assert found["low"] <= found["value"] <= found["high"]
+    assert summary["data"]["people"] == done.answers["person"].nunique()
+    assert set(done.temperatures) == set(range(FOLDS))
+
+
+def test_every_baseline_stands_beside_the_vote_and_the_majority_is_the_worst(done: Evaluation) -> None:
+    part = done.summary["baselines"]
+    rows = {row["name"]: row for row in part["rows"]}
+    assert list(rows) == ["maskcls", *BASELINES]
+    majority = rows["majority class"]
+    for name, row in rows.items():
+        if name != "majority class":
+            assert row["mask accuracy"]["value"] >= majority["mask accuracy"]["value"]
+            assert row["age band macro F1"]["value"] > majority["age band macro F1"]["value"]
+
+
+def test_a_random_split_flatters_most_when_the_own_person_votes(done: Evaluation) -> None:
+    honest, forbidden, allowed = (row["age MAE"]["value"] for row in done.summary["leakage"]["rows"])
+    assert allowed < 0.8 * honest
+    assert allowed < forbidden
+
+
+def test_drawn_masks_are_held_out_with_their_person_and_never_scored(make_set: MakeSet) -> None:
+    people = [f"p{i // 2}" for i in range(40)]
+    real = make_set(40, person=people, mask="normal", age=[20 + i for i in range(40)])
+    drawn = make_set(
+        40,
+        seed=1,
+        mask="wear",
+        drawn_on=real.table["file_sha256"].tolist(),
+        age=[20 + i for i in range(40)],
+        root="drawn",
+    )
+    pool = pool_of([real, drawn])
+    chosen = plan(pool, [], folds=4)
+    assert chosen.scored.tolist() == list(range(40))
+    assert chosen.fold[:40].tolist() == chosen.fold[40:].tolist()
+
+
+def test_sets_that_are_only_trained_on(make_set: MakeSet) -> None:
+    scored = make_set(40, person=[f"p{i}" for i in range(40)], age=30)
+    other = make_set(30, seed=1, person=[f"q{i}" for i in range(30)], age=30, root="other")
+    pool = pool_of([scored, other])
+    chosen = plan(pool, ["other"], folds=4)
+    assert chosen.scored.tolist() == list(range(40))
+    assert (chosen.fold[40:] == TRAIN_ONLY).all()
+    assert sorted(set(chosen.fold[:40].tolist())) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("train_only", "folds", "message"),
+    [
+        pytest.param(["photos"], 5, "no face to score: every set is drawn or only trained on", id="nothing scored"),
+        pytest.param([], 41, "41 folds need 41 people, and there are 40; choose fewer folds", id="too few people"),
+        pytest.param([], 1, "a split has at least 2 folds, not 1", id="one fold"),
+    ],
+)
+def test_what_cannot_be_planned(make_set: MakeSet, train_only: list[str], folds: int, message: str) -> None:
+    pool = pool_of([make_set(40, person=[f"p{i}" for i in range(40)], root="photos")])
+    with pytest.raises(MaskclsError) as error:
+        plan(pool, train_only, folds=folds)
+    assert str(error.value) == message
+
+
+def test_without_a_label_its_figures_are_not_available(contest_faces: Path) -> None:
+    pool = open_pool([contest_faces])
+    people = np.unique(pool.people)[:24]
+    few = pool.subset(np.flatnonzero(np.isin(pool.people, people)))
+    bare = pd.DataFrame({"gender": None, "age_low": np.nan, "age_high": np.nan}, index=few.table.index)
+    few = Pool(**{**few.__dict__, "table": few.table.assign(**bare)})
+    summary = evaluate(few, plan(few, [], folds=2), rounds=20, baselines=True).summary
+    assert summary["overall"]["mask accuracy"]["value"] is not None
+    for name in ("gender accuracy", "age MAE", "18-class macro F1", "80% interval coverage"):
+        assert summary["overall"][name]["value"] is None
