@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from facenet_pytorch import MTCNN
+from facenet_pytorch.models.utils import detect_face
 from PIL import Image
 
 from .errors import MaskclsError
@@ -53,6 +54,21 @@ OVERLAP = 0.5
 """Overlap (intersection over union) of a detected box with the photo's central square from which the photo is a face
 crop after all: detectors frame masked faces unsteadily, and crops of one kind should be framed alike."""
 
+
+_suppress = detect_face.nms_numpy
+
+
+def _suppress_without_ties(boxes: Array, scores: Array, threshold: float, method: str) -> npt.NDArray[np.int16]:
+    """MTCNN's last suppression of overlapping boxes, by rank instead of by score.
+
+    It sorts unstably, and many sure faces score exactly 1: the box that won changed with the rest of the batch.
+    """
+    ranks = np.argsort(np.argsort(scores, kind="stable")).astype(np.float32)
+    kept: npt.NDArray[np.int16] = _suppress(boxes, ranks, threshold, method)
+    return kept
+
+
+detect_face.nms_numpy = _suppress_without_ties
 
 RULES: dict[str, list[float]] = {
     "search": [*SEARCH_SIDES, *MIN_FACE, BORDER],

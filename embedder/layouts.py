@@ -12,7 +12,7 @@ import pandas as pd
 
 from .errors import MaskclsError
 from .labels import GENDERS, MASKS, LabelError, Labels, check_age, parse_age, parse_gender, parse_mask
-from .photo import list_photos, shown
+from .photo import list_photos, shown, stored
 
 LayoutName = Literal["contest", "utkface", "fairface", "csv", "folders"]
 LABELS = "labels.csv"
@@ -108,7 +108,7 @@ def guess_layout(root: Path, paths: list[Path]) -> LayoutName:
 
 def contest_labels(path: Path) -> Labels:
     """``000001_female_Asian_45/incorrect_mask.jpg``: person, gender, race and age; mask state by file name."""
-    folder = _CONTEST_FOLDER.fullmatch(path.parent.name)
+    folder = _CONTEST_FOLDER.fullmatch(stored(path.parent.name))
     if folder is None:
         raise LabelError(f"folder {path.parent.name!r} is not <id>_<gender>_<race>_<age>")
     if not _CONTEST_PHOTO.match(path.stem):

@@ -36,6 +36,11 @@ OUTLINES: dict[Shape, tuple[tuple[float, float], ...]] = {
 WORN_TOP, WORN_BOTTOM = 0.42, 1.9
 SHARP_CORNER: dict[Shape, int] = {"surgical": 3, "cloth": 3, "folded": 3, "cup": 0}
 """Where the outline turns sharply, at the cheek: the curve is smooth before and after."""
+NOSE = 0.58
+"""v of the tip of the nose, median of real faces; the drawing follows where a face has it."""
+NODS = (0.4, 0.85)
+LEAST_SINE = 0.2
+"""Between the line of the eyes and the line from eyes to mouth, below which there is no face to draw on."""
 SUPERSAMPLING = 3
 COLOURS = (
     (0.56, 0.45, 0.85),
@@ -78,7 +83,7 @@ def random_style(random: np.random.Generator, state: Mask) -> Style:
     shape: Shape = random.choice(["surgical", "surgical", "cloth", "cloth", "folded", "cup"])
     fabric: Fabric = random.choice(["plain"] * 6 + ["stripes", "checks", "dots", "blotches"])
     if state == "wear":
-        top, bottom = random.uniform(0.26, 0.58), random.uniform(1.72, 2.1)
+        top, bottom = random.uniform(0.24, 0.5), random.uniform(1.72, 2.1)
     else:
         kind = random.choice(["nose", "nose", "chin", "chin", "mouth"])
         if kind == "nose":
@@ -125,29 +130,32 @@ class Face:
         across: one unit of u in pixels.
         down: one unit of v in pixels.
         turn: where the nose lies between the eyes and mouth, in u: 0 looks into the camera.
+        nod: where it lies in v; :data:`NOSE` is usual, more looks down.
     """
 
     eyes: Floats
     across: Floats
     down: Floats
     turn: float
+    nod: float
 
     @classmethod
-    def of(cls, landmarks: Floats) -> Face:
-        """The frame of landmarks (5, 2): eyes, nose, mouth corners."""
+    def of(cls, landmarks: Floats) -> Face | None:
+        """The frame of landmarks (5, 2): eyes, nose, mouth corners. None where they lie on one line."""
         eyes, mouth = landmarks[:2].mean(axis=0), landmarks[3:].mean(axis=0)
         down = mouth - eyes
         across = landmarks[1] - landmarks[0]
-        height = float(np.hypot(*down))
-        width = max(float(np.hypot(*across)), 0.75 * height)  # turned heads bring the eyes together
-        across = across / max(float(np.hypot(*across)), 1e-6) * width
-        nose = landmarks[2] - eyes
-        turn = float(np.clip(np.linalg.solve(np.stack([across, down], axis=1), nose)[0], -0.5, 0.5))
-        return cls(eyes, across, down, turn)
+        height, width = float(np.hypot(*down)), float(np.hypot(*across))
+        if abs(across[0] * down[1] - across[1] * down[0]) < LEAST_SINE * height * width or not height * width:
+            return None
+        across = across / width * max(width, 0.75 * height)  # turned heads bring the eyes together
+        turn, nod = np.linalg.solve(np.stack([across, down], axis=1), landmarks[2] - eyes)
+        return cls(eyes, across, down, float(np.clip(turn, -0.5, 0.5)), float(np.clip(nod, *NODS)))
 
     def pixels(self, points: Floats) -> Floats:
         """Pixels (n, 2) of face coordinates (n, 2)."""
-        u, v = points[:, 0], points[:, 1]
+        u, v = points.T
+        v = v + np.interp(v, [0, NOSE, 1], [0, self.nod - NOSE, 0])
         bent = u + self.turn * (1 - (u / 1.3) ** 2).clip(0) * np.interp(v, [0, 0.6, 1.2, 2], [0.2, 1, 0.9, 0.6])
         return np.asarray(self.eyes + bent[:, None] * self.across + v[:, None] * self.down, np.float32)
 
@@ -163,8 +171,13 @@ class Face:
 
 
 def draw_mask(image: Image.Image, landmarks: Floats, style: Style) -> Image.Image:
-    """The RGB image with a mask drawn on the face whose landmarks (5, 2) are given in its pixels."""
+    """The RGB image with a mask drawn on the face whose landmarks (5, 2) are given in its pixels.
+
+    The image is returned as it is where the landmarks lie on one line, or the face outside of it.
+    """
     face = Face.of(np.asarray(landmarks, np.float32))
+    if face is None:
+        return image.copy()
     outline = _outline(style)
     edge = face.pixels(outline)
     margin = 0.5 * float(np.hypot(*face.across))

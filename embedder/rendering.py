@@ -18,7 +18,7 @@ from .files import locked, replacing, write_csv
 from .finder import FaceFinder
 from .labels import Labels, Mask
 from .layouts import LABELS, Dataset, Listed
-from .mask_drawing import draw_mask, random_style
+from .mask_drawing import Face, draw_mask, random_style
 from .photo import Photo, PhotoError, read_photo, shown, stored_below
 from .pipeline import NO_FACE
 
@@ -27,8 +27,9 @@ REJECTS = "rejects.csv"
 QUALITY = (70, 95)
 """JPEG quality is drawn from this range, so that nothing is learnt from how a file was compressed."""
 BATCH = 64
-_OWN_NAME = re.compile(r"[0-9a-f]{16}-(wear|incorrect)\.jpg")
+_OWN_NAME = re.compile(r"\.?[0-9a-f]{16}-(wear|incorrect)\.jpg(\.\d+\.tmp)?")
 COLUMNS = ("path", "person", "mask", "gender", "race", "age", "drawn_on", "original")
+REJECT_COLUMNS = ("path", "reason")
 
 Progress = Callable[[int, int], None]
 Row = dict[str, str | None]
@@ -67,10 +68,9 @@ def render_masks(
         incorrect: share of wrongly worn masks, 0-1.
 
     Raises:
-        MaskclsError: ``out`` lies inside ``root``, or cannot be written.
+        MaskclsError: ``out`` and ``root`` lie inside each other, or ``out`` holds something else or cannot be written.
     """
-    if out.resolve().is_relative_to(root.resolve()):
-        raise MaskclsError(f"{shown(out)}: lies inside the photo folder; choose another --out")
+    _check_out(out, root)
     bare = [item for item in dataset.photos if item.refused is None and item.labels.mask in (None, "normal")]
     rejects: list[Row] = [
         {"path": stored_below(item.path, root), "reason": f"label refused: {item.refused}"}
@@ -78,6 +78,7 @@ def render_masks(
         if item.refused is not None
     ]
     rows: list[Row] = []
+    seen: dict[str, str] = {}
     drawn = 0
     with locked(out), ThreadPoolExecutor(jobs) as pool:
         for start in range(0, len(bare), BATCH):
@@ -85,6 +86,9 @@ def render_masks(
             batch = list(
                 pool.map(lambda item: _Original.of(item, root, copies, incorrect, seed), bare[start : start + BATCH])
             )
+            for original in batch:
+                if original.photo and (first := seen.setdefault(original.photo.sha256, original.name)) != original.name:
+                    original.photo, original.reason = None, f"exact copy of {first}"
             _find(finder, [original for original in batch if original.photo and original.missing(out)])
             drawn += sum(pool.map(lambda original: original.draw(out), batch))
             for original in batch:
@@ -94,7 +98,7 @@ def render_masks(
                     rows += original.rows()
         _remove_others(out / PHOTOS, {str(row["path"]) for row in rows})
         _write(out / LABELS, rows, COLUMNS)
-        _write(out / REJECTS, rejects, ("path", "reason"))
+        _write(out / REJECTS, rejects, REJECT_COLUMNS)
     progress(len(bare), len(bare))
     masked = sum(item.refused is None for item in dataset.photos) - len(bare)
     return RenderReport(drawn, len(rows) - drawn, masked, len(rejects))
@@ -168,10 +172,11 @@ def _find(finder: FaceFinder, originals: Sequence[_Original]) -> None:
     for i, face in zip(lost, finder.find([images[i] for i in lost], "auto"), strict=True):
         faces[i] = face
     for original, image, face in zip(originals, images, faces, strict=True):
-        if face is None:
+        landmarks = None if face is None else finder.landmarks([image], [face])[0]
+        if landmarks is None or Face.of(landmarks) is None:
             original.reason = NO_FACE
         else:
-            original.landmarks = finder.landmarks([image], [face])[0]
+            original.landmarks = landmarks
 
 
 def _write(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
@@ -180,7 +185,19 @@ def _write(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
 
 
 def _remove_others(folder: Path, wanted: set[str]) -> None:
-    """Drawings of photos that are gone, or of other settings, hold faces that nobody asked to keep."""
-    for path in folder.glob("*.jpg") if folder.is_dir() else ():
+    """Drawings of photos that are gone, of other settings or of a killed run: faces that nobody asked to keep."""
+    for path in folder.iterdir() if folder.is_dir() else ():
         if f"{PHOTOS}/{path.name}" not in wanted and _OWN_NAME.fullmatch(path.name):
             path.unlink()
+
+
+def _check_out(out: Path, root: Path) -> None:
+    photos, originals = (out / PHOTOS).resolve(), root.resolve()
+    if photos.is_relative_to(originals) or originals.is_relative_to(photos):
+        raise MaskclsError(f"{shown(out)}: lies inside the photo folder; choose another --out")
+    for name, columns in ((LABELS, COLUMNS), (REJECTS, REJECT_COLUMNS)):
+        if (out / name).is_file():
+            with (out / name).open(encoding="utf-8", errors="replace") as file:
+                header = file.readline().strip().replace('"', "")
+            if header != ",".join(columns):
+                raise MaskclsError(f"{shown(out / name)}: not made by render-masks; choose another --out")

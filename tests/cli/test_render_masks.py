@@ -3,14 +3,17 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from maskcls.cli.main import app
 from maskcls.embedder import rendering
 from maskcls.embedder.files import locked
+from maskcls.embedder.mask_drawing import draw_mask
 
 Make = Callable[[Path], object]
 
@@ -192,13 +195,13 @@ def test_out_is_needed(photos: Path) -> None:
 
 
 def test_ctrl_c_exits_130_and_the_next_run_goes_on(photos: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw, drawn = rendering.draw_mask, []
+    drawn: list[Any] = []
 
-    def interrupted(*arguments: object) -> object:
+    def interrupted(*arguments: Any) -> Image.Image:
         drawn.append(arguments)
         if len(drawn) == 2:
             raise KeyboardInterrupt
-        return draw(*arguments)  # type: ignore[arg-type]
+        return draw_mask(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(rendering, "draw_mask", interrupted)

@@ -141,7 +141,7 @@ def test_landmarks_of_tight_crops(
     images: list[Image.Image] = request.getfixturevalue(faces)
     pairs = [(image, face) for image, face in zip(images, finder.find(images, mode), strict=True) if face]
     points = finder.landmarks(*zip(*pairs, strict=True))
-    assert (points.shape, points.dtype) == ((len(pairs), 5, 2), np.float32)
+    assert points.shape == (len(pairs), 5, 2)
     for (image, face), five in zip(pairs, points, strict=True):
         assert_is_a_face(five, image)
         assert face.how == "whole" or (five == face.landmarks).all()
