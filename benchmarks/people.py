@@ -21,8 +21,9 @@ from maskcls.classify.evaluation.people_quality import b_cubed, pairwise
 from maskcls.classify.pool import Pool, Rows, open_pool
 
 SWEEPS = {
-    "BARE_SIMILARITY": ("bare", (0.7, 0.75, 0.78, 0.8, 0.82, 0.85, 0.9)),
-    "MASKED_SIMILARITY": ("masked", (0.8, 0.85, 0.88, 0.9, 0.92, 0.95)),
+    "BARE_SIMILARITY": ("bare", (0.65, 0.7, 0.75, 0.8, 0.85)),
+    "MIXED_SIMILARITY": ("all", (0.55, 0.6, 0.65, 0.7, 0.8)),
+    "MASKED_SIMILARITY": ("masked", (0.75, 0.8, 0.85, 0.9)),
 }
 """Threshold -> the faces it is shown on, and its values."""
 HEADER = "people | groups | largest | pairs | pairwise precision | recall | F1 | B-cubed precision | recall | F1 |"

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskcls.classify.people import BARE_SIMILARITY, LARGEST_GROUP, MASKED_SIMILARITY, people_of
+from maskcls.classify import people
+from maskcls.classify.people import BARE_SIMILARITY, MASKED_SIMILARITY, MIXED_SIMILARITY, people_of
 from maskcls.embedder.store import open_set
 
 Floats = npt.NDArray[np.float32]
@@ -41,14 +42,14 @@ def together(groups: Ints) -> set[tuple[int, int]]:
     return {(int(a), int(b)) for a in range(len(groups)) for b in range(a) if groups[a] == groups[b]}
 
 
-@pytest.mark.parametrize("similarity", [-0.5, 0.0, 0.79, 0.81, 1.0])
+@pytest.mark.parametrize("similarity", [-0.5, 0.0, 0.64, 0.66, 0.74, 0.76, 0.79, 0.81, 1.0])
 @pytest.mark.parametrize(
     ("masks", "needed"),
     [
         pytest.param(("normal", "normal"), BARE_SIMILARITY, id="bare"),
         pytest.param((None, None), BARE_SIMILARITY, id="mask unknown"),
         pytest.param(("incorrect", "normal"), BARE_SIMILARITY, id="incorrect"),
-        pytest.param(("wear", "normal"), MASKED_SIMILARITY, id="one masked"),
+        pytest.param(("wear", "normal"), MIXED_SIMILARITY, id="one masked"),
         pytest.param(("wear", "wear"), MASKED_SIMILARITY, id="both masked"),
     ],
 )
@@ -98,8 +99,8 @@ def test_real_bare_faces_without_names(contest_faces: Path) -> None:
     table = faces.table.iloc[bare].reset_index(drop=True)
     joined = together(people_of(np.asarray(faces.embeddings)[bare], nobody(len(bare)), table["mask"]))
     true = together(pd.factorize(table["person"])[0].astype(np.int64))
-    assert len(joined & true) > 0.95 * len(joined)
-    assert len(joined & true) > 0.5 * len(true)
+    assert len(joined & true) > 0.9 * len(joined)
+    assert len(joined & true) > 0.75 * len(true)
 
 
 def chain(count: int, similarity: float) -> Floats:
@@ -114,22 +115,46 @@ def chain(count: int, similarity: float) -> Floats:
 def test_chain_does_not_become_one_person() -> None:
     vectors = chain(200, 0.85)
     assert (vectors[1:] * vectors[:-1]).sum(axis=1) == pytest.approx(0.85, abs=1e-3)
-    groups = people_of(vectors, nobody(200), nobody(200))
-    assert np.bincount(groups).max() <= LARGEST_GROUP
+    assert np.bincount(people_of(vectors, nobody(200), nobody(200))).max() < 10
 
 
-def test_cutting_a_chain_spares_its_strong_links_and_other_groups() -> None:
+def test_a_chain_spares_strong_links_and_other_groups() -> None:
     vectors = chain(200, 0.85)
     copies = np.stack([beside(vector, 0.99, seed=7) for vector in vectors[::20]])
     pair = strangers(1, 123)
     everyone = np.concatenate([vectors, copies, pair, beside(pair[0], 0.82)[None]])
     groups = people_of(everyone, nobody(len(everyone)), nobody(len(everyone)))
-    assert np.bincount(groups).max() <= LARGEST_GROUP
     assert groups[200:210].tolist() == groups[:200:20].tolist()
     assert groups[-1] == groups[-2]
 
 
+def test_candidates_are_compared_part_by_part_where_they_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = chain(300, 0.85)
+    copies = np.stack([beside(vector, 0.99, seed=7) for vector in vectors[::20]])
+    everyone = np.concatenate([vectors, copies])
+    sizes: list[int] = []
+    joined = people._joined
+
+    def spy(embeddings: Floats, masked: npt.NDArray[np.bool_], codes: Ints) -> Ints:
+        sizes.append(len(codes))
+        return joined(embeddings, masked, codes)
+
+    monkeypatch.setattr(people, "_joined", spy)
+    monkeypatch.setattr(people, "LARGEST_CANDIDATE", 40)
+    groups = people_of(everyone, nobody(len(everyone)), nobody(len(everyone)))
+    assert max(sizes) <= 40
+    assert groups[300:].tolist() == groups[:300:20].tolist()
+
+
+def test_a_copy_joins_a_named_person_whose_masked_photos_look_different() -> None:
+    vectors = strangers(5)
+    everyone = np.concatenate([vectors, beside(vectors[0], 0.83)[None]])
+    masks = words("normal", "wear", "wear", "wear", "wear", None)
+    groups = people_of(everyone, words("a", "a", "a", "a", "a", None), masks)
+    assert set(groups.tolist()) == {0}
+
+
 def test_a_large_named_group_is_not_cut() -> None:
-    count = 3 * LARGEST_GROUP
+    count = 150
     groups = people_of(strangers(count), words(*["a"] * count), nobody(count))
     assert set(groups.tolist()) == {0}
