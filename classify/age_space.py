@@ -4,37 +4,58 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file, save_file
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from torch import Tensor
 
 from ..embedder.errors import MaskclsError
 from ..embedder.files import replacing
 from ..embedder.photo import shown
+from .age_net import HIDDEN, AgeNet, Progress, project, train_age_net, years
+from .pool import Pool
+from .vote import Floats
 
-Floats = npt.NDArray[np.float32]
 BIN_YEARS = 5
 SHRINKAGE = 0.01
 MAP_GAIN = 0.1
 """Pooled map values are about ten times as large as those of a unit embedding."""
 MIN_FACES_A_BIN = 10
 MIN_BINS = 4
+MIN_FACES_TO_LEARN = 2000
+"""With fewer faces of known age the space is linear."""
 
 
 def age_features(embeddings: Floats, maps: npt.NDArray[np.float16]) -> Floats:
-    """Input of the age space: the embedding beside the spatial mean of the feature map, (n, 512 + 896)."""
+    """Input of the linear space: the embedding beside the spatial mean of the feature map, (n, 512 + 896)."""
     pooled = np.empty((len(maps), maps.shape[1]), np.float32)
     for start in range(0, len(maps), 1024):
         pooled[start : start + 1024] = maps[start : start + 1024].astype(np.float32).mean(axis=(2, 3))
     return np.concatenate([np.asarray(embeddings, np.float32), MAP_GAIN * pooled], axis=1)
 
 
+class AgeSpace(Protocol):
+    """Where the gallery lives; vectors are compared by cosine."""
+
+    @property
+    def dimension(self) -> int:
+        """Number of dimensions d."""
+
+    def project(self, embeddings: Floats, maps: npt.NDArray[np.float16]) -> Floats:
+        """Vectors (n, d) for embeddings (n, 512) and maps (n, 896, 4, 4)."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What :func:`load_age_space` needs."""
+
+
 @dataclass(frozen=True)
-class AgeSpace:
-    """The projection ``(features - mean) @ matrix``, compared by cosine.
+class LinearSpace:
+    """The projection ``(features - mean) @ matrix`` of :func:`age_features`.
 
     Attributes:
         mean: (1408,) float32.
@@ -46,53 +67,86 @@ class AgeSpace:
 
     @property
     def dimension(self) -> int:
-        """Number of dimensions d."""
+        """See :class:`AgeSpace`."""
         return int(self.matrix.shape[1])
 
-    def project(self, features: Floats) -> Floats:
-        """Vectors (n, d) for features (n, 1408) of :func:`age_features`."""
-        return np.asarray((features - self.mean) @ self.matrix, np.float32)
+    def project(self, embeddings: Floats, maps: npt.NDArray[np.float16]) -> Floats:
+        """See :class:`AgeSpace`."""
+        return np.asarray((age_features(embeddings, maps) - self.mean) @ self.matrix, np.float32)
 
-    def save(self, path: Path) -> None:
-        """Write as safetensors, atomically."""
-        with replacing(path) as temporary:
-            save_file({"mean": self.mean, "matrix": self.matrix}, temporary)
-
-    @classmethod
-    def load(cls, path: Path) -> AgeSpace:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            MaskclsError: the file is missing, damaged or lacks a tensor.
-        """
-        try:
-            tensors = load_file(path)
-            return cls(tensors["mean"], tensors["matrix"])
-        except (SafetensorError, KeyError, OSError) as error:
-            raise MaskclsError(f"{shown(path)}: not an age space; build the model again") from error
+    def tensors(self) -> dict[str, Tensor]:
+        """See :class:`AgeSpace`."""
+        return {"mean": torch.from_numpy(self.mean), "matrix": torch.from_numpy(self.matrix)}
 
 
-def fit_age_space(features: Floats, ages: Floats) -> AgeSpace:
-    """Linear discriminant analysis with shrinkage on age bins of five years (Fisher 1936; Ledoit & Wolf 2004).
+@dataclass(frozen=True)
+class LearnedSpace:
+    """The hidden layer of an :class:`~.age_net.AgeNet`."""
 
-    Args:
-        features: (n, 1408) of :func:`age_features`.
-        ages: (n,) years; for a band its middle.
+    net: AgeNet
 
-    With too few faces or age bins for that, the space is the embedding itself.
+    @property
+    def dimension(self) -> int:
+        """See :class:`AgeSpace`."""
+        return HIDDEN
+
+    def project(self, embeddings: Floats, maps: npt.NDArray[np.float16]) -> Floats:
+        """See :class:`AgeSpace`."""
+        return project(self.net, embeddings, maps)
+
+    def years(self, embeddings: Floats, maps: npt.NDArray[np.float16]) -> Floats:
+        """The network's own answer, without a vote: distributions over years (n, 121)."""
+        return years(self.net, self.project(embeddings, maps))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """See :class:`AgeSpace`."""
+        return self.net.state_dict()
+
+
+def fit_age_space(faces: Pool, seed: int = 0, progress: Progress = lambda done, total: None) -> AgeSpace:
+    """The age space of faces that all have an age.
+
+    Learned from :data:`MIN_FACES_TO_LEARN` faces on. Below, linear discriminant analysis with shrinkage on age bins
+    of five years (Fisher 1936; Ledoit & Wolf 2004); with too few faces or bins for that, the embedding itself.
     """
+    if len(faces) >= MIN_FACES_TO_LEARN:
+        return LearnedSpace(train_age_net(faces, seed, progress))
+    middle = ((faces.table["age_low"] + faces.table["age_high"]) / 2).to_numpy(np.float32)
+    return fit_linear(age_features(faces.embeddings, faces.maps(np.arange(len(faces)))), middle)
+
+
+def fit_linear(features: Floats, ages: Floats) -> LinearSpace:
+    """The linear space of features (n, 1408) of faces whose ages (n,) in years are known."""
     bins = (ages // BIN_YEARS).astype(np.int64)
     kinds, counts = np.unique(bins, return_counts=True)
     usable = np.isin(bins, kinds[counts >= MIN_FACES_A_BIN])
     if len(np.unique(bins[usable])) < MIN_BINS:
-        return _plain(features.shape[1])
+        return LinearSpace(np.zeros(features.shape[1], np.float32), np.eye(features.shape[1], 512, dtype=np.float32))
     lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage=SHRINKAGE)
     lda.fit(features[usable], bins[usable])
     dimension = min(len(lda.classes_) - 1, features.shape[1])
     matrix = np.ascontiguousarray(lda.scalings_[:, :dimension], np.float32)
-    return AgeSpace(features[usable].mean(axis=0).astype(np.float32), matrix)
+    return LinearSpace(features[usable].mean(axis=0).astype(np.float32), matrix)
 
 
-def _plain(width: int) -> AgeSpace:
-    matrix = np.eye(width, 512, dtype=np.float32)
-    return AgeSpace(np.zeros(width, np.float32), matrix)
+def save_age_space(path: Path, space: AgeSpace) -> None:
+    """Write as safetensors, atomically."""
+    with replacing(path) as temporary:
+        save_file({name: value.contiguous() for name, value in space.tensors().items()}, temporary)
+
+
+def load_age_space(path: Path) -> AgeSpace:
+    """Read what :func:`save_age_space` wrote.
+
+    Raises:
+        MaskclsError: the file is missing, damaged or holds other tensors.
+    """
+    try:
+        tensors = load_file(path)
+        if tensors.keys() == {"mean", "matrix"}:
+            return LinearSpace(tensors["mean"].numpy(), tensors["matrix"].numpy())
+        net = AgeNet()
+        net.load_state_dict(tensors)
+        return LearnedSpace(net.eval())
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise MaskclsError(f"{shown(path)}: not an age space; build the model again") from error

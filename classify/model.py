@@ -20,7 +20,7 @@ from ..embedder.files import checksums, locked, read_manifest, write_json
 from ..embedder.photo import shown
 from ..embedder.table import gallery_ids
 from ..index.gallery import Gallery
-from .age_space import AgeSpace, age_features
+from .age_space import AgeSpace, load_age_space, save_age_space
 from .heads import TrainedHead, head_settings, load_heads, save_heads
 from .vote import (
     NOBODY,
@@ -100,7 +100,8 @@ class Model:
         return year_profiles(*self._age_range, self.settings.softness)
 
     @cached_property
-    def _prior(self) -> Floats:
+    def prior(self) -> Floats:
+        """Share of each age band among the people of the gallery (3,)."""
         return band_prior(*self._age_range, self._groups, self.settings.starts)
 
     @cached_property
@@ -128,7 +129,7 @@ class Model:
             own: (n,) the group whose faces must not vote, or :data:`~.vote.NOBODY`.
         """
         k = self.settings.voters
-        queries = self.age_space.project(age_features(embeddings, maps))
+        queries = self.age_space.project(embeddings, maps)
         found = self.gallery.search(queries, min(len(self.gallery), k * RAW_PER_VOTER))
         rows = np.where(
             found.ids < 0, NOBODY, self._row_of_id.reindex(found.ids.ravel()).to_numpy().reshape(found.ids.shape)
@@ -138,7 +139,7 @@ class Model:
 
     def count(self, voters: Ints, similarities: Floats) -> Ages:
         """Count the votes of voters (n, k) that are known already, for instance under other settings."""
-        return Ages(vote(voters, similarities, self._profiles, self._prior, self.settings), voters, similarities)
+        return Ages(vote(voters, similarities, self._profiles, self.prior, self.settings), voters, similarities)
 
     def save(self, folder: Path) -> None:
         """Write the model; a former model in its place is replaced only when the new one is complete.
@@ -153,7 +154,7 @@ class Model:
         with locked(staging):
             self.gallery.save(staging / "gallery.faiss")
             self.table.to_parquet(staging / "gallery.parquet", index=False)
-            self.age_space.save(staging / "age_space.safetensors")
+            save_age_space(staging / "age_space.safetensors", self.age_space)
             save_heads(staging / "heads.safetensors", self.heads)
             write_json(staging / MANIFEST, self._manifest(staging))
         (staging / ".lock").unlink(missing_ok=True)
@@ -189,7 +190,7 @@ class Model:
         return cls(
             gallery,
             table,
-            AgeSpace.load(folder / "age_space.safetensors"),
+            load_age_space(folder / "age_space.safetensors"),
             VoteSettings(**manifest["vote"] | {"calibration": tuple(map(tuple, manifest["vote"]["calibration"]))}),
             load_heads(folder / "heads.safetensors", manifest["heads"]),
             EncoderInfo(**manifest["encoder"]),

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
 from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedGroupKFold
 from torch import nn
@@ -26,6 +27,8 @@ WEIGHT_DECAY = 0.1
 LABEL_SMOOTHING = 0.05
 BALANCE = 0.5
 """Exponent of the sampling correction: 0 draws faces as they come, 1 draws all classes equally often."""
+PERSON_BALANCE = 0.5
+"""The same for people: at 0.5 a person of four photos is drawn twice as often as one of a single photo."""
 HELD_OUT_FOLDS = 10
 MIN_PEOPLE_A_CLASS = 2
 
@@ -50,7 +53,7 @@ def usable_classes(pool: Pool, task: str, classes: tuple[str, ...]) -> tuple[str
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Steps this small only lose by being shared out, ten times over on a busy machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -60,20 +63,21 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@_one_thread()
+@one_thread()
 def train_head(
     pool: Pool, task: str, classes: tuple[str, ...], seed: int, progress: Progress = lambda done, total: None
 ) -> tuple[TrainedHead, HeadReport]:
     """Train the head of ``mask`` or ``gender`` on all faces that have that label.
 
-    A tenth of the people is held out; the epoch with the best macro F1 there is kept, and the temperature of the
+    A tenth of the people is held out; the epoch with the least log loss there is kept, and the temperature of the
     probabilities is fitted there (Guo et al. 2017, https://arxiv.org/abs/1706.04599). Faces are drawn by class and
-    mask state with probability proportional to frequency ** (1 - BALANCE).
+    mask state with probability proportional to frequency ** (1 - BALANCE), and those of people with many photos less
+    often; held-out faces weigh the same way.
     """
     rows = np.flatnonzero(pool.table[task].isin(classes).to_numpy())
     labels = pd.Categorical(pool.table[task].iloc[rows], categories=list(classes)).codes.astype(np.int64)
     fit, held_out = _split(rows, labels, pool.people[rows], seed)
-    draw = _draw_probabilities(pool, task, rows[fit])
+    draw, weight = (_draw_probabilities(pool, task, rows[part]) for part in (fit, held_out))
     random = np.random.default_rng(seed)
     torch.manual_seed(seed)
     net = Head(len(classes))
@@ -82,7 +86,7 @@ def train_head(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=MAX_EPOCHS * steps)
     loss = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)
     held_maps, held_embeddings = pool.maps(rows[held_out]), pool.embeddings[rows[held_out]]
-    best, best_f1, best_epoch = {k: v.clone() for k, v in net.state_dict().items()}, -1.0, 0
+    best, least, best_epoch = {k: v.clone() for k, v in net.state_dict().items()}, np.inf, 0
     for epoch in range(1, MAX_EPOCHS + 1):
         net.train()
         for step in range(steps):
@@ -96,27 +100,32 @@ def train_head(
             schedule.step()
         progress(epoch, MAX_EPOCHS)
         logits = TrainedHead(net, classes, 1.0).logits(held_maps, held_embeddings).numpy()
-        score = float(f1_score(labels[held_out], logits.argmax(1), average="macro"))
-        if score >= best_f1:
-            best, best_f1, best_epoch = {k: v.clone() for k, v in net.state_dict().items()}, score, epoch
+        score = float(weight @ log_losses(logits, labels[held_out]))
+        if score <= least:
+            best, least, best_epoch = {k: v.clone() for k, v in net.state_dict().items()}, score, epoch
         elif epoch - best_epoch >= PATIENCE:
             break
     net.load_state_dict(best)
     logits = TrainedHead(net.eval(), classes, 1.0).logits(held_maps, held_embeddings).numpy()
     head = TrainedHead(net, classes, fit_temperature(logits, labels[held_out]))
-    accuracy = float((logits.argmax(1) == labels[held_out]).mean())
-    return head, HeadReport(len(rows), len(held_out), accuracy, best_f1, best_epoch)
+    said = logits.argmax(1)
+    accuracy = float((said == labels[held_out]).mean())
+    macro_f1 = float(f1_score(labels[held_out], said, average="macro"))
+    return head, HeadReport(len(rows), len(held_out), accuracy, macro_f1, best_epoch)
 
 
 def fit_temperature(logits: npt.NDArray[np.float32], labels: Rows) -> float:
     """The temperature in [0.25, 4] with the least log loss on held-out faces."""
 
-    def log_loss(log_temperature: float) -> float:
-        scaled = logits / np.exp(log_temperature)
-        scaled = scaled - scaled.max(axis=1, keepdims=True)
-        return float((np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(labels)), labels]).mean())
+    def mean_loss(log_temperature: float) -> float:
+        return float(log_losses(logits / np.exp(log_temperature), labels).mean())
 
-    return float(np.exp(minimize_scalar(log_loss, bounds=(np.log(0.25), np.log(4)), method="bounded").x))
+    return float(np.exp(minimize_scalar(mean_loss, bounds=(np.log(0.25), np.log(4)), method="bounded").x))
+
+
+def log_losses(logits: npt.NDArray[np.float32], labels: Rows) -> npt.NDArray[np.float64]:
+    """Cross entropy (n,) in nats of logits (n, classes)."""
+    return np.asarray(logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels], np.float64)
 
 
 def _split(rows: Rows, labels: Rows, people: Rows, seed: int) -> tuple[Rows, Rows]:
@@ -134,5 +143,6 @@ def _split(rows: Rows, labels: Rows, people: Rows, seed: int) -> tuple[Rows, Row
 def _draw_probabilities(pool: Pool, task: str, rows: Rows) -> npt.NDArray[np.float64]:
     table = pool.table.iloc[rows]
     kind = pd.factorize(table[task].fillna("") + "/" + table["mask"].fillna(""))[0]
-    weight = np.bincount(kind)[kind] ** -BALANCE
+    person = np.unique(pool.people[rows], return_inverse=True)[1]
+    weight = np.bincount(kind)[kind] ** -BALANCE * np.bincount(person)[person] ** -PERSON_BALANCE
     return np.asarray(weight / weight.sum(), np.float64)

@@ -14,7 +14,7 @@ from sklearn.model_selection import GroupKFold
 
 from ..embedder.labels import BAND_STARTS
 from ..index.gallery import Gallery
-from .age_space import AgeSpace, age_features, fit_age_space
+from .age_space import AgeSpace, fit_age_space
 from .pool import Pool, Rows
 from .vote import (
     NO_CALIBRATION,
@@ -32,7 +32,7 @@ from .vote import (
     year_profiles,
 )
 
-FOLDS = 4
+FOLDS = 3
 MIN_PEOPLE = 40
 """With fewer people of known age nothing can be tuned, and the default settings are kept."""
 VOTERS = (10, 20, 30, 50, 80, 120)
@@ -43,6 +43,7 @@ COVERAGE = 0.8
 TAILS = tuple(np.linspace(0.01, 0.25, 25).round(2).tolist())
 MIN_FACES_A_BAND = 20
 """With fewer held-out faces of a band its probability is not calibrated."""
+CHUNK = 4096
 MAX_ASKED = 4000
 """Faces asked at most; more would only make the choice slower."""
 
@@ -97,16 +98,14 @@ def fit_vote(
         senior_from: first year of the oldest band as the gallery counts it.
         sweep: other such years to choose settings for as well.
     """
-    rows = with_age(pool)
-    faces = pool.subset(rows)
-    features = age_features(faces.embeddings, faces.maps(np.arange(len(faces))))
-    low, high = faces.table["age_low"].to_numpy(np.float32), faces.table["age_high"].to_numpy(np.float32)
-    middle = np.asarray((low + high) / 2, np.float32)
+    faces = pool.subset(with_age(pool))
     if len(np.unique(faces.people)) < MIN_PEOPLE:
-        return TunedVote(fit_age_space(features, middle), VoteSettings(senior_from=senior_from), None)
+        return TunedVote(fit_age_space(faces, seed), VoteSettings(senior_from=senior_from), None)
+    low, high = faces.table["age_low"].to_numpy(np.float32), faces.table["age_high"].to_numpy(np.float32)
     asked = np.sort(np.random.default_rng(seed).permutation(len(faces))[:MAX_ASKED])
-    voters, similarities = _held_out_voters(faces, features, middle, asked, progress)
-    space = fit_age_space(features, middle)
+    voters, similarities = _held_out_voters(faces, asked, seed, progress)
+    progress(FOLDS, FOLDS + 1)
+    space = fit_age_space(faces, seed)
     progress(FOLDS + 1, FOLDS + 1)
 
     def choose(start: int) -> tuple[VoteSettings, VoteReport]:
@@ -116,20 +115,21 @@ def fit_vote(
     return TunedVote(space, settings, report, {start: choose(start)[0] for start in sweep})
 
 
-def _held_out_voters(
-    faces: Pool, features: Floats, middle: Floats, asked: Rows, progress: Progress
-) -> tuple[Rows, Floats]:
+def _held_out_voters(faces: Pool, asked: Rows, seed: int, progress: Progress) -> tuple[Rows, Floats]:
     """Gallery rows and similarities of the nearest people of the asked faces, in spaces fitted without their fold."""
     most = max(VOTERS)
     voters = np.full((len(faces), most), NOBODY, np.int64)
     similarities = np.full((len(faces), most), -np.inf, np.float32)
-    for fold, (fit, held_out) in enumerate(GroupKFold(FOLDS).split(features, groups=faces.people)):
+    for fold, (fit, held_out) in enumerate(GroupKFold(FOLDS).split(faces.people, groups=faces.people)):
         progress(fold, FOLDS + 1)
-        space = fit_age_space(features[fit], middle[fit])
+        space = fit_age_space(faces.subset(fit), seed)
         gallery = Gallery(space.dimension)
-        gallery.add(space.project(features[fit]), np.arange(len(fit)))
+        for start in range(0, len(fit), CHUNK):
+            part = fit[start : start + CHUNK]
+            gallery.add(space.project(faces.embeddings[part], faces.maps(part)), np.arange(start, start + len(part)))
         queries = np.intersect1d(held_out, asked)
-        found = gallery.search(space.project(features[queries]), min(len(fit), most * RAW_PER_VOTER))
+        vectors = space.project(faces.embeddings[queries], faces.maps(queries))
+        found = gallery.search(vectors, min(len(fit), most * RAW_PER_VOTER))
         nobody = np.full(len(queries), NOBODY)
         near, similar = one_vote_a_person(found.ids, found.similarities, faces.people[fit], nobody, most)
         width = near.shape[1]

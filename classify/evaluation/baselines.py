@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ...embedder.labels import AGE_BANDS, band_numbers
-from ..age_space import age_features
-from ..columns import PROBABILITIES
+from ..age_space import LearnedSpace, age_features
+from ..columns import BAND_COLUMNS, PROBABILITIES
 from ..pool import Pool, Rows
-from .crossval import truth_of
+from ..vote import NO_CALIBRATION, YEARS, from_years
+from .crossval import BATCH, FoldModel, truth_of
 
+WITHOUT_VOTE = "the age network itself, no vote"
 NEIGHBOURS = 20
 HIDDEN = 128
 EPOCHS = 40
@@ -114,3 +117,22 @@ def _answers(
         if known.any():
             answers["age"] = regressor(seed).fit(inputs[fit[known]], middle[known]).predict(inputs[asked])
     return answers.assign(age_low=np.nan, age_high=np.nan)
+
+
+def without_vote(built: FoldModel, pool: Pool) -> pd.DataFrame | None:
+    """The fold's answers with the age network's own years in place of the vote; None where the space is linear."""
+    space, settings = built.model.age_space, replace(built.model.settings, calibration=NO_CALIBRATION, tail=0.1)
+    if not isinstance(space, LearnedSpace):
+        return None
+    years = np.empty((len(built.asked), YEARS), np.float32)
+    for start in range(0, len(built.asked), BATCH):
+        rows = built.asked[start : start + BATCH]
+        years[start : start + BATCH] = space.years(pool.embeddings[rows], pool.maps(rows))
+    said = from_years(years, built.model.prior, settings)
+    return built.answers.assign(
+        age_band=np.array(AGE_BANDS)[said.said],
+        age=said.age,
+        age_low=said.low,
+        age_high=said.high,
+        **dict(zip(BAND_COLUMNS, said.bands.T, strict=True)),
+    )

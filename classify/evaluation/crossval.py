@@ -26,12 +26,13 @@ Step = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class FoldModel:
-    """The model of one fold, the rows it was built from and the rows it answers for."""
+    """The model of one fold, the rows it was built from, the rows it answers for, and its answers."""
 
     fold: int
     model: Model
     fit: Rows
     asked: Rows
+    answers: pd.DataFrame
 
 
 def cross_validate(
@@ -59,16 +60,17 @@ def cross_validate(
         columns of :data:`~..columns.ANSWER_COLUMNS` and ``band_from_56`` … ``band_from_62`` (what would be said if
         the oldest band began there).
     """
-    folds = np.unique(fold)
+    folds = np.unique(fold[scored])
     parts: list[pd.DataFrame] = []
     for number, held_out in enumerate(folds.tolist()):
         step("folds", number, len(folds))
         fit = np.flatnonzero(fold != held_out)
         asked = scored[fold[scored] == held_out]
         model, report = build_model(pool.subset(fit), seed, senior_from=senior_from, sweep=SENIOR_SWEEP)
-        each(FoldModel(held_out, model, fit, asked))
         sweep = {year: replace(model, settings=settings) for year, settings in report.sweep.items()}
-        parts.append(answers_of(model, pool, asked, sweep=sweep).assign(fold=held_out).set_index(asked))
+        answers = answers_of(model, pool, asked, sweep=sweep).assign(fold=held_out)
+        each(FoldModel(held_out, model, fit, asked, answers))
+        parts.append(answers.set_index(asked))
     step("folds", len(folds), len(folds))
     return pd.concat(parts).loc[scored].reset_index(drop=True)
 

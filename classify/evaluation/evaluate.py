@@ -12,7 +12,7 @@ import pandas as pd
 from ...embedder.errors import MaskclsError
 from ..build import build_model
 from ..pool import Pool, Rows
-from .baselines import BASELINES, baseline_answers
+from .baselines import BASELINES, WITHOUT_VOTE, baseline_answers, without_vote
 from .crossval import FoldModel, answers_of, cross_validate
 from .scores import summarise
 from .splits import pool_folds, read_split, scarce_classes
@@ -106,7 +106,7 @@ def evaluate(
         leakage: also score a random split, with and without votes of the own person (``summary["leakage"]``).
         rounds: resamples of people for the intervals.
     """
-    others: dict[str, list[pd.DataFrame]] = {name: [] for name in BASELINES}
+    others: dict[str, list[pd.DataFrame]] = {name: [] for name in (*BASELINES, WITHOUT_VOTE)}
 
     temperatures: dict[int, float] = {}
 
@@ -115,11 +115,17 @@ def evaluate(
         if baselines:
             for name, answers in baseline_answers(pool, built.fit, built.asked, seed).items():
                 others[name].append(answers)
+            if (direct := without_vote(built, pool)) is not None:
+                others[WITHOUT_VOTE].append(direct)
 
     answers = cross_validate(pool, chosen.fold, chosen.scored, seed, senior_from=senior_from, each=compare, step=step)
     summary = summarise(answers, rounds, seed)
     if baselines:
-        rows = {name: summarise(pd.concat(parts, ignore_index=True), rounds, seed) for name, parts in others.items()}
+        rows = {
+            name: summarise(pd.concat(parts, ignore_index=True), rounds, seed)
+            for name, parts in others.items()
+            if parts
+        }
         summary["baselines"] = _comparison("name", {"maskcls": summary} | rows, BASELINE_NOTE)
     if leakage:
         summary["leakage"] = _comparison("how", {HONEST: summary} | _leaks(pool, chosen, seed, rounds, step), LEAK_NOTE)

@@ -8,10 +8,24 @@ import numpy.typing as npt
 import pytest
 from safetensors.numpy import save_file
 
-from maskcls.classify.age_space import MAP_GAIN, AgeSpace, age_features, fit_age_space
+from maskcls.classify import age_space
+from maskcls.classify.age_space import (
+    MAP_GAIN,
+    LearnedSpace,
+    LinearSpace,
+    age_features,
+    fit_age_space,
+    fit_linear,
+    load_age_space,
+    save_age_space,
+)
+from maskcls.classify.pool import Pool, pool_of
+from maskcls.embedder.encoder import MAP_SHAPE
 from maskcls.embedder.errors import MaskclsError
+from maskcls.embedder.store import EmbeddingSet
 from maskcls.index.gallery import Gallery
 
+MakeSet = Callable[..., EmbeddingSet]
 Floats = npt.NDArray[np.float32]
 WIDTH = 60
 
@@ -26,6 +40,10 @@ def ageing(count: int, seed: int) -> tuple[Floats, Floats]:
     return features, ages
 
 
+def linear(space: LinearSpace, features: Floats) -> Floats:
+    return np.asarray((features - space.mean) @ space.matrix, np.float32)
+
+
 def nearest_neighbour_error(gallery_vectors: Floats, gallery_ages: Floats, queries: Floats, ages: Floats) -> float:
     gallery = Gallery(gallery_vectors.shape[1])
     gallery.add(gallery_vectors, np.arange(len(gallery_vectors)))
@@ -35,9 +53,9 @@ def nearest_neighbour_error(gallery_vectors: Floats, gallery_ages: Floats, queri
 def test_neighbours_in_the_age_space_are_nearer_in_age() -> None:
     features, ages = ageing(1200, 1)
     queries, truth = ageing(300, 2)
-    space = fit_age_space(features, ages)
+    space = fit_linear(features, ages)
     raw = nearest_neighbour_error(features, ages, queries, truth)
-    fitted = nearest_neighbour_error(space.project(features), ages, space.project(queries), truth)
+    fitted = nearest_neighbour_error(linear(space, features), ages, linear(space, queries), truth)
     assert fitted < 0.5 * raw
 
 
@@ -55,14 +73,10 @@ def test_age_features_are_embedding_and_pooled_map() -> None:
 @pytest.mark.parametrize(("bins", "dimension"), [(4, 3), (20, 19)])
 def test_dimension_is_one_less_than_the_bins(bins: int, dimension: int) -> None:
     features, _ = ageing(20 * bins, 0)
-    space = fit_age_space(features, np.repeat(np.arange(bins, dtype=np.float32) * 5, 20))
+    space = fit_linear(features, np.repeat(np.arange(bins, dtype=np.float32) * 5, 20))
     assert space.dimension == dimension
     assert space.mean.shape == (WIDTH,)
     assert space.matrix.shape == (WIDTH, dimension)
-    projected = space.project(features[:7])
-    assert projected.shape == (7, dimension)
-    assert projected.dtype == np.float32
-    np.testing.assert_allclose(projected, (features[:7] - space.mean) @ space.matrix, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -76,17 +90,80 @@ def test_dimension_is_one_less_than_the_bins(bins: int, dimension: int) -> None:
 )
 def test_too_few_faces_give_the_embedding_itself(ages: list[float]) -> None:
     features = np.random.default_rng(0).standard_normal((len(ages), 1408)).astype(np.float32)
-    space = fit_age_space(features, np.array(ages, np.float32))
+    space = fit_linear(features, np.array(ages, np.float32))
     assert space.dimension == 512
-    np.testing.assert_array_equal(space.project(features), features[:, :512])
+    np.testing.assert_array_equal(linear(space, features), features[:, :512])
 
 
-def test_save_and_load(tmp_path: Path) -> None:
-    features, ages = ageing(500, 0)
-    space = fit_age_space(features, ages)
-    space.save(tmp_path / "new" / "space")
-    loaded = AgeSpace.load(tmp_path / "new" / "space")
-    np.testing.assert_array_equal(loaded.project(features), space.project(features))
+@pytest.fixture(scope="module")
+def ageing_faces(make_set: MakeSet) -> Pool:
+    """600 faces, each another person, whose maps and embeddings carry the age faintly."""
+    random = np.random.default_rng(0)
+    ages = random.integers(10, 80, 600)
+    faces = make_set(600, age=ages.tolist(), person=[f"p{i}" for i in range(600)])
+    bump = np.exp(-0.5 * ((ages[:, None] - np.arange(0, 90, 6)) / 6) ** 2).astype(np.float32)
+    faces.maps[:, : bump.shape[1]] += bump[:, :, None, None].astype(np.float16)
+    return pool_of([faces])
+
+
+@pytest.fixture(scope="module")
+def learned(ageing_faces: Pool) -> LearnedSpace:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(age_space, "MIN_FACES_TO_LEARN", 400)
+        patch.setattr("maskcls.classify.age_net.EPOCHS", 20)
+        space = fit_age_space(ageing_faces.subset(np.arange(400)))
+    assert isinstance(space, LearnedSpace)
+    return space
+
+
+def ages_of(pool: Pool) -> Floats:
+    return pool.table["age_low"].to_numpy(np.float32)
+
+
+def test_learned_space_orders_faces_it_has_not_seen_by_age(ageing_faces: Pool, learned: LearnedSpace) -> None:
+    seen, new = (ageing_faces.subset(np.arange(*part)) for part in ((0, 400), (400, 600)))
+    vectors = [learned.project(part.embeddings, part.maps(np.arange(len(part)))) for part in (seen, new)]
+    assert vectors[0].shape == (400, learned.dimension)
+    error = nearest_neighbour_error(vectors[0], ages_of(seen), vectors[1], ages_of(new))
+    chance = np.abs(ages_of(new) - np.median(ages_of(seen))).mean()
+    assert error < 0.6 * chance
+    years = learned.years(new.embeddings, new.maps(np.arange(len(new))))
+    np.testing.assert_allclose(years.sum(axis=1), 1, atol=1e-4)
+    assert np.abs(years @ np.arange(years.shape[1]) - ages_of(new)).mean() < 0.6 * chance
+
+
+def test_same_seed_same_learned_space(ageing_faces: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(age_space, "MIN_FACES_TO_LEARN", 100)
+    few = ageing_faces.subset(np.arange(150))
+    rows = np.arange(5)
+    spaces = [fit_age_space(few, seed).project(few.embeddings[rows], few.maps(rows)) for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(spaces[0], spaces[1])
+    assert np.abs(spaces[0] - spaces[2]).max() > 0.01
+
+
+def test_learns_from_bands_alone(make_set: MakeSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(age_space, "MIN_FACES_TO_LEARN", 100)
+    lows = [10 * (i % 7) for i in range(140)]
+    pool = pool_of([make_set(140, age_low=lows, age_high=[low + 9 for low in lows])])
+    space = fit_age_space(pool)
+    assert isinstance(space, LearnedSpace)
+    assert np.isfinite(space.project(pool.embeddings, pool.maps(np.arange(140)))).all()
+
+
+def test_few_faces_give_a_linear_space(ageing_faces: Pool) -> None:
+    assert isinstance(fit_age_space(ageing_faces), LinearSpace)
+
+
+@pytest.mark.parametrize("kind", ["linear", "learned"])
+def test_save_and_load(tmp_path: Path, ageing_faces: Pool, learned: LearnedSpace, kind: str) -> None:
+    space = learned if kind == "learned" else fit_age_space(ageing_faces)
+    save_age_space(tmp_path / "new" / "space", space)
+    loaded = load_age_space(tmp_path / "new" / "space")
+    assert type(loaded) is type(space)
+    assert loaded.dimension == space.dimension
+    embeddings, maps = ageing_faces.embeddings, ageing_faces.maps(np.arange(len(ageing_faces)))
+    np.testing.assert_array_equal(loaded.project(embeddings, maps), space.project(embeddings, maps))
+    assert loaded.project(embeddings[:0], np.empty((0, *MAP_SHAPE), np.float16)).shape == (0, space.dimension)
 
 
 def save_without_mean(path: Path) -> None:
@@ -94,7 +171,7 @@ def save_without_mean(path: Path) -> None:
 
 
 def save_truncated(path: Path) -> None:
-    AgeSpace(np.zeros(8, np.float32), np.eye(8, dtype=np.float32)).save(path)
+    save_age_space(path, LinearSpace(np.zeros(8, np.float32), np.eye(8, dtype=np.float32)))
     path.write_bytes(path.read_bytes()[:-3])
 
 
@@ -113,6 +190,6 @@ def test_bad_file_is_one_line(tmp_path: Path, write: Callable[[Path], object]) -
     path = tmp_path / "space"
     write(path)
     with pytest.raises(MaskclsError, match="not an age space; build the model again") as caught:
-        AgeSpace.load(path)
+        load_age_space(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)

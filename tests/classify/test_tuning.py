@@ -30,55 +30,33 @@ def ages_of(pool: Pool) -> Floats:
 
 
 def test_own_person_never_votes_and_the_space_has_not_seen_it(faces: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[set[float]] = []
+    seen: list[set[int]] = []
 
-    def spy(features: Floats, ages: Floats) -> AgeSpace:
-        seen.append(set(features[:, 0].tolist()))
-        return fit_age_space(features, ages)
+    def spy(part: Pool, seed: int) -> AgeSpace:
+        seen.append(set(part.people.tolist()))
+        return fit_age_space(part, seed)
 
     monkeypatch.setattr(tuning, "fit_age_space", spy)
-    features = np.random.default_rng(1).standard_normal((len(faces), 20)).astype(np.float32)
-    features += 3 * np.eye(PEOPLE, 20, dtype=np.float32)[faces.people]  # faces of a person are alike
     asked = np.arange(1, len(faces), 3)
-    voters, similarities = tuning._held_out_voters(faces, features, ages_of(faces), asked, lambda done, total: None)
+    voters, similarities = tuning._held_out_voters(faces, asked, 0, lambda done, total: None)
 
     assert voters.shape == similarities.shape == (len(asked), max(tuning.VOTERS))
+    everyone = set(faces.people.tolist())
+    held_out = [everyone - people for people in seen]
     assert len(seen) == tuning.FOLDS
-    fold_of = {value: {number for number, fold in enumerate(seen) if value not in fold} for value in features[:, 0]}
+    assert sum(map(len, held_out)) == len(everyone)  # everybody is in exactly one fold
+    assert set().union(*held_out) == everyone
     for face, row, similarity in zip(asked, voters, similarities, strict=True):
         chosen = row[row != NOBODY]
         people = faces.people[chosen].tolist()
         assert len(people) == len(set(people)) >= PEOPLE // 2
         assert faces.people[face] not in people
-        (without,) = fold_of[features[face, 0]]
-        assert all(value in seen[without] for value in features[chosen, 0])
+        (without,) = (people for people in seen if faces.people[face] not in people)
+        assert set(people) <= without
         assert (np.diff(similarity[: len(chosen)]) <= 0).all()
         assert np.isneginf(similarity[len(chosen) :]).all()
 
 
-def test_every_person_is_in_one_fold(faces: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    fits: list[set[int]] = []
-
-    def spy(features: Floats, ages: Floats) -> AgeSpace:
-        fits.append(set(features[:, 0].astype(int).tolist()))
-        return AgeSpace(np.zeros(2, np.float32), np.eye(2, dtype=np.float32))
-
-    monkeypatch.setattr(tuning, "fit_age_space", spy)
-    marked = np.stack([faces.people + 1, np.ones(len(faces))], axis=1).astype(np.float32)
-    tuning._held_out_voters(faces, marked, ages_of(faces), np.arange(5), lambda done, total: None)
-    everyone = set(range(1, PEOPLE + 1))
-    held_out = [everyone - fit for fit in fits]
-    assert sum(map(len, held_out)) == PEOPLE
-    assert set().union(*held_out) == everyone
-
-
-@pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Features of 20 numbers instead of 1408."""
-    monkeypatch.setattr(tuning, "age_features", lambda embeddings, maps: embeddings[:, :20])
-
-
-@pytest.mark.usefixtures("narrow")
 def test_full_tuning_chooses_from_the_grid_and_reports(faces: Pool) -> None:
     steps: list[tuple[int, int]] = []
     tuned = tuning.fit_vote(faces, 0, lambda done, total: steps.append((done, total)), sweep=(58, 60))
@@ -108,7 +86,6 @@ def test_real_vote_beats_the_best_constant_guess(model: Model, pool: Pool) -> No
     assert vote["faces"] == len(pool)
 
 
-@pytest.mark.usefixtures("narrow")
 def test_faces_asked_are_capped(faces: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "MAX_ASKED", 50)
     report = tuning.fit_vote(faces, 0).report

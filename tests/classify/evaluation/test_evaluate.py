@@ -11,8 +11,10 @@ import pytest
 from maskcls.classify.columns import ANSWER_COLUMNS
 from maskcls.classify.evaluation import crossval
 from maskcls.classify.evaluation import evaluate as evaluation
-from maskcls.classify.evaluation.baselines import BASELINES
+from maskcls.classify.evaluation.baselines import BASELINES, without_vote
+from maskcls.classify.evaluation.crossval import cross_validate
 from maskcls.classify.evaluation.evaluate import TRAIN_ONLY, Evaluation, evaluate, plan
+from maskcls.classify.model import Model
 from maskcls.classify.pool import Pool, open_pool, pool_of
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.store import EmbeddingSet
@@ -100,6 +102,32 @@ def test_every_baseline_stands_beside_the_vote_and_the_majority_is_the_worst(don
         if name != "majority class":
             assert row["mask accuracy"]["value"] >= majority["mask accuracy"]["value"]
             assert row["age band macro F1"]["value"] > majority["age band macro F1"]["value"]
+
+
+def test_a_learned_space_also_answers_without_a_vote(
+    contest_faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maskcls.classify.age_space.MIN_FACES_TO_LEARN", 100)
+    pool = open_pool([contest_faces])
+    built: list[crossval.FoldModel] = []
+    chosen = plan(pool, [], folds=2).fold
+    always = np.flatnonzero(pool.people < 5)
+    chosen[always] = TRAIN_ONLY
+    scored = np.setdiff1d(np.arange(len(pool)), always)
+    answers = cross_validate(pool, chosen, scored, each=built.append)
+    assert answers["face_id"].tolist() == pool.table["face_id"].iloc[scored].tolist()
+    assert [one.fold for one in built] == [0, 1]
+    assert all(set(always) <= set(one.fit) for one in built)
+    fold = built[0]
+    direct = without_vote(fold, pool)
+    assert direct is not None
+    assert direct["mask"].equals(fold.answers["mask"])
+    assert (direct["age"] != fold.answers["age"]).mean() > 0.9
+    assert np.allclose(direct[["p_lt30", "p_30_59", "p_ge60"]].sum(axis=1), 1, atol=1e-3)
+    fold.model.save(tmp_path / "model")
+    again = crossval.answers_of(Model.load(tmp_path / "model"), pool, fold.asked)
+    columns = ["age", "p_ge60", "neighbours"]
+    pd.testing.assert_frame_equal(again[columns], fold.answers[columns])
 
 
 def test_a_random_split_flatters_most_when_the_own_person_votes(done: Evaluation) -> None:

@@ -1,0 +1,125 @@
+"""The learned age space: a small network on FaceNet's maps, in whose last hidden layer neighbours are sought."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ..embedder.encoder import EMBEDDING_DIM, MAP_SHAPE
+from .pool import Pool
+from .training import one_thread
+from .vote import YEARS, Floats, year_profiles
+
+WIDTH = 96
+NARROW = 64
+HIDDEN = 128
+EPOCHS = 6
+BATCH = 128
+LEARNING_RATE = 2e-3
+WEIGHT_DECAY = 0.1
+SOFTNESS = 2.5
+"""Standard deviation in years of the distribution that is learnt for an exact age."""
+REGRESSION = 0.1
+"""Weight of the error in years beside the cross entropy of the distribution."""
+AGE_BALANCE = 0.25
+"""Exponent of the sampling correction over bins of five years: 0 draws faces as they come, 1 all bins alike."""
+PERSON_BALANCE = 0.5
+BIN_YEARS = 5
+
+Progress = Callable[[int, int], None]
+
+
+class AgeNet(nn.Module):
+    """Convolutions on the feature map beside a layer on the embedding, a hidden layer, and a distribution over years.
+
+    371 thousand parameters. Learnt as a label distribution (Gao et al. 2017, https://arxiv.org/abs/1611.01731), so
+    that bands such as 30-39 can be learnt from as well as exact ages.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        channels, height, width = MAP_SHAPE
+        self.map_branch = nn.Sequential(
+            nn.Dropout2d(0.1),
+            nn.Conv2d(channels, WIDTH, 1),
+            nn.BatchNorm2d(WIDTH),
+            nn.ReLU(),
+            nn.Conv2d(WIDTH, NARROW, 3, padding=1),
+            nn.BatchNorm2d(NARROW),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Dropout(0.4),
+        )
+        self.embedding_branch = nn.Sequential(
+            nn.Dropout(0.2), nn.Linear(EMBEDDING_DIM, 128), nn.BatchNorm1d(128), nn.ReLU(), nn.Dropout(0.4)
+        )
+        self.hidden = nn.Sequential(nn.Linear(NARROW * height * width + 128, HIDDEN), nn.BatchNorm1d(HIDDEN), nn.ReLU())
+        self.years = nn.Sequential(nn.Dropout(0.2), nn.Linear(HIDDEN, YEARS))
+
+    def forward(self, maps: Tensor, embeddings: Tensor) -> Tensor:
+        """Hidden layer (n, 128) for maps (n, 896, 4, 4) and unit embeddings (n, 512), both float32."""
+        features = [self.map_branch(maps), self.embedding_branch(embeddings * EMBEDDING_DIM**0.5)]
+        hidden: Tensor = self.hidden(torch.cat(features, dim=1))
+        return hidden
+
+
+def project(net: AgeNet, embeddings: Floats, maps: npt.NDArray[np.float16]) -> Floats:
+    """Hidden layer (n, 128), mean of the map and its mirror image."""
+    parts = [torch.empty(0, HIDDEN)]
+    with torch.inference_mode():
+        for start in range(0, len(maps), 512):
+            x = torch.from_numpy(maps[start : start + 512]).float()
+            e = torch.from_numpy(np.ascontiguousarray(embeddings[start : start + 512]))
+            parts.append((net(x, e) + net(x.flip(3), e)) / 2)
+    return torch.cat(parts).numpy()
+
+
+def years(net: AgeNet, hidden: Floats) -> Floats:
+    """The network's own distributions over years (n, 121), for hidden layers (n, 128)."""
+    with torch.inference_mode():
+        return torch.softmax(net.years(torch.from_numpy(hidden)), dim=1).numpy()
+
+
+@one_thread()
+def train_age_net(pool: Pool, seed: int, progress: Progress = lambda done, total: None) -> AgeNet:
+    """Train on all faces of a pool; all of them must have an age."""
+    low, high = (pool.table[name].to_numpy(np.float32) for name in ("age_low", "age_high"))
+    profiles = torch.from_numpy(year_profiles(low, high, SOFTNESS))
+    ends = torch.from_numpy(np.stack([low, high], axis=1))
+    draw = _draw_probabilities(pool, (low + high) / 2)
+    random = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    net = AgeNet()
+    steps = max(1, -(-len(pool) // BATCH))
+    optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=EPOCHS * steps)
+    axis = torch.arange(YEARS, dtype=torch.float32)
+    net.train()
+    for step in range(EPOCHS * steps):
+        rows = random.choice(len(pool), max(2, min(BATCH, len(pool))), p=draw)
+        maps = torch.from_numpy(pool.maps(rows)).float()
+        maps = maps.flip(3) if step % 2 else maps
+        said = net.years(net(maps, torch.from_numpy(pool.embeddings[rows]))).log_softmax(dim=1)
+        mean = said.exp() @ axis
+        error = torch.maximum(ends[rows, 0] - mean, mean - ends[rows, 1]).clamp(min=0)
+        loss = -(profiles[rows] * said).sum(dim=1).mean()
+        loss = loss + REGRESSION * nn.functional.smooth_l1_loss(error, torch.zeros_like(error))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        if step % steps == 0:
+            progress(step // steps, EPOCHS)
+    progress(EPOCHS, EPOCHS)
+    return net.eval()
+
+
+def _draw_probabilities(pool: Pool, middle: Floats) -> npt.NDArray[np.float64]:
+    bins = (middle // BIN_YEARS).astype(np.int64)
+    person = np.unique(pool.people, return_inverse=True)[1]
+    weight = np.bincount(bins)[bins] ** -AGE_BALANCE * np.bincount(person)[person] ** -PERSON_BALANCE
+    return np.asarray(weight / weight.sum(), np.float64)
