@@ -20,7 +20,9 @@ from .heads import Head, TrainedHead
 from .pool import Pool, Rows
 
 BATCH = 128
-MAX_EPOCHS = 12
+EPOCHS = (4, 12)
+FACES_SHOWN = 150_000
+"""A head is shown about this many faces in all, within these numbers of passes over its faces."""
 PATIENCE = 4
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 0.1
@@ -83,11 +85,12 @@ def train_head(
     net = Head(len(classes))
     steps = max(1, -(-len(fit) // BATCH))
     optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=MAX_EPOCHS * steps)
+    epochs = int(np.clip(round(FACES_SHOWN / len(fit)), *EPOCHS))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=epochs * steps)
     loss = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)
     held_maps, held_embeddings = pool.maps(rows[held_out]), pool.embeddings[rows[held_out]]
     best, least, best_epoch = {k: v.clone() for k, v in net.state_dict().items()}, np.inf, 0
-    for epoch in range(1, MAX_EPOCHS + 1):
+    for epoch in range(1, epochs + 1):
         net.train()
         for step in range(steps):
             chosen = fit[random.choice(len(fit), max(2, min(BATCH, len(fit))), p=draw)]
@@ -98,7 +101,7 @@ def train_head(
             loss(output, torch.from_numpy(labels[chosen])).backward()
             optimiser.step()
             schedule.step()
-        progress(epoch, MAX_EPOCHS)
+        progress(epoch, epochs)
         logits = TrainedHead(net, classes, 1.0).logits(held_maps, held_embeddings).numpy()
         score = float(weight @ log_losses(logits, labels[held_out]))
         if score <= least:

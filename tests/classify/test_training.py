@@ -66,8 +66,8 @@ def test_training_uses_labelled_faces_only_and_reports(few: Pool) -> None:
     assert 0 < report.held_out_faces < 21
     assert 0 <= report.macro_f1 <= 1
     assert 0 <= report.accuracy <= 1
-    assert 1 <= report.epoch <= training.MAX_EPOCHS
-    assert steps == [(done, training.MAX_EPOCHS) for done in range(1, len(steps) + 1)]
+    assert 1 <= report.epoch <= training.EPOCHS[1]
+    assert steps == [(done, training.EPOCHS[1]) for done in range(1, len(steps) + 1)]
     assert head.classes == GENDERS
     assert not head.net.training
 
