@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import Annotated, Any
 
 import typer
 
 from .terminal import one_line_errors, progress_bar
 
-WIDTH = 25
-"""Of a column of figures at the terminal."""
+NAME, WIDTH = 38, 11
+"""Of the columns of a comparison at the terminal."""
 
 
 def evaluate(
@@ -112,12 +113,19 @@ def _lines(summary: dict[str, Any]) -> list[str]:
                 f"{name:32} {found['value']:7.3f}   {found['low']:.3f} to {found['high']:.3f}   {found['faces']:7d}"
             )
     for title in ("baselines", "leakage"):
-        if title not in summary:
-            continue
-        part = summary[title]
-        lines += ["", f"{title}: {part['note']}", " " * 38 + "".join(f"{name:>{WIDTH}}" for name in part["metrics"])]
-        for row in part["rows"]:
-            cells = (row[name]["value"] for name in part["metrics"])
-            figures = ("n/a".rjust(WIDTH) if value is None else f"{value:{WIDTH}.3f}" for value in cells)
-            lines.append(f"{row.get('name') or row['how']:38}" + "".join(figures))
+        if title in summary:
+            lines += ["", f"{title}: {summary[title]['note']}", *_comparison(summary[title])]
     return [*lines, "", *map(str, summary["data"]["notes"])]
+
+
+def _comparison(part: dict[str, Any]) -> list[str]:
+    """A table whose column heads are wrapped."""
+    heads = [wrap(name.replace("accuracy", "acc."), WIDTH - 2) for name in part["metrics"]]
+    height = max(map(len, heads))
+    heads = [[""] * (height - len(head)) + head for head in heads]
+    lines = [" " * NAME + "".join(head[row].rjust(WIDTH) for head in heads) for row in range(height)]
+    for row in part["rows"]:
+        cells = (row[name]["value"] for name in part["metrics"])
+        figures = ("n/a".rjust(WIDTH) if value is None else f"{value:{WIDTH}.3f}" for value in cells)
+        lines.append(f"{row.get('name') or row['how']:{NAME}}" + "".join(figures))
+    return lines

@@ -41,7 +41,7 @@ def photos(contest_photos: Path, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("command", ["embed", "build-index", "predict"])
+@pytest.mark.parametrize("command", ["embed", "build-index", "predict", "split", "render-masks"])
 def test_help_names_every_option_in_words(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
@@ -87,6 +87,17 @@ def test_the_main_job(contest_photos: Path, photos: Path, portrait: Path, tmp_pa
     assert answers["ans"].between(0, 17).all()
     assert len(answers) == len(rows)
     assert not list(out.parent.glob(".*"))
+
+
+def test_unsure_answers_are_counted_and_are_no_failure(photos: Path, model_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "predictions.csv"
+    result = run("predict", photos, "-m", model_folder, "-o", out, "--min-confidence", "1")
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(out)
+    assert set(table["status"]) == {"unsure"}
+    assert table["class_id"].notna().all()
+    assert f"{len(table)} answered ({len(table)} of them unsure)" in result.stdout
+    assert "sure" in result.stdout.splitlines()[1]
 
 
 def test_predict_writes_parquet(photos: Path, model_folder: Path, tmp_path: Path) -> None:
