@@ -34,7 +34,7 @@ def evaluate(
     """Score mask, gender and age on people the model has not seen: k folds of people, everything fitted inside.
 
     Figures come with 95 % intervals (people are resampled). Sets that lack a label take part where they have one;
-    what cannot be said is n/a.
+    what cannot be said is n/a. A killed run that writes a file goes on with the fold it was in.
     """
     with one_line_errors():
         import sys
@@ -62,6 +62,7 @@ def evaluate(
             f"{len(chosen.scored)} faces scored in {chosen.folds} folds of people, {len(pool)} faces to build from, "
             f"{pool.copies} exact copies left out"
         )
+        first = next((path for path in (json_file, report, answers, casebook) if path), None)
         with progress_bar() as progress:
             done = run(
                 pool,
@@ -70,6 +71,7 @@ def evaluate(
                 senior_from=senior_from,
                 baselines=baselines,
                 leakage=leakage,
+                keep=first.with_name(f".{first.name}.folds") if first else None,
                 step=progress,
             )
         table, summary = done.answers, done.summary
@@ -96,10 +98,11 @@ def evaluate(
                     table,
                     pool.table.set_index("face_id"),
                     senior_from=summary["senior_from"],
-                    temperatures=done.temperatures,
+                    temperatures=dict(zip(table["fold"], table["temperature"], strict=True)),
                     progress=partial(progress, "cutting faces"),
                 )
             typer.echo(f"{shown(casebook / 'index.html')}: {errors} faces with an error; holds photos of people")
+        done.kept.clear()
 
 
 def _lines(summary: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from ..build import build_model
 from ..model import Model
 from ..pool import Pool, Rows
 from ..vote import NOBODY, Ints
+from .kept import Kept, Tables
 
+MASKCLS = "maskcls"
 SENIOR_SWEEP = (56, 57, 58, 59, 60, 61, 62)
 TRUTH = ("mask", "gender", "race", "age_low", "age_high")
 KEPT = ("face_id", "path", "root", "source", "box", "file_sha256", "norm", "sharpness")
@@ -42,9 +45,10 @@ def cross_validate(
     seed: int = 0,
     *,
     senior_from: int = 60,
-    each: Callable[[FoldModel], None] = lambda built: None,
+    each: Callable[[FoldModel], Tables] = lambda built: {},
+    kept: Kept | None = None,
     step: Step = lambda what, done, total: None,
-) -> pd.DataFrame:
+) -> Tables:
     """Answers to the scored faces, each from a model built without its fold.
 
     Everything is fitted inside the fold: age space, vote settings, calibration and heads.
@@ -53,26 +57,34 @@ def cross_validate(
         fold: (n,) fold of every face of the pool; faces of one person must share it.
         scored: rows that are answered for. Others only take part in the building: drawn masks, for instance.
         senior_from: first year of the oldest band as the gallery counts it.
-        each: is shown every fold's model.
+        each: is shown every fold's model, and gives answers of others to the same faces, by name.
+        kept: where finished folds are kept.
 
     Returns:
-        One row a scored face, in the order of ``scored``: :data:`KEPT`, ``person``, ``fold``, ``true_*`` labels, the
-        columns of :data:`~..columns.ANSWER_COLUMNS` and ``band_from_56`` … ``band_from_62`` (what would be said if
+        :data:`MASKCLS` and the names that ``each`` gave -> one row a scored face, in the order of ``scored``:
+        :data:`KEPT`, ``person``, ``fold``, ``true_*`` labels, the columns of :data:`~..columns.ANSWER_COLUMNS`; of
+        maskcls also the ``temperature`` of its vote, and ``band_from_56`` … ``band_from_62`` (what would be said if
         the oldest band began there).
     """
     folds = np.unique(fold[scored])
-    parts: list[pd.DataFrame] = []
-    for number, held_out in enumerate(folds.tolist()):
-        step("folds", number, len(folds))
+
+    def answered(held_out: int) -> Tables:
         fit = np.flatnonzero(fold != held_out)
         asked = scored[fold[scored] == held_out]
         model, report = build_model(pool.subset(fit), seed, senior_from=senior_from, sweep=SENIOR_SWEEP)
         sweep = {year: replace(model, settings=settings) for year, settings in report.sweep.items()}
-        answers = answers_of(model, pool, asked, sweep=sweep).assign(fold=held_out)
-        each(FoldModel(held_out, model, fit, asked, answers))
-        parts.append(answers.set_index(asked))
+        answers = answers_of(model, pool, asked, sweep=sweep)
+        answers = answers.assign(fold=held_out, temperature=model.settings.temperature)
+        tables = {MASKCLS: answers} | dict(each(FoldModel(held_out, model, fit, asked, answers)))
+        return {name: table.set_index(asked) for name, table in tables.items()}
+
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for number, held_out in enumerate(folds.tolist()):
+        step("folds", number, len(folds))
+        for name, table in (kept or Kept(None)).tables(f"fold-{held_out}", partial(answered, held_out)).items():
+            parts.setdefault(name, []).append(table)
     step("folds", len(folds), len(folds))
-    return pd.concat(parts).loc[scored].reset_index(drop=True)
+    return {name: pd.concat(tables).loc[scored].reset_index(drop=True) for name, tables in parts.items()}
 
 
 def answers_of(

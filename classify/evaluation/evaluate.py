@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +15,9 @@ import pandas as pd
 from ...embedder.errors import MaskclsError
 from ..build import build_model
 from ..pool import Pool, Rows
-from .baselines import BASELINES, WITHOUT_VOTE, baseline_answers, without_vote
-from .crossval import FoldModel, answers_of, cross_validate
+from .baselines import WITHOUT_VOTE, baseline_answers, without_vote
+from .crossval import MASKCLS, FoldModel, answers_of, cross_validate
+from .kept import Kept, Tables
 from .scores import summarise
 from .splits import pool_folds, read_split, scarce_classes
 
@@ -30,6 +34,8 @@ HEADLINES = (
     "18-class macro F1",
 )
 HONEST = "people apart"
+FORBIDDEN = "random split, own person may not vote"
+ALLOWED = "random split, own person votes"
 
 Step = Callable[[str, int, int], None]
 
@@ -56,12 +62,12 @@ class Evaluation:
     Attributes:
         answers: see :func:`.crossval.cross_validate`.
         summary: see :func:`.scores.summarise`; also ``data``, and if asked for ``baselines`` and ``leakage``.
-        temperatures: of the vote, by fold.
+        kept: the finished folds, to be cleared once the answers are safe.
     """
 
     answers: pd.DataFrame
     summary: dict[str, Any]
-    temperatures: dict[int, float]
+    kept: Kept
 
 
 def plan(pool: Pool, train_only: Sequence[str], split: Any = None, folds: int = 5, seed: int = 0) -> Plan:
@@ -96,6 +102,7 @@ def evaluate(
     baselines: bool = False,
     leakage: bool = False,
     rounds: int = ROUNDS,
+    keep: Path | None = None,
     step: Step = lambda what, done, total: None,
 ) -> Evaluation:
     """Answer for all scored faces out of fold, and score the answers.
@@ -105,30 +112,31 @@ def evaluate(
         baselines: also fit every baseline in every fold (``summary["baselines"]``).
         leakage: also score a random split, with and without votes of the own person (``summary["leakage"]``).
         rounds: resamples of people for the intervals.
+        keep: folder for finished folds; a killed run on the same data and settings goes on from there.
     """
-    others: dict[str, list[pd.DataFrame]] = {name: [] for name in (*BASELINES, WITHOUT_VOTE)}
+    table, labels = pool.table, ["face_id", "mask", "gender", "race", "age_low", "age_high", "drawn_on"]
+    data = pd.util.hash_pandas_object(table[labels]).to_numpy().tobytes()
+    settings = (version("maskcls"), pool.encoder.fingerprint, seed, senior_from, baselines)
+    kept = Kept(keep, data, chosen.fold.tobytes(), chosen.scored.tobytes(), *settings)
 
-    temperatures: dict[int, float] = {}
+    def others(built: FoldModel) -> Tables:
+        if not baselines:
+            return {}
+        direct = without_vote(built, pool)
+        simple = baseline_answers(pool, built.fit, built.asked, seed)
+        return simple if direct is None else simple | {WITHOUT_VOTE: direct}
 
-    def compare(built: FoldModel) -> None:
-        temperatures[built.fold] = built.model.settings.temperature
-        if baselines:
-            for name, answers in baseline_answers(pool, built.fit, built.asked, seed).items():
-                others[name].append(answers)
-            if (direct := without_vote(built, pool)) is not None:
-                others[WITHOUT_VOTE].append(direct)
-
-    answers = cross_validate(pool, chosen.fold, chosen.scored, seed, senior_from=senior_from, each=compare, step=step)
-    summary = summarise(answers, rounds, seed)
+    tables = cross_validate(
+        pool, chosen.fold, chosen.scored, seed, senior_from=senior_from, each=others, kept=kept, step=step
+    )
+    summaries = {name: summarise(answers, rounds, seed) for name, answers in tables.items()}
+    summary = summaries[MASKCLS]
     if baselines:
-        rows = {
-            name: summarise(pd.concat(parts, ignore_index=True), rounds, seed)
-            for name, parts in others.items()
-            if parts
-        }
-        summary["baselines"] = _comparison("name", {"maskcls": summary} | rows, BASELINE_NOTE)
+        summary["baselines"] = _comparison("name", summaries, BASELINE_NOTE)
     if leakage:
-        summary["leakage"] = _comparison("how", {HONEST: summary} | _leaks(pool, chosen, seed, rounds, step), LEAK_NOTE)
+        summary["leakage"] = _comparison(
+            "how", {HONEST: summary} | _leaks(pool, chosen, seed, senior_from, rounds, kept, step), LEAK_NOTE
+        )
     summary["data"] = {
         "faces": len(chosen.scored),
         "people": len(np.unique(pool.people[chosen.scored])),
@@ -140,7 +148,7 @@ def evaluate(
         "encoder": f"{pool.encoder.name} ({pool.encoder.fingerprint})",
         "notes": scarce_classes(pool.subset(chosen.scored), chosen.folds),
     }
-    return Evaluation(answers, summary, temperatures)
+    return Evaluation(tables[MASKCLS], summary, kept)
 
 
 BASELINE_NOTE = (
@@ -152,22 +160,26 @@ LEAK_NOTE = (
 )
 
 
-def _leaks(pool: Pool, chosen: Plan, seed: int, rounds: int, step: Step) -> dict[str, dict[str, Any]]:
+def _leaks(
+    pool: Pool, chosen: Plan, seed: int, senior_from: int, rounds: int, kept: Kept, step: Step
+) -> dict[str, dict[str, Any]]:
     """Summaries under a random split, the own person's votes forbidden and allowed."""
     fold = np.full(len(pool), TRAIN_ONLY, np.int64)
     fold[chosen.scored] = np.random.default_rng(seed).permutation(len(chosen.scored)) % chosen.folds
-    forbidden, allowed = [], []
+
+    def answered(number: int) -> Tables:
+        asked = np.flatnonzero(fold == number)
+        model, _ = build_model(pool.subset(np.flatnonzero(fold != number)), seed, senior_from=senior_from)
+        own = pool.people[asked]
+        return {FORBIDDEN: answers_of(model, pool, asked, own=own), ALLOWED: answers_of(model, pool, asked)}
+
+    parts: dict[str, list[pd.DataFrame]] = {FORBIDDEN: [], ALLOWED: []}
     for number in range(chosen.folds):
         step("random split", number, chosen.folds)
-        asked = np.flatnonzero(fold == number)
-        model, _ = build_model(pool.subset(np.flatnonzero(fold != number)), seed)
-        forbidden.append(answers_of(model, pool, asked, own=pool.people[asked]))
-        allowed.append(answers_of(model, pool, asked))
+        for name, table in kept.tables(f"random-{number}", partial(answered, number)).items():
+            parts[name].append(table)
     step("random split", chosen.folds, chosen.folds)
-    return {
-        "random split, own person may not vote": summarise(pd.concat(forbidden, ignore_index=True), rounds, seed),
-        "random split, own person votes": summarise(pd.concat(allowed, ignore_index=True), rounds, seed),
-    }
+    return {name: summarise(pd.concat(tables, ignore_index=True), rounds, seed) for name, tables in parts.items()}
 
 
 def _comparison(head: str, summaries: Mapping[str, Mapping[str, Any]], note: str) -> dict[str, Any]:
