@@ -21,7 +21,7 @@ from .pool import Pool, Rows
 
 BATCH = 128
 EPOCHS = (4, 12)
-FACES_SHOWN = 150_000
+FACES_SHOWN = 300_000
 """A head is shown about this many faces in all, within these numbers of passes over its faces."""
 PATIENCE = 4
 LEARNING_RATE = 2e-3
