@@ -9,13 +9,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ..embedder.encoder import EMBEDDING_DIM, MAP_SHAPE
+from .heads import TwoBranches, mirrored_mean
 from .pool import Pool
-from .training import one_thread
+from .training import balanced, one_thread
 from .vote import YEARS, Floats, year_profiles
 
 WIDTH = 96
 NARROW = 64
+EMBEDDING_WIDTH = 128
 HIDDEN = 128
 EPOCHS = 6
 BATCH = 128
@@ -27,55 +28,32 @@ REGRESSION = 0.1
 """Weight of the error in years beside the cross entropy of the distribution."""
 AGE_BALANCE = 0.25
 """Exponent of the sampling correction over bins of five years: 0 draws faces as they come, 1 all bins alike."""
-PERSON_BALANCE = 0.5
 BIN_YEARS = 5
 
 Progress = Callable[[int, int], None]
 
 
-class AgeNet(nn.Module):
-    """Convolutions on the feature map beside a layer on the embedding, a hidden layer, and a distribution over years.
+class AgeNet(TwoBranches):
+    """Two branches, a hidden layer, and a distribution over years; 371 thousand parameters.
 
-    371 thousand parameters. Learnt as a label distribution (Gao et al. 2017, https://arxiv.org/abs/1611.01731), so
-    that bands such as 30-39 can be learnt from as well as exact ages.
+    Learnt as a label distribution (Gao et al. 2017, https://arxiv.org/abs/1611.01731), so that bands such as 30-39 can
+    be learnt from as well as exact ages.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        channels, height, width = MAP_SHAPE
-        self.map_branch = nn.Sequential(
-            nn.Dropout2d(0.1),
-            nn.Conv2d(channels, WIDTH, 1),
-            nn.BatchNorm2d(WIDTH),
-            nn.ReLU(),
-            nn.Conv2d(WIDTH, NARROW, 3, padding=1),
-            nn.BatchNorm2d(NARROW),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Dropout(0.4),
-        )
-        self.embedding_branch = nn.Sequential(
-            nn.Dropout(0.2), nn.Linear(EMBEDDING_DIM, 128), nn.BatchNorm1d(128), nn.ReLU(), nn.Dropout(0.4)
-        )
-        self.hidden = nn.Sequential(nn.Linear(NARROW * height * width + 128, HIDDEN), nn.BatchNorm1d(HIDDEN), nn.ReLU())
+        super().__init__(WIDTH, NARROW, EMBEDDING_WIDTH, 0.4)
+        self.hidden = nn.Sequential(nn.Linear(self.features_width, HIDDEN), nn.BatchNorm1d(HIDDEN), nn.ReLU())
         self.years = nn.Sequential(nn.Dropout(0.2), nn.Linear(HIDDEN, YEARS))
 
     def forward(self, maps: Tensor, embeddings: Tensor) -> Tensor:
         """Hidden layer (n, 128) for maps (n, 896, 4, 4) and unit embeddings (n, 512), both float32."""
-        features = [self.map_branch(maps), self.embedding_branch(embeddings * EMBEDDING_DIM**0.5)]
-        hidden: Tensor = self.hidden(torch.cat(features, dim=1))
+        hidden: Tensor = self.hidden(self.features(maps, embeddings))
         return hidden
 
 
 def project(net: AgeNet, embeddings: Floats, maps: npt.NDArray[np.float16]) -> Floats:
     """Hidden layer (n, 128), mean of the map and its mirror image."""
-    parts = [torch.empty(0, HIDDEN)]
-    with torch.inference_mode():
-        for start in range(0, len(maps), 512):
-            x = torch.from_numpy(maps[start : start + 512]).float()
-            e = torch.from_numpy(np.ascontiguousarray(embeddings[start : start + 512]))
-            parts.append((net(x, e) + net(x.flip(3), e)) / 2)
-    return torch.cat(parts).numpy()
+    return mirrored_mean(net, embeddings, maps, HIDDEN).numpy()
 
 
 def years(net: AgeNet, hidden: Floats) -> Floats:
@@ -90,7 +68,8 @@ def train_age_net(pool: Pool, seed: int, progress: Progress = lambda done, total
     low, high = (pool.table[name].to_numpy(np.float32) for name in ("age_low", "age_high"))
     profiles = torch.from_numpy(year_profiles(low, high, SOFTNESS))
     ends = torch.from_numpy(np.stack([low, high], axis=1))
-    draw = _draw_probabilities(pool, (low + high) / 2)
+    bins = ((low + high) / 2 // BIN_YEARS).astype(np.int64)
+    draw = balanced(bins, AGE_BALANCE, pool.people)
     random = np.random.default_rng(seed)
     torch.manual_seed(seed)
     net = AgeNet()
@@ -116,10 +95,3 @@ def train_age_net(pool: Pool, seed: int, progress: Progress = lambda done, total
             progress(step // steps, EPOCHS)
     progress(EPOCHS, EPOCHS)
     return net.eval()
-
-
-def _draw_probabilities(pool: Pool, middle: Floats) -> npt.NDArray[np.float64]:
-    bins = (middle // BIN_YEARS).astype(np.int64)
-    person = np.unique(pool.people, return_inverse=True)[1]
-    weight = np.bincount(bins)[bins] ** -AGE_BALANCE * np.bincount(person)[person] ** -PERSON_BALANCE
-    return np.asarray(weight / weight.sum(), np.float64)

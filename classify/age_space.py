@@ -17,10 +17,12 @@ from torch import Tensor
 from ..embedder.errors import MaskclsError
 from ..embedder.files import replacing
 from ..embedder.photo import shown
+from ..index.gallery import Gallery
 from .age_net import HIDDEN, AgeNet, Progress, project, train_age_net, years
 from .pool import Pool
 from .vote import Floats
 
+CHUNK = 4096
 BIN_YEARS = 5
 SHRINKAGE = 0.01
 MAP_GAIN = 0.1
@@ -127,6 +129,15 @@ def fit_linear(features: Floats, ages: Floats) -> LinearSpace:
     dimension = min(len(lda.classes_) - 1, features.shape[1])
     matrix = np.ascontiguousarray(lda.scalings_[:, :dimension], np.float32)
     return LinearSpace(features[usable].mean(axis=0).astype(np.float32), matrix)
+
+
+def fill_gallery(space: AgeSpace, faces: Pool, ids: npt.NDArray[np.int64]) -> Gallery:
+    """A gallery of all faces in their age space, under ``ids`` (n,); maps are read part by part."""
+    gallery = Gallery(space.dimension)
+    for start in range(0, len(faces), CHUNK):
+        part = np.arange(start, min(start + CHUNK, len(faces)))
+        gallery.add(space.project(faces.embeddings[part], faces.maps(part)), ids[part])
+    return gallery
 
 
 def save_age_space(path: Path, space: AgeSpace) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..embedder.labels import BAND_STARTS, GENDERS, MASKS, age_band
 from ..embedder.table import gallery_ids
-from ..index.gallery import Gallery
+from .age_space import fill_gallery
 from .heads import TrainedHead
 from .model import GALLERY_COLUMNS, Model
 from .pool import Pool
@@ -21,7 +21,6 @@ from .vote import VoteSettings
 
 STRANGE = 0.01
 """Share of the training faces whose embeddings are the shortest: anything below is hardly a face."""
-CHUNK = 4096
 TASKS = {"mask": MASKS, "gender": GENDERS}
 
 Step = Callable[[str, int, int], None]
@@ -79,12 +78,7 @@ def build_model(
     space = tuned.space
     rows = with_age(pool)
     faces = pool.subset(rows)
-    gallery = Gallery(space.dimension)
-    if len(rows):
-        for start in range(0, len(rows), CHUNK):
-            part = np.arange(start, min(start + CHUNK, len(rows)))
-            vectors = space.project(faces.embeddings[part], faces.maps(part))
-            gallery.add(vectors, gallery_ids(faces.table["face_id"].iloc[part]))
+    gallery = fill_gallery(space, faces, gallery_ids(faces.table["face_id"]))
     table = faces.table[list(GALLERY_COLUMNS)].assign(group=faces.people)
     missing = tuple(task for task in TASKS if task not in heads) + (() if len(rows) else ("age",))
     people = len(np.unique(pool.people))

@@ -22,40 +22,65 @@ WIDTH = 64
 EMBEDDING_WIDTH = 64
 
 
-class Head(nn.Module):
-    """Two convolutions on the feature map, beside a small layer on the embedding; 165 thousand parameters.
+class TwoBranches(nn.Module):
+    """Two convolutions on the feature map, beside a small layer on the embedding: what every network here begins with.
 
     The unit embedding is scaled by sqrt(512), so that its entries have variance 1.
     """
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, width: int, narrow: int, embedding_width: int, dropout: float) -> None:
         super().__init__()
-        channels, height, width = MAP_SHAPE
+        channels, height, width_of_map = MAP_SHAPE
         self.map_branch = nn.Sequential(
             nn.Dropout2d(0.1),
-            nn.Conv2d(channels, WIDTH, 1),
-            nn.BatchNorm2d(WIDTH),
+            nn.Conv2d(channels, width, 1),
+            nn.BatchNorm2d(width),
             nn.ReLU(),
-            nn.Conv2d(WIDTH, WIDTH, 3, padding=1),
-            nn.BatchNorm2d(WIDTH),
+            nn.Conv2d(width, narrow, 3, padding=1),
+            nn.BatchNorm2d(narrow),
             nn.ReLU(),
             nn.Flatten(),
-            nn.Dropout(0.3),
+            nn.Dropout(dropout),
         )
         self.embedding_branch = nn.Sequential(
             nn.Dropout(0.2),
-            nn.Linear(EMBEDDING_DIM, EMBEDDING_WIDTH),
-            nn.BatchNorm1d(EMBEDDING_WIDTH),
+            nn.Linear(EMBEDDING_DIM, embedding_width),
+            nn.BatchNorm1d(embedding_width),
             nn.ReLU(),
-            nn.Dropout(0.3),
+            nn.Dropout(dropout),
         )
-        self.output = nn.Linear(WIDTH * height * width + EMBEDDING_WIDTH, classes)
+        self.features_width = narrow * height * width_of_map + embedding_width
+
+    def features(self, maps: Tensor, embeddings: Tensor) -> Tensor:
+        """Both branches side by side, (n, features_width)."""
+        return torch.cat([self.map_branch(maps), self.embedding_branch(embeddings * EMBEDDING_DIM**0.5)], dim=1)
+
+
+class Head(TwoBranches):
+    """Two branches and a linear layer; 165 thousand parameters."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__(WIDTH, WIDTH, EMBEDDING_WIDTH, 0.3)
+        self.output = nn.Linear(self.features_width, classes)
 
     def forward(self, maps: Tensor, embeddings: Tensor) -> Tensor:
         """Logits (n, classes) for maps (n, 896, 4, 4) and embeddings (n, 512), both float32."""
-        features = [self.map_branch(maps), self.embedding_branch(embeddings * EMBEDDING_DIM**0.5)]
-        logits: Tensor = self.output(torch.cat(features, dim=1))
+        logits: Tensor = self.output(self.features(maps, embeddings))
         return logits
+
+
+def mirrored_mean(
+    net: nn.Module, embeddings: npt.NDArray[np.float32], maps: npt.NDArray[np.float16], width: int
+) -> Tensor:
+    """What a network says (n, width), mean of the map and its mirror image, in evaluation mode and block by block."""
+    outputs = [torch.empty(0, width)]
+    net.eval()
+    with torch.inference_mode():
+        for start in range(0, len(maps), 512):
+            x = torch.from_numpy(maps[start : start + 512]).float()
+            e = torch.from_numpy(np.ascontiguousarray(embeddings[start : start + 512]))
+            outputs.append((net(x, e) + net(x.flip(3), e)) / 2)
+    return torch.cat(outputs)
 
 
 @dataclass(frozen=True)
@@ -78,14 +103,7 @@ class TrainedHead:
 
     def logits(self, maps: npt.NDArray[np.float16], embeddings: npt.NDArray[np.float32]) -> Tensor:
         """Uncalibrated logits (n, classes), mean of the map and its mirror image."""
-        outputs = [torch.empty(0, len(self.classes))]
-        self.net.eval()
-        with torch.inference_mode():
-            for start in range(0, len(maps), 512):
-                x = torch.from_numpy(maps[start : start + 512]).float()
-                e = torch.from_numpy(np.ascontiguousarray(embeddings[start : start + 512]))
-                outputs.append((self.net(x, e) + self.net(x.flip(3), e)) / 2)
-        return torch.cat(outputs)
+        return mirrored_mean(self.net, embeddings, maps, len(self.classes))
 
 
 def save_heads(path: Path, heads: Mapping[str, TrainedHead]) -> None:

@@ -72,6 +72,15 @@ def open_pool(folders: Sequence[Path]) -> Pool:
     """Open embedding sets as one pool.
 
     Raises:
+        MaskclsError: see :func:`open_sets`.
+    """
+    return pool_of(open_sets(folders))
+
+
+def open_sets(folders: Sequence[Path]) -> list[EmbeddingSet]:
+    """Open embedding sets that can be pooled.
+
+    Raises:
         MaskclsError: a set is missing or damaged, sets were made with different encoders, or hold no face.
     """
     sets = [open_set(folder) for folder in folders]
@@ -83,7 +92,7 @@ def open_pool(folders: Sequence[Path]) -> Pool:
             )
     if not any(len(item) for item in sets):
         raise MaskclsError(f"{', '.join(map(shown, folders))}: no faces in there")
-    return pool_of(sets)
+    return sets
 
 
 def pool_of(sets: Sequence[EmbeddingSet]) -> Pool:

@@ -143,9 +143,20 @@ def _split(rows: Rows, labels: Rows, people: Rows, seed: int) -> tuple[Rows, Row
     return fit.astype(np.int64), held_out.astype(np.int64)
 
 
+def balanced(kinds: Rows, balance: float, people: Rows) -> npt.NDArray[np.float64]:
+    """How likely each face is drawn (n,): faces of common kinds and of people with many photos less often.
+
+    Args:
+        kinds: (n,) number of each face's kind.
+        balance: 0 draws kinds as they come, 1 all equally often.
+        people: (n,) person of each face, balanced by :data:`PERSON_BALANCE`.
+    """
+    person = np.unique(people, return_inverse=True)[1]
+    weight = np.bincount(kinds)[kinds] ** -balance * np.bincount(person)[person] ** -PERSON_BALANCE
+    return np.asarray(weight / weight.sum(), np.float64)
+
+
 def _draw_probabilities(pool: Pool, task: str, rows: Rows) -> npt.NDArray[np.float64]:
     table = pool.table.iloc[rows]
-    kind = pd.factorize(table[task].fillna("") + "/" + table["mask"].fillna(""))[0]
-    person = np.unique(pool.people[rows], return_inverse=True)[1]
-    weight = np.bincount(kind)[kind] ** -BALANCE * np.bincount(person)[person] ** -PERSON_BALANCE
-    return np.asarray(weight / weight.sum(), np.float64)
+    kinds = pd.factorize(table[task].fillna("") + "/" + table["mask"].fillna(""))[0]
+    return balanced(kinds, BALANCE, pool.people[rows])

@@ -13,8 +13,7 @@ from sklearn.metrics import f1_score, recall_score
 from sklearn.model_selection import GroupKFold
 
 from ..embedder.labels import BAND_STARTS
-from ..index.gallery import Gallery
-from .age_space import AgeSpace, fit_age_space
+from .age_space import AgeSpace, fill_gallery, fit_age_space
 from .pool import Pool, Rows
 from .vote import (
     NO_CALIBRATION,
@@ -43,7 +42,6 @@ COVERAGE = 0.8
 TAILS = tuple(np.linspace(0.01, 0.25, 25).round(2).tolist())
 MIN_FACES_A_BAND = 20
 """With fewer held-out faces of a band its probability is not calibrated."""
-CHUNK = 4096
 MAX_ASKED = 4000
 """Faces asked at most; more would only make the choice slower."""
 
@@ -70,7 +68,7 @@ def with_age(pool: Pool) -> Rows:
 class TunedVote:
     """The age space and how its neighbours vote; ``report`` is None where there were too few people to tune.
 
-    ``sweep`` holds the settings and their report for other first years of the oldest band.
+    ``sweep`` holds the settings for other first years of the oldest band.
     """
 
     space: AgeSpace
@@ -123,11 +121,9 @@ def _held_out_voters(faces: Pool, asked: Rows, seed: int, progress: Progress) ->
     similarities = np.full((len(faces), most), -np.inf, np.float32)
     for fold, (fit, held_out) in enumerate(GroupKFold(FOLDS).split(faces.people, groups=faces.people)):
         progress(fold, FOLDS + 1)
-        space = fit_age_space(faces.subset(fit), seed)
-        gallery = Gallery(space.dimension)
-        for start in range(0, len(fit), CHUNK):
-            part = fit[start : start + CHUNK]
-            gallery.add(space.project(faces.embeddings[part], faces.maps(part)), np.arange(start, start + len(part)))
+        seen = faces.subset(fit)
+        space = fit_age_space(seen, seed)
+        gallery = fill_gallery(space, seen, np.arange(len(seen)))
         queries = np.intersect1d(held_out, asked)
         vectors = space.project(faces.embeddings[queries], faces.maps(queries))
         found = gallery.search(vectors, min(len(fit), most * RAW_PER_VOTER))

@@ -45,18 +45,18 @@ def evaluate(
         from ..classify.evaluation.evaluate import evaluate as run
         from ..classify.evaluation.evaluate import plan
         from ..classify.evaluation.page import write_evaluation
-        from ..classify.pool import open_pool
+        from ..classify.pool import open_sets, pool_of
         from ..classify.predict import write_answers
         from ..embedder.files import write_json
         from ..embedder.photo import shown
-        from ..embedder.store import open_set
 
         if casebook:
             check_casebook_folder(casebook)
         began = time.monotonic()
         train_only = also or []
-        pool = open_pool([*faces, *train_only])
-        roots = [open_set(folder).settings["root"] for folder in train_only]
+        sets = open_sets([*faces, *train_only])
+        pool = pool_of(sets)
+        roots = [one.settings["root"] for one in sets[len(faces) :]]
         chosen = plan(pool, roots, split, folds, seed)
         typer.echo(
             f"{len(chosen.scored)} faces scored in {chosen.folds} folds of people, {len(pool)} faces to build from, "
@@ -76,7 +76,10 @@ def evaluate(
             )
         table, summary = done.answers, done.summary
         summary["data"] |= {
-            "sets": [{"name": shown(folder.name), "faces": len(open_set(folder))} for folder in [*faces, *train_only]],
+            "sets": [
+                {"name": shown(folder.name), "faces": len(one)}
+                for folder, one in zip([*faces, *train_only], sets, strict=True)
+            ],
             "command": " ".join(["maskcls", *map(shown, sys.argv[1:])]),
             "seconds": round(time.monotonic() - began, 1),
         }

@@ -144,21 +144,21 @@ class FaceFinder:
                 points[i] = face.landmarks
                 continue
             x0, y0, x1, y1 = (float(v) for v in face.box)
-            tile = np.array(image.resize((48, 48), Image.Resampling.BILINEAR, box=(x0, y0, x1, y1), reducing_gap=2.0))
-            with torch.inference_mode():
-                pixels = torch.from_numpy(tile[None]).to(self._mtcnn.device).permute(0, 3, 1, 2).float()
-                shares = self._mtcnn.onet((pixels - 127.5) / 128)[1][0].cpu().numpy()  # five x, then five y
+            shares = self._ask([_tile(image, (x0, y0, x1, y1))])[1][0]  # five x, then five y
             points[i] = shares.reshape(2, 5).T * (x1 - x0, y1 - y0) + (x0, y0)
         return points
 
     def _ask_whole(self, images: Sequence[Image.Image], left_out: float) -> tuple[Array, Array]:
         """O-Net's score of each image without its rim, and the height of its refined box over the tile's."""
-        tiles = np.stack([_tile(image, left_out) for image in images])
+        box, _, probabilities = self._ask([_tile(image, _without_rim(image, left_out)) for image in images])
+        return probabilities[:, 1], 1 + box[:, 3] - box[:, 1]
+
+    def _ask(self, tiles: Sequence[npt.NDArray[np.uint8]]) -> tuple[Array, Array, Array]:
+        """O-Net's answers to tiles: box offsets (n, 4), landmarks (n, 10), probabilities of no face and face (n, 2)."""
         with torch.inference_mode():
-            inputs = torch.from_numpy(tiles).to(self._mtcnn.device).permute(0, 3, 1, 2).float()
-            offsets, _, probabilities = self._mtcnn.onet((inputs - 127.5) / 128)
-        box = offsets.cpu().numpy()
-        return probabilities[:, 1].cpu().numpy(), 1 + box[:, 3] - box[:, 1]
+            inputs = torch.from_numpy(np.stack(tiles)).to(self._mtcnn.device).permute(0, 3, 1, 2).float()
+            box, points, probabilities = (part.cpu().numpy() for part in self._mtcnn.onet((inputs - 127.5) / 128))
+        return box, points, probabilities
 
     def _search(
         self, images: Sequence[Image.Image], thresholds: tuple[float, float, float], border: float
@@ -213,10 +213,14 @@ def _canvas(image: Image.Image, border: float) -> npt.NDArray[np.uint8]:
     return np.pad(pixels, ((y, y), (x, x), (0, 0)))
 
 
-def _tile(image: Image.Image, left_out: float) -> npt.NDArray[np.uint8]:
-    """The image without a rim, at O-Net's input size (48, 48, 3)."""
+def _without_rim(image: Image.Image, left_out: float) -> tuple[float, float, float, float]:
+    """The box of an image without a share of its width and height."""
     x, y = (side * left_out / 2 for side in image.size)
-    box = (x, y, image.width - x, image.height - y)
+    return x, y, image.width - x, image.height - y
+
+
+def _tile(image: Image.Image, box: tuple[float, float, float, float]) -> npt.NDArray[np.uint8]:
+    """A box of the image at O-Net's input size (48, 48, 3)."""
     return np.asarray(image.resize((48, 48), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0))
 
 

@@ -80,10 +80,16 @@ balanced classes, and ridge for the years.
 """
 
 
-def baseline_answers(pool: Pool, fit: Rows, asked: Rows, seed: int = 0) -> dict[str, pd.DataFrame]:
+def baseline_inputs(pool: Pool) -> dict[str, Floats]:
+    """What baselines read of all faces of a pool, the same in every fold."""
+    features = age_features(pool.embeddings, pool.maps(np.arange(len(pool))))
+    return {"features": features, "embedding": features[:, : pool.embeddings.shape[1]]}
+
+
+def baseline_answers(
+    pool: Pool, inputs: Mapping[str, Floats], fit: Rows, asked: Rows, seed: int = 0
+) -> dict[str, pd.DataFrame]:
     """Answers of every baseline fitted on ``fit`` to the rows ``asked``, in the columns of :mod:`.crossval`."""
-    inputs = {"features": age_features(pool.embeddings, pool.maps(np.arange(len(pool))))}
-    inputs["embedding"] = inputs["features"][:, : pool.embeddings.shape[1]]
     return {
         name: _answers(pool, inputs[reads], fit, asked, make, regressor, seed)
         for name, (reads, make, regressor) in BASELINES.items()

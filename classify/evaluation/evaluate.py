@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pandas as pd
 from ...embedder.errors import MaskclsError
 from ..build import build_model
 from ..pool import Pool, Rows
-from .baselines import WITHOUT_VOTE, baseline_answers, without_vote
+from .baselines import WITHOUT_VOTE, baseline_answers, baseline_inputs, without_vote
 from .crossval import MASKCLS, FoldModel, answers_of, cross_validate
 from .kept import Kept, Tables
 from .scores import summarise
@@ -70,7 +70,7 @@ class Evaluation:
     kept: Kept
 
 
-def plan(pool: Pool, train_only: Sequence[str], split: Any = None, folds: int = 5, seed: int = 0) -> Plan:
+def plan(pool: Pool, train_only: Sequence[str], split: Path | None = None, folds: int = 5, seed: int = 0) -> Plan:
     """Folds of people over the real photos of the scored sets.
 
     Drawn masks are never scored, and are held out with the person they were drawn on.
@@ -119,11 +119,13 @@ def evaluate(
     settings = (version("maskcls"), pool.encoder.fingerprint, seed, senior_from, baselines)
     kept = Kept(keep, data, chosen.fold.tobytes(), chosen.scored.tobytes(), *settings)
 
+    inputs = cache(lambda: baseline_inputs(pool))
+
     def others(built: FoldModel) -> Tables:
         if not baselines:
             return {}
         direct = without_vote(built, pool)
-        simple = baseline_answers(pool, built.fit, built.asked, seed)
+        simple = baseline_answers(pool, inputs(), built.fit, built.asked, seed)
         return simple if direct is None else simple | {WITHOUT_VOTE: direct}
 
     tables = cross_validate(
