@@ -62,33 +62,48 @@ def years(net: AgeNet, hidden: Floats) -> Floats:
         return torch.softmax(net.years(torch.from_numpy(hidden)), dim=1).numpy()
 
 
+def age_bins(low: Floats, high: Floats) -> npt.NDArray[np.int64]:
+    """Number of the five years' bin of each age (n,); -1 where it is unknown (NaN)."""
+    return np.nan_to_num((low + high) / 2 // BIN_YEARS, nan=-1).astype(np.int64)
+
+
+class AgeTargets:
+    """What is learnt of n ages, given as first and last year (n,)."""
+
+    def __init__(self, low: Floats, high: Floats) -> None:
+        self._profiles = torch.from_numpy(year_profiles(low, high, SOFTNESS))
+        self._ends = torch.from_numpy(np.stack([low, high], axis=1))
+
+    def loss(self, logits: Tensor, rows: npt.NDArray[np.int64]) -> Tensor:
+        """Of logits over years (m, 121) for these rows: cross entropy, plus :data:`REGRESSION` x the error in years."""
+        said = logits.log_softmax(dim=1)
+        mean = said.exp() @ torch.arange(YEARS, dtype=torch.float32, device=logits.device)
+        profiles, ends = (part[rows].to(logits.device) for part in (self._profiles, self._ends))
+        error = torch.maximum(ends[:, 0] - mean, mean - ends[:, 1]).clamp(min=0)
+        loss = -(profiles * said).sum(dim=1).mean()
+        return loss + REGRESSION * nn.functional.smooth_l1_loss(error, torch.zeros_like(error))
+
+
 @one_thread()
 def train_age_net(pool: Pool, seed: int, progress: Progress = lambda done, total: None) -> AgeNet:
     """Train on all faces of a pool; all of them must have an age."""
     low, high = (pool.table[name].to_numpy(np.float32) for name in ("age_low", "age_high"))
-    profiles = torch.from_numpy(year_profiles(low, high, SOFTNESS))
-    ends = torch.from_numpy(np.stack([low, high], axis=1))
-    bins = ((low + high) / 2 // BIN_YEARS).astype(np.int64)
-    draw = balanced(bins, AGE_BALANCE, pool.people)
+    targets = AgeTargets(low, high)
+    draw = balanced(age_bins(low, high), AGE_BALANCE, pool.people)
     random = np.random.default_rng(seed)
     torch.manual_seed(seed)
     net = AgeNet()
     steps = max(1, -(-len(pool) // BATCH))
     optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=EPOCHS * steps)
-    axis = torch.arange(YEARS, dtype=torch.float32)
     net.train()
     for step in range(EPOCHS * steps):
         rows = random.choice(len(pool), max(2, min(BATCH, len(pool))), p=draw)
         maps = torch.from_numpy(pool.maps(rows)).float()
         maps = maps.flip(3) if step % 2 else maps
-        said = net.years(net(maps, torch.from_numpy(pool.embeddings[rows]))).log_softmax(dim=1)
-        mean = said.exp() @ axis
-        error = torch.maximum(ends[rows, 0] - mean, mean - ends[rows, 1]).clamp(min=0)
-        loss = -(profiles[rows] * said).sum(dim=1).mean()
-        loss = loss + REGRESSION * nn.functional.smooth_l1_loss(error, torch.zeros_like(error))
+        loss = targets.loss(net.years(net(maps, torch.from_numpy(pool.embeddings[rows]))), rows)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
         if step % steps == 0:

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
 import numpy as np
 
-from ..embedder.labels import BAND_STARTS, GENDERS, MASKS, age_band
+from ..embedder.labels import BAND_STARTS, age_band
 from ..embedder.table import gallery_ids
 from .age_space import fill_gallery
-from .heads import TrainedHead
+from .finetune import FineTuning
+from .fitting import TASKS, Step, fit_frozen, fit_tuned
 from .model import GALLERY_COLUMNS, Model
 from .pool import Pool
-from .training import HeadReport, train_head, usable_classes
-from .tuning import VoteReport, fit_vote, with_age
+from .training import HeadReport
+from .tuning import VoteReport, with_age
 from .vote import VoteSettings
 
 STRANGE = 0.01
 """Share of the training faces whose embeddings are the shortest: anything below is hardly a face."""
-TASKS = {"mask": MASKS, "gender": GENDERS}
-
-Step = Callable[[str, int, int], None]
-"""Called with what is being done, steps done and steps to do."""
 
 
 @dataclass(frozen=True)
@@ -51,44 +48,48 @@ def build_model(
     *,
     senior_from: int = BAND_STARTS[2],
     sweep: Sequence[int] = (),
+    finetuning: FineTuning | None = None,
 ) -> tuple[Model, BuildReport]:
     """Fit the age vote on faces with an age, and train a head for each task with at least two classes.
 
-    ``senior_from`` and ``sweep``: see :func:`.tuning.fit_vote`.
+    Args:
+        senior_from: see :func:`.tuning.fit_vote`.
+        sweep: see :func:`.tuning.fit_vote`.
+        finetuning: also train FaceNet's last blocks, see :func:`.fitting.fit_tuned`.
+
+    Raises:
+        MaskclsError: there are too few faces to fine-tune on, or a photo is gone.
     """
-    heads: dict[str, TrainedHead] = {}
-    reports: dict[str, HeadReport] = {}
-    for task, classes in TASKS.items():
-        usable = usable_classes(pool, task, classes)
-        if len(usable) > 1:
-            heads[task], reports[task] = train_head(
-                pool,
-                task,
-                usable,
-                seed,
-                lambda done, total, task=task: step(f"training {task}", done, total),  # type: ignore[misc]
-            )
-    tuned = fit_vote(
-        pool,
-        seed,
-        lambda done, total: step("fitting age vote", done, total),
-        senior_from=senior_from,
-        sweep=sweep,
-    )
-    space = tuned.space
-    rows = with_age(pool)
-    faces = pool.subset(rows)
-    gallery = fill_gallery(space, faces, gallery_ids(faces.table["face_id"]))
+    if finetuning is None:
+        fitted = fit_frozen(pool, seed, step, senior_from, sweep)
+    else:
+        fitted = fit_tuned(pool, seed, step, senior_from, sweep, finetuning)
+    seen = fitted.pool
+    rows = with_age(seen)
+    faces = seen.subset(rows)
+    gallery = fill_gallery(fitted.vote.space, faces, gallery_ids(faces.table["face_id"]))
     table = faces.table[list(GALLERY_COLUMNS)].assign(group=faces.people)
-    missing = tuple(task for task in TASKS if task not in heads) + (() if len(rows) else ("age",))
+    missing = tuple(task for task in TASKS if task not in fitted.heads) + (() if len(rows) else ("age",))
     people = len(np.unique(pool.people))
-    report = BuildReport(len(pool), len(rows), people, pool.copies, tuned.report, reports, missing, tuned.sweep)
-    least_norm = float(pool.table["norm"].quantile(STRANGE))
-    card = _card(pool, report, seed)
-    return Model(gallery, table, space, tuned.settings, heads, pool.encoder, pool.face, least_norm, card), report
+    report = BuildReport(
+        len(pool), len(rows), people, pool.copies, fitted.vote.report, fitted.reports, missing, fitted.vote.sweep
+    )
+    model = Model(
+        gallery,
+        table,
+        fitted.vote.space,
+        fitted.vote.settings,
+        fitted.heads,
+        seen.encoder,
+        pool.face,
+        least_norm=float(seen.table["norm"].quantile(STRANGE)),
+        card=_card(pool, report, seed, finetuning),
+        tuned=fitted.tuned,
+    )
+    return model, report
 
 
-def _card(pool: Pool, report: BuildReport, seed: int) -> dict[str, object]:
+def _card(pool: Pool, report: BuildReport, seed: int, finetuning: FineTuning | None) -> dict[str, object]:
     """What the model was made of: counts, never names."""
     table = pool.table
     middle = ((table["age_low"] + table["age_high"]) / 2).dropna()
@@ -104,6 +105,7 @@ def _card(pool: Pool, report: BuildReport, seed: int) -> dict[str, object]:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "maskcls": version("maskcls"),
         "seed": seed,
+        "finetuned": None if finetuning is None else {"from": finetuning.depth, "passes": finetuning.passes},
         "faces": report.faces,
         "gallery": report.gallery,
         "people": report.people,

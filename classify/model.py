@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from ..embedder.encoder import EncoderInfo
 from ..embedder.errors import MaskclsError
@@ -40,6 +42,7 @@ KIND = "maskcls-model"
 MANIFEST = "model.json"
 MAKE = "maskcls build-index FACES --out MODEL"
 _FILES = ("gallery.faiss", "gallery.parquet", "age_space.safetensors", "heads.safetensors")
+_TRUNK = "trunk.safetensors"
 GALLERY_COLUMNS = (
     "face_id",
     "person",
@@ -77,6 +80,7 @@ class Model:
         face: how photos were read when the gallery was made.
         least_norm: faces whose embedding is shorter than this before it is normalised are hardly faces.
         card: the training data card.
+        tuned: FaceNet's fine-tuned tensors, in half precision; queries are encoded with them in place of its own.
         fingerprint: SHA-256 of the saved manifest, which names every file's; empty for a model never saved.
     """
 
@@ -89,6 +93,7 @@ class Model:
     face: str
     least_norm: float = 0.0
     card: Mapping[str, Any] = field(default_factory=dict)
+    tuned: Mapping[str, Tensor] | None = None
     fingerprint: str = ""
 
     @cached_property
@@ -156,6 +161,8 @@ class Model:
             self.table.to_parquet(staging / "gallery.parquet", index=False)
             save_age_space(staging / "age_space.safetensors", self.age_space)
             save_heads(staging / "heads.safetensors", self.heads)
+            if self.tuned is not None:
+                save_file(dict(self.tuned), staging / _TRUNK)
             write_json(staging / MANIFEST, self._manifest(staging))
         (staging / ".lock").unlink(missing_ok=True)
         _replace(folder, staging)
@@ -171,7 +178,7 @@ class Model:
             "vote": asdict(self.settings),
             "heads": head_settings(self.heads),
             "data": dict(self.card),
-            "files": checksums(folder, _FILES),
+            "files": checksums(folder, _FILES if self.tuned is None else (*_FILES, _TRUNK)),
         }
 
     @classmethod
@@ -197,6 +204,7 @@ class Model:
             manifest["face"],
             manifest["least_norm"],
             manifest["data"],
+            load_file(folder / _TRUNK) if _TRUNK in manifest["files"] else None,
             hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
         )
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..embedder.encoder import MAP_SHAPE, EncoderInfo
+from ..embedder.crops import check_photos, read_crops
+from ..embedder.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder, EncoderInfo
 from ..embedder.errors import MaskclsError
 from ..embedder.photo import shown
 from ..embedder.store import EmbeddingSet, open_set
 from .people import people_of
 
 Rows = npt.NDArray[np.int64]
+Progress = Callable[[int, int], None]
+BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -53,18 +57,43 @@ class Pool:
             out[mine] = maps[self._position[rows[mine]]]
         return out
 
+    def encoded_by(self, encoder: Encoder, progress: Progress = lambda done, total: None) -> Pool:
+        """The same faces as another encoder sees them; their photos are read again.
+
+        The maps lie in a temporary file. Who is who stays as it is.
+
+        Raises:
+            MaskclsError: a photo is gone or changed.
+        """
+        check_photos(self.table)
+        embeddings = np.empty((len(self), EMBEDDING_DIM), np.float32)
+        with TemporaryFile() as file:  # the mapping outlives it
+            maps = np.memmap(file, np.float16, "w+", shape=(max(1, len(self)), *MAP_SHAPE))
+        norms = np.empty(len(self), np.float32)
+        for start in range(0, len(self), BATCH):
+            part = slice(start, start + BATCH)
+            progress(start, len(self))
+            embeddings[part], maps[: len(self)][part], norms[part] = encoder.encode(read_crops(self.table[part]))
+        progress(len(self), len(self))
+        return replace(
+            self,
+            table=self.table.assign(norm=norms),
+            embeddings=embeddings,
+            encoder=encoder.info,
+            _maps=(maps,),
+            _set=np.zeros(len(self), np.int64),
+            _position=np.arange(len(self)),
+        )
+
     def subset(self, rows: Rows) -> Pool:
         """The same pool with some of its rows, in the order given."""
-        return Pool(
-            self.table.iloc[rows].reset_index(drop=True),
-            self.embeddings[rows],
-            self.people[rows],
-            self.encoder,
-            self.face,
-            self.copies,
-            self._maps,
-            self._set[rows],
-            self._position[rows],
+        return replace(
+            self,
+            table=self.table.iloc[rows].reset_index(drop=True),
+            embeddings=self.embeddings[rows],
+            people=self.people[rows],
+            _set=self._set[rows],
+            _position=self._position[rows],
         )
 
 

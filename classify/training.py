@@ -109,12 +109,35 @@ def train_head(
         elif epoch - best_epoch >= PATIENCE:
             break
     net.load_state_dict(best)
-    logits = TrainedHead(net.eval(), classes, 1.0).logits(held_maps, held_embeddings).numpy()
-    head = TrainedHead(net, classes, fit_temperature(logits, labels[held_out]))
+    return _calibrated(net, classes, held_maps, held_embeddings, labels[held_out], len(rows), best_epoch)
+
+
+def calibrated_head(
+    net: Head, task: str, classes: tuple[str, ...], held_out: Pool, faces: int
+) -> tuple[TrainedHead, HeadReport]:
+    """A head that was trained on ``faces`` faces, with the temperature that suits people it has not seen."""
+    rows = np.flatnonzero(held_out.table[task].isin(classes).to_numpy())
+    labels = pd.Categorical(held_out.table[task].iloc[rows], categories=list(classes)).codes.astype(np.int64)
+    return _calibrated(net, classes, held_out.maps(rows), held_out.embeddings[rows], labels, faces, 0)
+
+
+def _calibrated(
+    net: Head,
+    classes: tuple[str, ...],
+    maps: npt.NDArray[np.float16],
+    embeddings: npt.NDArray[np.float32],
+    labels: Rows,
+    faces: int,
+    epoch: int,
+) -> tuple[TrainedHead, HeadReport]:
+    logits = TrainedHead(net.eval(), classes, 1.0).logits(maps, embeddings).numpy()
+    if not len(labels):
+        return TrainedHead(net, classes, 1.0), HeadReport(faces, 0, float("nan"), float("nan"), epoch)
+    head = TrainedHead(net, classes, fit_temperature(logits, labels))
     said = logits.argmax(1)
-    accuracy = float((said == labels[held_out]).mean())
-    macro_f1 = float(f1_score(labels[held_out], said, average="macro"))
-    return head, HeadReport(len(rows), len(held_out), accuracy, macro_f1, best_epoch)
+    accuracy = float((said == labels).mean())
+    macro_f1 = float(f1_score(labels, said, average="macro"))
+    return head, HeadReport(faces, len(labels), accuracy, macro_f1, epoch)
 
 
 def fit_temperature(logits: npt.NDArray[np.float32], labels: Rows) -> float:

@@ -100,39 +100,59 @@ def fit_vote(
     faces = pool.subset(with_age(pool))
     if len(np.unique(faces.people)) < MIN_PEOPLE:
         return TunedVote(fit_age_space(faces, seed), VoteSettings(senior_from=senior_from), None)
-    low, high = faces.table["age_low"].to_numpy(np.float32), faces.table["age_high"].to_numpy(np.float32)
     asked = np.sort(np.random.default_rng(seed).permutation(len(faces))[:MAX_ASKED])
-    voters, similarities = _held_out_voters(faces, asked, seed, progress)
+    voters = _held_out_voters(faces, asked, seed, progress)
     progress(FOLDS, FOLDS + 1)
     space = fit_age_space(faces, seed)
     progress(FOLDS + 1, FOLDS + 1)
+    return choose_vote(space, faces, asked, voters, senior_from, sweep)
+
+
+def _held_out_voters(faces: Pool, asked: Rows, seed: int, progress: Progress) -> Voters:
+    """Voters of the asked rows, in spaces fitted without their fold."""
+    voters = Voters(len(faces))
+    for fold, (fit, held_out) in enumerate(GroupKFold(FOLDS).split(faces.people, groups=faces.people)):
+        progress(fold, FOLDS + 1)
+        voters.ask(fit_age_space(faces.subset(fit), seed), faces, fit, np.intersect1d(held_out, asked))
+    return voters
+
+
+def choose_vote(
+    space: AgeSpace, faces: Pool, asked: Rows, voters: Voters, senior_from: int, sweep: Sequence[int] = ()
+) -> TunedVote:
+    """Vote settings by the voters that the asked rows of a pool have; see :func:`fit_vote`."""
+    low, high = faces.table["age_low"].to_numpy(np.float32), faces.table["age_high"].to_numpy(np.float32)
 
     def choose(start: int) -> tuple[VoteSettings, VoteReport]:
-        return _choose(faces.people, low, high, asked, voters, similarities, start)
+        return _choose(faces.people, low, high, asked, voters.rows[asked], voters.similarities[asked], start)
 
     settings, report = choose(senior_from)
     return TunedVote(space, settings, report, {start: choose(start)[0] for start in sweep})
 
 
-def _held_out_voters(faces: Pool, asked: Rows, seed: int, progress: Progress) -> tuple[Rows, Floats]:
-    """Gallery rows and similarities of the nearest people of the asked faces, in spaces fitted without their fold."""
-    most = max(VOTERS)
-    voters = np.full((len(faces), most), NOBODY, np.int64)
-    similarities = np.full((len(faces), most), -np.inf, np.float32)
-    for fold, (fit, held_out) in enumerate(GroupKFold(FOLDS).split(faces.people, groups=faces.people)):
-        progress(fold, FOLDS + 1)
-        seen = faces.subset(fit)
-        space = fit_age_space(seen, seed)
-        gallery = fill_gallery(space, seen, np.arange(len(seen)))
-        queries = np.intersect1d(held_out, asked)
+class Voters:
+    """The nearest people of faces of a pool, most similar first; none for faces that were not asked about.
+
+    Attributes:
+        rows: (n, k) rows of the pool, :data:`~.vote.NOBODY` where there is none.
+        similarities: (n, k) cosine similarities, minus infinity where there is none.
+    """
+
+    def __init__(self, faces: int) -> None:
+        self.rows = np.full((faces, max(VOTERS)), NOBODY, np.int64)
+        self.similarities = np.full((faces, max(VOTERS)), -np.inf, np.float32)
+
+    def ask(self, space: AgeSpace, faces: Pool, fit: Rows, queries: Rows) -> None:
+        """Let the faces ``fit`` vote on ``queries``: other people, whom the space has not seen either."""
+        most = max(VOTERS)
+        gallery = fill_gallery(space, faces.subset(fit), np.arange(len(fit)))
         vectors = space.project(faces.embeddings[queries], faces.maps(queries))
         found = gallery.search(vectors, min(len(fit), most * RAW_PER_VOTER))
         nobody = np.full(len(queries), NOBODY)
         near, similar = one_vote_a_person(found.ids, found.similarities, faces.people[fit], nobody, most)
         width = near.shape[1]
-        voters[queries, :width] = np.where(near >= 0, fit[near], NOBODY)
-        similarities[queries, :width] = similar
-    return voters[asked], similarities[asked]
+        self.rows[queries, :width] = np.where(near >= 0, fit[near], NOBODY)
+        self.similarities[queries, :width] = similar
 
 
 def _choose(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .options import Device, DeviceOption, FinetuneOption, PassesOption, WeightsOption
 from .terminal import one_line_errors, progress_bar
 
 
@@ -14,20 +16,32 @@ def build_index(
     faces: Annotated[list[Path], typer.Argument(help="Embedding sets made by `maskcls embed`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Model to make or replace.")],
     seed: Annotated[int, typer.Option(help="Of held-out people and training.")] = 0,
+    finetune: FinetuneOption = None,
+    passes: PassesOption = 4,
+    device: DeviceOption = Device.auto,
+    weights: WeightsOption = None,
 ) -> None:
     """Make a model: a FAISS gallery for the age vote, and CNN heads for mask and gender.
 
-    Sets that lack a label take part where they have one. Choices are made on held-out people only.
+    Sets that lack a label take part where they have one. Choices are made on held-out people only. The last three
+    options are for --finetune.
     """
     with one_line_errors():
         from ..classify.build import build_model
+        from ..classify.finetune import FineTuning
         from ..classify.pool import open_pool
+        from ..embedder.encoder import pick_device
         from ..embedder.photo import shown
 
         pool = open_pool(faces)
+        checkpoints = out.resolve().with_name(f".{out.resolve().name}.finetune")
+        wanted = (
+            FineTuning(finetune.value, passes, pick_device(device.value), weights, checkpoints) if finetune else None
+        )
         with progress_bar() as progress:
-            model, report = build_model(pool, seed, progress)
+            model, report = build_model(pool, seed, progress, finetuning=wanted)
         model.save(out)
+        shutil.rmtree(checkpoints, ignore_errors=True)
         typer.echo(
             f"{shown(out)}: {report.gallery} faces in the gallery, {report.faces} faces of about "
             f"{report.people} people used, {report.copies} exact copies left out"

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .options import Device, DeviceOption, FinetuneOption, PassesOption, WeightsOption
 from .terminal import one_line_errors, progress_bar
 
 NAME, WIDTH = 38, 11
@@ -22,10 +23,17 @@ def evaluate(
     ] = None,
     folds: Annotated[int, typer.Option(min=2, help="Parts the people are split into.")] = 5,
     split: Annotated[Path | None, typer.Option(help="Split made by `maskcls split`, instead of --folds.")] = None,
+    score_folds: Annotated[
+        int | None, typer.Option(min=1, help="Answer for this many folds only, where a run is too long.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of folds, training and intervals.")] = 0,
     senior_from: Annotated[int, typer.Option(min=31, max=100, help="Age from which gallery faces count as >=60.")] = 60,
     baselines: Annotated[bool, typer.Option("--baselines", help="Score simple models in the same folds.")] = False,
     leakage: Annotated[bool, typer.Option("--leakage", help="Score a random split too: the size of the leak.")] = False,
+    finetune: FinetuneOption = None,
+    passes: PassesOption = 4,
+    device: DeviceOption = Device.auto,
+    weights: WeightsOption = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="All figures as JSON.")] = None,
     report: Annotated[Path | None, typer.Option(help="A page with all figures (.html).")] = None,
     casebook: Annotated[Path | None, typer.Option(help="A folder with every error as a card; holds faces.")] = None,
@@ -45,8 +53,11 @@ def evaluate(
         from ..classify.evaluation.evaluate import evaluate as run
         from ..classify.evaluation.evaluate import plan
         from ..classify.evaluation.page import write_evaluation
+        from ..classify.finetune import FineTuning
         from ..classify.pool import open_sets, pool_of
         from ..classify.predict import write_answers
+        from ..embedder.encoder import pick_device
+        from ..embedder.errors import MaskclsError
         from ..embedder.files import write_json
         from ..embedder.photo import shown
 
@@ -57,11 +68,14 @@ def evaluate(
         sets = open_sets([*faces, *train_only])
         pool = pool_of(sets)
         roots = [one.settings["root"] for one in sets[len(faces) :]]
-        chosen = plan(pool, roots, split, folds, seed)
+        chosen = plan(pool, roots, split, folds, seed, score_folds)
         typer.echo(
             f"{len(chosen.scored)} faces scored in {chosen.folds} folds of people, {len(pool)} faces to build from, "
             f"{pool.copies} exact copies left out"
         )
+        wanted = FineTuning(finetune.value, passes, pick_device(device.value), weights) if finetune else None
+        if wanted and leakage:
+            raise MaskclsError("--leakage: not with --finetune; the size of the leak is that of the data")
         first = next((path for path in (json_file, report, answers, casebook) if path), None)
         with progress_bar() as progress:
             done = run(
@@ -73,6 +87,7 @@ def evaluate(
                 leakage=leakage,
                 keep=first.with_name(f".{first.name}.folds") if first else None,
                 step=progress,
+                finetuning=wanted,
             )
         table, summary = done.answers, done.summary
         summary["data"] |= {

@@ -18,6 +18,17 @@ class Face(StrEnum):
     whole = "whole"
 
 
+class Depth(StrEnum):
+    """First block of FaceNet that is fine-tuned."""
+
+    block8 = "block8"
+    mixed_7a = "mixed_7a"
+    repeat_2 = "repeat_2"
+    mixed_6a = "mixed_6a"
+    repeat_1 = "repeat_1"
+    conv2d_1a = "conv2d_1a"
+
+
 class Device(StrEnum):
     """Where the networks run."""
 
@@ -36,4 +47,13 @@ WeightsOption = Annotated[
         help="FaceNet weights: facenet-pytorch's official .pt, or .safetensors. Default: the packaged ones.",
     ),
 ]
+FinetuneOption = Annotated[
+    Depth | None,
+    typer.Option(
+        "--finetune",
+        help="Also train FaceNet from this block on (conv2d_1a: all of it), on the photos themselves. "
+        "Best answers, many minutes; a killed run goes on where it was.",
+    ),
+]
+PassesOption = Annotated[int, typer.Option("--passes", min=1, help="Of fine-tuning over the faces.")]
 JOBS = os.cpu_count() or 2

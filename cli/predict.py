@@ -52,7 +52,7 @@ def predict(
         dataset = read_dataset(photos, "folders")
         loaded = Model.load(model)
         chosen = pick_device(device.value)
-        encoder = FaceNetEncoder(weights, chosen)
+        encoder = FaceNetEncoder(weights, chosen, loaded.tuned)
         loaded.check_encoder(encoder.info, model)
         mode = face.value if face else loaded.face if loaded.face != "mixed" else "auto"
         journal = out.with_name(f".{out.name}.partial")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -12,11 +12,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import align, finder
 from .errors import MaskclsError
-from .weights import load_facenet
+from .trunk import scaled, trunk_pass
+from .weights import load_facenet, tune
 
 EMBEDDING_DIM = 512
 MAP_SHAPE = (896, 4, 4)
@@ -66,13 +67,15 @@ class Encoder(Protocol):
 class FaceNetEncoder:
     """Inception-ResNet-v1 trained on VGGFace2 (Schroff et al. 2015, https://arxiv.org/abs/1503.03832)."""
 
-    def __init__(self, weights: Path | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self, weights: Path | None = None, device: str = "cpu", tuned: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """Load the weights (see :func:`~.weights.load_facenet`); ``tuned`` tensors take the place of theirs."""
         net, found = load_facenet(weights)
+        if tuned is not None:
+            found = tune(net, found, tuned)
         self._device = torch.device(device)
         self._net = net.to(self._device, memory_format=torch.channels_last)
-        self._net.repeat_2.register_forward_hook(self._keep("map"))
-        self._net.last_bn.register_forward_hook(self._keep("embedding"))
-        self._kept: dict[str, Tensor] = {}
         self.info = EncoderInfo(
             found.name,
             found.sha256,
@@ -94,16 +97,10 @@ class FaceNetEncoder:
             )
         with torch.inference_mode():
             pixels = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)  # stays channels-last in memory
-            embeddings = self._net((pixels.float() - 127.5) / 128)
-            maps = torch.nn.functional.adaptive_avg_pool2d(self._kept["map"], MAP_SHAPE[1:])
-            norms = self._kept["embedding"].norm(dim=1)
+            maps, vectors = trunk_pass(self._net, scaled(pixels))
+            maps = nn.functional.adaptive_avg_pool2d(maps, MAP_SHAPE[1:])
+            embeddings, norms = nn.functional.normalize(vectors), vectors.norm(dim=1)
         return Encoded(embeddings.cpu().numpy(), maps.contiguous().half().cpu().numpy(), norms.cpu().numpy())
-
-    def _keep(self, name: str) -> Callable[[object, object, Tensor], None]:
-        def keep(_module: object, _inputs: object, output: Tensor) -> None:
-            self._kept[name] = output
-
-        return keep
 
 
 def pick_device(name: str) -> str:

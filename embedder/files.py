@@ -46,6 +46,15 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     table.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC if odd else csv.QUOTE_MINIMAL)
 
 
+def key_of(*parts: object) -> str:
+    """SHA-256 over parts (bytes as they are, others as text): equal keys mean equal parts."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part if isinstance(part, bytes) else str(part).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
 def checksums(folder: Path, names: Sequence[str]) -> dict[str, str]:
     """Name -> SHA-256 of files in a folder."""
     return {name: _sha256(folder / name) for name in names}

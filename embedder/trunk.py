@@ -10,6 +10,24 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 CROP_SIZE = 160
 EMBEDDING_DIM = 512
+BLOCKS = (
+    "conv2d_1a",
+    "conv2d_2a",
+    "conv2d_2b",
+    "maxpool_3a",
+    "conv2d_3b",
+    "conv2d_4a",
+    "conv2d_4b",
+    "repeat_1",
+    "mixed_6a",
+    "repeat_2",
+    "mixed_7a",
+    "repeat_3",
+    "block8",
+)
+"""FaceNet's convolutional blocks, in the order in which an image passes them."""
+MAP_BLOCK = "repeat_2"
+"""The block whose output, (n, 896, 8, 8), is the feature map."""
 
 
 def unfused_facenet() -> InceptionResnetV1:
@@ -51,3 +69,24 @@ def fold(net: InceptionResnetV1) -> dict[str, Tensor]:
     state["last_linear.weight"] = net.last_linear.weight * gain[:, None]
     state["last_linear.bias"] = net.last_bn.bias - net.last_bn.running_mean * gain
     return {key: value.detach().clone().contiguous() for key, value in state.items()}
+
+
+def scaled(pixels: Tensor) -> Tensor:
+    """Pixels 0-255 of any dtype as FaceNet expects them: ``(x - 127.5) / 128``, float32."""
+    return (pixels.float() - 127.5) / 128
+
+
+def trunk_pass(net: InceptionResnetV1, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Feature map (n, 896, 8, 8) and embedding (n, 512), not normalised, of scaled pixels (n, 3, 160, 160)."""
+    z = maps = pixels
+    for name in BLOCKS:
+        z = getattr(net, name)(z)
+        if name == MAP_BLOCK:
+            maps = z
+    vectors: Tensor = net.last_bn(net.last_linear(net.avgpool_1a(z).flatten(1)))
+    return maps, vectors
+
+
+def blocks_from(depth: str) -> tuple[str, ...]:
+    """The blocks from ``depth`` (one of :data:`BLOCKS`) on, and the embedding layer behind them."""
+    return (*BLOCKS[BLOCKS.index(depth) :], "last_linear")

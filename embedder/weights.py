@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +82,26 @@ def load_facenet(path: Path | None = None) -> tuple[InceptionResnetV1, Weights]:
         reason = " ".join(str(error).split())[:200]
         raise MaskclsError(f"weights {shown(source)}: not a folded FaceNet ({reason})") from error
     return net, weights
+
+
+def tune(net: InceptionResnetV1, weights: Weights, tuned: Mapping[str, torch.Tensor]) -> Weights:
+    """Put fine-tuned tensors in place of a network's own.
+
+    Returns:
+        The weights the network has then.
+
+    Raises:
+        MaskclsError: a tensor does not fit the network.
+    """
+    state = net.state_dict()
+    digest = hashlib.sha256(weights.sha256.encode())
+    for name, tensor in sorted(tuned.items()):
+        if name not in state or state[name].shape != tensor.shape:
+            raise MaskclsError(f"fine-tuned weights: {name} is no part of FaceNet, or has another shape")
+        state[name] = tensor.float()
+        digest.update(name.encode() + state[name].contiguous().numpy().tobytes())
+    net.load_state_dict(state)
+    return Weights(f"{weights.name}-tuned", digest.hexdigest())
 
 
 def _official_state_dict(data: bytes) -> dict[str, torch.Tensor]:

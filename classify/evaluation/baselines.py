@@ -125,15 +125,15 @@ def _answers(
     return answers.assign(age_low=np.nan, age_high=np.nan)
 
 
-def without_vote(built: FoldModel, pool: Pool) -> pd.DataFrame | None:
+def without_vote(built: FoldModel) -> pd.DataFrame | None:
     """The fold's answers with the age network's own years in place of the vote; None where the space is linear."""
     space, settings = built.model.age_space, replace(built.model.settings, calibration=NO_CALIBRATION, tail=0.1)
     if not isinstance(space, LearnedSpace):
         return None
     years = np.empty((len(built.asked), YEARS), np.float32)
-    for start in range(0, len(built.asked), BATCH):
-        rows = built.asked[start : start + BATCH]
-        years[start : start + BATCH] = space.years(pool.embeddings[rows], pool.maps(rows))
+    for start in range(0, len(built.seen), BATCH):
+        rows = np.arange(start, min(start + BATCH, len(built.seen)))
+        years[rows] = space.years(built.seen.embeddings[rows], built.seen.maps(rows))
     said = from_years(years, built.model.prior, settings)
     return built.answers.assign(
         age_band=np.array(AGE_BANDS)[said.said],

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...embedder.encoder import FaceNetEncoder
 from ...embedder.labels import AGE_BANDS
 from ..answers import answer_faces
 from ..build import build_model
+from ..finetune import FineTuning
 from ..model import Model
 from ..pool import Pool, Rows
 from ..vote import NOBODY, Ints
@@ -29,12 +31,16 @@ Step = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class FoldModel:
-    """The model of one fold, the rows it was built from, the rows it answers for, and its answers."""
+    """The model of one fold, the rows it was built from, the rows it answers for, and its answers.
+
+    ``seen`` are the faces it answers for, in that order, as its encoder sees them.
+    """
 
     fold: int
     model: Model
     fit: Rows
     asked: Rows
+    seen: Pool
     answers: pd.DataFrame
 
 
@@ -48,6 +54,7 @@ def cross_validate(
     each: Callable[[FoldModel], Tables] = lambda built: {},
     kept: Kept | None = None,
     step: Step = lambda what, done, total: None,
+    finetuning: FineTuning | None = None,
 ) -> Tables:
     """Answers to the scored faces, each from a model built without its fold.
 
@@ -59,6 +66,7 @@ def cross_validate(
         senior_from: first year of the oldest band as the gallery counts it.
         each: is shown every fold's model, and gives answers of others to the same faces, by name.
         kept: where finished folds are kept.
+        finetuning: also train FaceNet's last blocks, in every fold anew.
 
     Returns:
         :data:`MASKCLS` and the names that ``each`` gave -> one row a scored face, in the order of ``scored``:
@@ -67,21 +75,33 @@ def cross_validate(
         the oldest band began there).
     """
     folds = np.unique(fold[scored])
+    kept = kept or Kept(None)
 
     def answered(held_out: int) -> Tables:
         fit = np.flatnonzero(fold != held_out)
         asked = scored[fold[scored] == held_out]
-        model, report = build_model(pool.subset(fit), seed, senior_from=senior_from, sweep=SENIOR_SWEEP)
+        wanted = finetuning and replace(finetuning, folder=kept.folder and kept.folder / f"finetune-{held_out}")
+        model, report = build_model(
+            pool.subset(fit),
+            seed,
+            step if wanted else lambda what, done, total: None,
+            senior_from=senior_from,
+            sweep=SENIOR_SWEEP,
+            finetuning=wanted,
+        )
         sweep = {year: replace(model, settings=settings) for year, settings in report.sweep.items()}
-        answers = answers_of(model, pool, asked, sweep=sweep)
+        seen = pool.subset(asked)
+        if wanted:
+            seen = seen.encoded_by(FaceNetEncoder(wanted.weights, wanted.device, model.tuned))
+        answers = answers_of(model, seen, np.arange(len(seen)), sweep=sweep)
         answers = answers.assign(fold=held_out, temperature=model.settings.temperature)
-        tables = {MASKCLS: answers} | dict(each(FoldModel(held_out, model, fit, asked, answers)))
+        tables = {MASKCLS: answers} | dict(each(FoldModel(held_out, model, fit, asked, seen, answers)))
         return {name: table.set_index(asked) for name, table in tables.items()}
 
     parts: dict[str, list[pd.DataFrame]] = {}
     for number, held_out in enumerate(folds.tolist()):
         step("folds", number, len(folds))
-        for name, table in (kept or Kept(None)).tables(f"fold-{held_out}", partial(answered, held_out)).items():
+        for name, table in kept.tables(f"fold-{held_out}", partial(answered, held_out)).items():
             parts.setdefault(name, []).append(table)
     step("folds", len(folds), len(folds))
     return {name: pd.concat(tables).loc[scored].reset_index(drop=True) for name, tables in parts.items()}

@@ -14,6 +14,7 @@ import pandas as pd
 
 from ...embedder.errors import MaskclsError
 from ..build import build_model
+from ..finetune import FineTuning
 from ..pool import Pool, Rows
 from .baselines import WITHOUT_VOTE, baseline_answers, baseline_inputs, without_vote
 from .crossval import MASKCLS, FoldModel, answers_of, cross_validate
@@ -70,7 +71,14 @@ class Evaluation:
     kept: Kept
 
 
-def plan(pool: Pool, train_only: Sequence[str], split: Path | None = None, folds: int = 5, seed: int = 0) -> Plan:
+def plan(
+    pool: Pool,
+    train_only: Sequence[str],
+    split: Path | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    score_folds: int | None = None,
+) -> Plan:
     """Folds of people over the real photos of the scored sets.
 
     Drawn masks are never scored, and are held out with the person they were drawn on.
@@ -78,6 +86,7 @@ def plan(pool: Pool, train_only: Sequence[str], split: Path | None = None, folds
     Args:
         train_only: folders of photos (``root`` of the pool's table) that only take part in building.
         split: path of a split file to use instead of making one.
+        score_folds: answer for this many of the folds only; the people of the others are always built from.
 
     Raises:
         MaskclsError: nothing to score, fewer people than folds, or a split file that is unusable or leaks.
@@ -90,7 +99,8 @@ def plan(pool: Pool, train_only: Sequence[str], split: Path | None = None, folds
     part = read_split(split, faces).fold if split is not None else pool_folds(faces, folds, seed)
     fold_of = np.full(int(pool.people.max()) + 1, TRAIN_ONLY, np.int64)
     fold_of[pool.people[scored]] = part
-    return Plan(fold_of[pool.people], scored, len(np.unique(part)))
+    answered = np.unique(part)[:score_folds]
+    return Plan(fold_of[pool.people], scored[np.isin(part, answered)], len(answered))
 
 
 def evaluate(
@@ -104,6 +114,7 @@ def evaluate(
     rounds: int = ROUNDS,
     keep: Path | None = None,
     step: Step = lambda what, done, total: None,
+    finetuning: FineTuning | None = None,
 ) -> Evaluation:
     """Answer for all scored faces out of fold, and score the answers.
 
@@ -113,10 +124,13 @@ def evaluate(
         leakage: also score a random split, with and without votes of the own person (``summary["leakage"]``).
         rounds: resamples of people for the intervals.
         keep: folder for finished folds; a killed run on the same data and settings goes on from there.
+        finetuning: also train FaceNet's last blocks, in every fold anew.
     """
     table, labels = pool.table, ["face_id", "mask", "gender", "race", "age_low", "age_high", "drawn_on"]
     data = pd.util.hash_pandas_object(table[labels]).to_numpy().tobytes()
-    settings = (version("maskcls"), pool.encoder.fingerprint, seed, senior_from, baselines)
+    settings: tuple[object, ...] = (version("maskcls"), pool.encoder.fingerprint, seed, senior_from, baselines)
+    if finetuning is not None:
+        settings = (*settings, finetuning.depth, finetuning.passes)
     kept = Kept(keep, data, chosen.fold.tobytes(), chosen.scored.tobytes(), *settings)
 
     inputs = cache(lambda: baseline_inputs(pool))
@@ -124,12 +138,20 @@ def evaluate(
     def others(built: FoldModel) -> Tables:
         if not baselines:
             return {}
-        direct = without_vote(built, pool)
+        direct = without_vote(built)
         simple = baseline_answers(pool, inputs(), built.fit, built.asked, seed)
         return simple if direct is None else simple | {WITHOUT_VOTE: direct}
 
     tables = cross_validate(
-        pool, chosen.fold, chosen.scored, seed, senior_from=senior_from, each=others, kept=kept, step=step
+        pool,
+        chosen.fold,
+        chosen.scored,
+        seed,
+        senior_from=senior_from,
+        each=others,
+        kept=kept,
+        step=step,
+        finetuning=finetuning,
     )
     summaries = {name: summarise(answers, rounds, seed) for name, answers in tables.items()}
     summary = summaries[MASKCLS]
@@ -147,6 +169,7 @@ def evaluate(
         "folds": chosen.folds,
         "seed": seed,
         "senior_from": senior_from,
+        "finetuned": None if finetuning is None else f"from {finetuning.depth}, {finetuning.passes} passes",
         "encoder": f"{pool.encoder.name} ({pool.encoder.fingerprint})",
         "notes": scarce_classes(pool.subset(chosen.scored), chosen.folds),
     }

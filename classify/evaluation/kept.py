@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...embedder.files import replacing, write_json
+from ...embedder.files import key_of, replacing, write_json
 
 Tables = Mapping[str, pd.DataFrame]
 _KEY = "key.json"
@@ -24,37 +23,33 @@ class Kept:
     """
 
     def __init__(self, folder: Path | None, *key: object) -> None:
-        self._folder = folder
-        digest = hashlib.sha256()
-        for part in key:
-            digest.update(part if isinstance(part, bytes) else str(part).encode())
-            digest.update(b"\0")
-        content = {"key": digest.hexdigest()}
+        self.folder = folder
+        content = {"key": key_of(*key)}
         if folder is not None and _read(folder / _KEY) != content:
             shutil.rmtree(folder, ignore_errors=True)
             write_json(folder / _KEY, content)
 
     def tables(self, step: str, make: Callable[[], Tables]) -> Tables:
         """The tables of a step, read if it was finished, else made and kept."""
-        if self._folder is None:
+        if self.folder is None:
             return make()
-        done = _read(self._folder / f"{step}.json")
+        done = _read(self.folder / f"{step}.json")
         if done is not None:
             try:
-                return {name: pd.read_parquet(self._folder / f"{step}.{name}.parquet") for name in done["tables"]}
+                return {name: pd.read_parquet(self.folder / f"{step}.{name}.parquet") for name in done["tables"]}
             except (OSError, ValueError):  # a table is missing or damaged: make the step again
                 pass
         tables = make()
         for name, table in tables.items():
-            with replacing(self._folder / f"{step}.{name}.parquet") as temporary:
+            with replacing(self.folder / f"{step}.{name}.parquet") as temporary:
                 table.to_parquet(temporary)
-        write_json(self._folder / f"{step}.json", {"tables": list(tables)})
+        write_json(self.folder / f"{step}.json", {"tables": list(tables)})
         return tables
 
     def clear(self) -> None:
         """Drop everything: the answers are safe elsewhere."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

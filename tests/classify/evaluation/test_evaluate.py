@@ -126,7 +126,7 @@ def test_a_learned_space_also_answers_without_a_vote(
     assert [one.fold for one in built] == [0, 1]
     assert all(set(always) <= set(one.fit) for one in built)
     fold = built[0]
-    direct = without_vote(fold, pool)
+    direct = without_vote(fold)
     assert direct is not None
     assert direct["mask"].equals(fold.answers["mask"])
     assert (direct["age"] != fold.answers["age"]).mean() > 0.9

@@ -1,0 +1,127 @@
+"""Fit age space, vote and heads to a pool: on FaceNet as it is, or fine-tuning its last blocks with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from sklearn.model_selection import GroupShuffleSplit
+from torch import Tensor
+
+from ..embedder.encoder import FaceNetEncoder
+from ..embedder.errors import MaskclsError
+from ..embedder.labels import GENDERS, MASKS
+from ..embedder.weights import load_facenet
+from .age_net import train_age_net
+from .age_space import MIN_FACES_TO_LEARN, LearnedSpace
+from .finetune import FineTuning, fine_tune
+from .heads import Head, TrainedHead
+from .pool import Pool, Rows
+from .training import HeadReport, calibrated_head, train_head, usable_classes
+from .tuning import MIN_PEOPLE, TunedVote, Voters, choose_vote, fit_vote, with_age
+
+TASKS = {"mask": MASKS, "gender": GENDERS}
+HELD_OUT = 0.1
+"""Share of the people that fine-tuning does not see: vote, calibration and scores are theirs."""
+
+Step = Callable[[str, int, int], None]
+"""Called with what is being done, steps done and steps to do."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a model is made of.
+
+    Attributes:
+        pool: the faces as the model's encoder sees them.
+        heads: by task, as far as there are labels.
+        reports: of the same.
+        vote: age space and vote settings.
+        tuned: the trunk's fine-tuned tensors; None for FaceNet as it is.
+    """
+
+    pool: Pool
+    heads: Mapping[str, TrainedHead]
+    reports: dict[str, HeadReport]
+    vote: TunedVote
+    tuned: Mapping[str, Tensor] | None = None
+
+
+def fit_frozen(pool: Pool, seed: int, step: Step, senior_from: int, sweep: Sequence[int]) -> Fitted:
+    """Heads and vote on FaceNet as it is; see :func:`.training.train_head` and :func:`.tuning.fit_vote`."""
+    heads, reports = _train_heads(pool, seed, step)
+    vote = fit_vote(
+        pool,
+        seed,
+        lambda done, total: step("fitting age vote", done, total),
+        senior_from=senior_from,
+        sweep=sweep,
+    )
+    return Fitted(pool, heads, reports, vote)
+
+
+def fit_tuned(pool: Pool, seed: int, step: Step, senior_from: int, sweep: Sequence[int], wanted: FineTuning) -> Fitted:
+    """Heads and age space trained together with FaceNet's last blocks.
+
+    A tenth of the people is held out of all training; the vote settings and the heads' temperatures are chosen there.
+    The gallery holds everybody.
+
+    Raises:
+        MaskclsError: there are too few faces or people of known age, the weights are not those of the embedding
+            sets, or a photo is gone.
+    """
+    net, weights = load_facenet(wanted.weights)
+    if weights.sha256 != pool.encoder.weights_sha256:
+        raise MaskclsError("--finetune: the sets were embedded with other weights; pass the same --weights")
+    people, aged = len(np.unique(pool.people)), len(with_age(pool))
+    fewest, least = int(MIN_FACES_TO_LEARN / (1 - HELD_OUT)), int(MIN_PEOPLE / HELD_OUT)
+    if people < least or aged < fewest:
+        raise MaskclsError(
+            f"--finetune: {aged} faces of known age, {people} people; it takes {fewest} and {least}, "
+            "since a tenth of the people is held out"
+        )
+    fit, held_out = _apart(pool, seed)
+    seen = pool.subset(fit)
+    heads, reports = _train_heads(seen, seed, step)
+    age = train_age_net(seen.subset(with_age(seen)), seed, lambda done, total: step("training age", done, total))
+    kept = fine_tune(seen, net, age, heads, wanted, seed, lambda done, total: step("fine-tuning", done, total))
+    tuned = kept.tensors()
+    encoder = FaceNetEncoder(wanted.weights, wanted.device, tuned)
+    pool = pool.encoded_by(encoder, lambda done, total: step("embedding again", done, total))
+    others = pool.subset(held_out)
+    for task, head in heads.items():
+        trained = cast(Head, kept.heads[task])
+        heads[task], reports[task] = calibrated_head(trained, task, head.classes, others, reports[task].faces)
+    space = LearnedSpace(kept.age)
+    rows = with_age(pool)
+    faces, is_fit = pool.subset(rows), np.isin(rows, fit)
+    voters = Voters(len(faces))
+    voters.ask(space, faces, np.flatnonzero(is_fit), np.flatnonzero(~is_fit))
+    vote = choose_vote(space, faces, np.flatnonzero(~is_fit), voters, senior_from, sweep)
+    return Fitted(pool, heads, reports, vote, tuned)
+
+
+def _train_heads(pool: Pool, seed: int, step: Step) -> tuple[dict[str, TrainedHead], dict[str, HeadReport]]:
+    heads: dict[str, TrainedHead] = {}
+    reports: dict[str, HeadReport] = {}
+    for task, classes in TASKS.items():
+        usable = usable_classes(pool, task, classes)
+        if len(usable) > 1:
+            heads[task], reports[task] = train_head(
+                pool,
+                task,
+                usable,
+                seed,
+                lambda done, total, task=task: step(f"training {task}", done, total),  # type: ignore[misc]
+            )
+    return heads, reports
+
+
+def _apart(pool: Pool, seed: int) -> tuple[Rows, Rows]:
+    """Rows of nine tenths of the people, and rows of the others."""
+    fit, held_out = next(
+        GroupShuffleSplit(1, test_size=HELD_OUT, random_state=seed).split(pool.people, None, pool.people)
+    )
+    return fit.astype(np.int64), held_out.astype(np.int64)

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from maskcls.classify import checkpoint, finetune, fitting
+from maskcls.classify.build import build_model
+from maskcls.classify.finetune import FineTuning, distorted, rate
+from maskcls.classify.fitting import Fitted, fit_tuned
+from maskcls.classify.model import Model
+from maskcls.classify.pool import Pool, pool_of
+from maskcls.classify.vote import NOBODY
+from maskcls.embedder.encoder import FaceNetEncoder
+from maskcls.embedder.errors import MaskclsError
+from maskcls.embedder.store import EmbeddingSet
+from maskcls.embedder.trunk import BLOCKS, blocks_from
+
+LAST = FineTuning("block8", passes=1)
+QUIET = lambda what, done, total: None  # noqa: E731
+
+
+@pytest.fixture(scope="module")
+def few(pool: Pool) -> Pool:
+    """A third of the people."""
+    people = np.unique(pool.people)[::3]
+    return pool.subset(np.flatnonzero(np.isin(pool.people, people)))
+
+
+@pytest.fixture(autouse=True)
+def enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "MIN_FACES_TO_LEARN", 100)
+    monkeypatch.setattr(fitting, "MIN_PEOPLE", 2)
+
+
+@pytest.fixture(scope="module")
+def fitted(few: Pool) -> Fitted:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "MIN_FACES_TO_LEARN", 100)
+        patch.setattr(fitting, "MIN_PEOPLE", 2)
+        return fit_tuned(few, 0, QUIET, 60, (), LAST)
+
+
+def test_only_the_blocks_asked_for_change_and_by_a_little(fitted: Fitted, encoder: FaceNetEncoder) -> None:
+    assert fitted.tuned is not None
+    trunk = encoder._net.state_dict()
+    assert {name.split(".")[0] for name in fitted.tuned} == set(blocks_from("block8")) == {"block8", "last_linear"}
+    for name, tensor in fitted.tuned.items():
+        assert tensor.dtype == torch.float16
+        change = (tensor.float() - trunk[name]).norm() / trunk[name].norm()
+        assert 1e-4 < change < 0.5, name
+
+
+def test_faces_are_seen_by_the_tuned_trunk_and_people_stay(fitted: Fitted, few: Pool) -> None:
+    assert fitted.pool.encoder.name.endswith("-tuned")
+    assert fitted.pool.encoder.fingerprint != few.encoder.fingerprint
+    assert np.array_equal(fitted.pool.people, few.people)
+    rows = np.arange(len(few))
+    assert np.array_equal(fitted.pool.maps(rows[:50])[::7], fitted.pool.maps(rows[:50:7]))
+    # the blocks before the cut are as they were, up to the rounding of stored boxes to hundredths of a pixel
+    before, after = few.maps(rows).astype(np.float32), fitted.pool.maps(rows).astype(np.float32)
+    assert np.abs(before - after).mean() < 0.01 * before.mean()
+    cosine = (few.embeddings * fitted.pool.embeddings).sum(axis=1)
+    assert 0.2 < cosine.mean() < 0.9999
+
+
+def test_held_out_people_are_no_voters_of_theirs(few: Pool) -> None:
+    fit, held_out = fitting._apart(few, 0)
+    assert sorted([*fit.tolist(), *held_out.tolist()]) == list(range(len(few)))
+    assert not set(few.people[fit].tolist()) & set(few.people[held_out].tolist())
+    again, _ = fitting._apart(few, 0)
+    assert np.array_equal(fit, again)
+
+
+def test_model_answers_with_its_own_trunk_after_saving(few: Pool, encoder: FaceNetEncoder, tmp_path: Path) -> None:
+    steps: list[str] = []
+    model, report = build_model(few, 0, lambda what, done, total: steps.append(what), finetuning=LAST)
+    assert list(dict.fromkeys(steps)) == [
+        "training mask",
+        "training gender",
+        "training age",
+        "fine-tuning",
+        "embedding again",
+    ]
+    assert report.vote is not None
+    assert report.vote.faces == len(fitting._apart(few, 0)[1])
+    assert report.heads["mask"].held_out_faces <= report.vote.faces
+    model.save(tmp_path / "model")
+    loaded = Model.load(tmp_path / "model")
+    assert loaded.card["finetuned"] == {"from": "block8", "passes": 1}
+    own = FaceNetEncoder(tuned=loaded.tuned)
+    loaded.check_encoder(own.info, tmp_path)
+    with pytest.raises(MaskclsError, match="-tuned"):
+        loaded.check_encoder(encoder.info, tmp_path)
+    faces = few.subset(np.arange(5)).encoded_by(own)
+    ages = loaded.ages(faces.embeddings, faces.maps(np.arange(5)), np.full(5, NOBODY))
+    assert (ages.similarities[:, 0] > 0.9999).all()  # every photo finds itself in the gallery
+
+
+def test_same_seed_same_weights_and_a_cut_run_goes_on(
+    few: Pool, fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "EVERY_SECONDS", 0.0)
+    wanted = replace(LAST, folder=tmp_path)
+
+    class KilledError(Exception):
+        pass
+
+    def kill(what: str, done: int, total: int) -> None:
+        if what == "fine-tuning" and done == 2:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        fit_tuned(few, 0, kill, 60, (), wanted)
+    first: list[int] = []
+
+    def note(what: str, done: int, total: int) -> None:
+        if what == "fine-tuning":
+            first.append(done)
+
+    resumed = fit_tuned(few, 0, note, 60, (), wanted)
+    assert first[0] == 2
+    assert resumed.tuned is not None
+    assert fitted.tuned is not None
+    for name, tensor in resumed.tuned.items():
+        assert torch.equal(tensor, fitted.tuned[name]), name
+    assert np.array_equal(resumed.pool.embeddings, fitted.pool.embeddings)
+
+
+@pytest.mark.parametrize(
+    ("change", "begins"),
+    [
+        pytest.param({}, 6, id="the same: where it was"),
+        pytest.param({"passes": 2}, 0, id="other settings: from the beginning"),
+        pytest.param(None, 0, id="damaged file: from the beginning"),
+    ],
+)
+def test_checkpoint_of_something_else_is_not_gone_on_from(
+    tmp_path: Path, change: dict[str, object] | None, begins: int
+) -> None:
+    net = torch.nn.Linear(2, 2)
+    optimiser = torch.optim.AdamW(net.parameters())
+    net(torch.ones(1, 2)).sum().backward()
+    optimiser.step()
+    key = replace(LAST)
+    checkpoint.Checkpoint(tmp_path, {"net": net}, optimiser, (key,)).reached(6, last=True)
+    if change is None:
+        file = tmp_path / "checkpoint.safetensors"
+        file.write_bytes(file.read_bytes()[:-3])
+    other = torch.nn.Linear(2, 2)
+    fresh = torch.optim.AdamW(other.parameters())
+    found = checkpoint.Checkpoint(tmp_path, {"net": other}, fresh, (replace(key, **(change or {})),))  # type: ignore[arg-type]
+    assert found.step == begins
+    assert torch.equal(other.weight, net.weight) == bool(begins)
+    if begins:
+        state = fresh.state_dict()["state"]
+        assert torch.equal(state[0]["exp_avg"], optimiser.state_dict()["state"][0]["exp_avg"])
+
+
+MakeSet = Callable[..., EmbeddingSet]
+
+
+@pytest.mark.parametrize(
+    ("faces", "labels", "message"),
+    [
+        pytest.param(90, {"age": 30.0}, "90 faces of known age, ", id="too few faces"),
+        pytest.param(200, {"mask": "wear"}, "0 faces of known age", id="no ages"),
+        pytest.param(200, {"age": 30.0, "person": "one"}, "200 faces of known age, 1 people", id="one person"),
+    ],
+)
+def test_too_little_to_tune_on_is_one_line(
+    make_set: MakeSet, encoder: FaceNetEncoder, faces: int, labels: dict[str, object], message: str
+) -> None:
+    pool = pool_of([make_set(faces, encoder=encoder.info, **labels)])
+    with pytest.raises(MaskclsError, match=message):
+        fit_tuned(pool, 0, QUIET, 60, (), LAST)
+
+
+def test_other_weights_than_the_sets_are_refused(make_set: MakeSet) -> None:
+    with pytest.raises(MaskclsError, match="pass the same --weights"):
+        fit_tuned(pool_of([make_set(200, age=30.0)]), 0, QUIET, 60, (), LAST)
+
+
+def test_rate_rises_then_falls() -> None:
+    rates = [rate(step, 200) for step in range(200)]
+    top = int(np.argmax(rates))
+    assert 0.9 < rates[top] <= 1
+    assert abs(top - finetune.WARM_UP * 200) <= 1
+    assert rates == sorted(rates[: top + 1]) + sorted(rates[top + 1 :], reverse=True)
+    assert 0 < rates[0] < 0.1
+    assert 0 < rates[-1] < 0.01
+
+
+def test_distorted_faces_keep_shape_and_range_and_differ() -> None:
+    crops = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (9, 160, 160, 3), np.uint8))
+    torch.manual_seed(1)
+    once = distorted(crops)
+    torch.manual_seed(1)
+    assert torch.equal(once, distorted(crops))
+    assert once.shape == (9, 3, 160, 160)
+    assert once.dtype == torch.uint8
+    assert not torch.equal(once, distorted(crops))
+
+
+@pytest.mark.parametrize("depth", BLOCKS)
+def test_blocks_from_a_depth_end_with_the_embedding(depth: str) -> None:
+    blocks = blocks_from(depth)
+    assert blocks[0] == depth
+    assert blocks[-1] == "last_linear"
+    assert len(blocks) == len(BLOCKS) - BLOCKS.index(depth) + 1

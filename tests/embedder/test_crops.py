@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from maskcls.embedder.crops import check_photos, read_crops
+from maskcls.embedder.encoder import FaceNetEncoder
+from maskcls.embedder.errors import MaskclsError
+from maskcls.embedder.store import open_set
+
+
+def test_crops_are_those_that_were_embedded(contest_faces: Path, encoder: FaceNetEncoder) -> None:
+    faces = open_set(contest_faces)
+    table = faces.table.assign(root=faces.settings["root"]).iloc[::9]
+    check_photos(table)
+    again = encoder.encode(read_crops(table)).embeddings
+    cosine = (again * faces.embeddings[::9]).sum(axis=1)
+    assert cosine.min() > 0.9995  # boxes are stored to a hundredth of a pixel
+
+
+@pytest.fixture
+def table(tmp_path: Path, contest_faces: Path) -> pd.DataFrame:
+    """Three faces whose photos are copies that may be spoilt."""
+    faces = open_set(contest_faces)
+    table = faces.table.iloc[:3].reset_index(drop=True)
+    states = []
+    for number, path in enumerate(table["path"]):
+        photo = tmp_path / f"{number}.jpg"
+        photo.write_bytes(Path(faces.settings["root"], path).read_bytes())
+        states.append(photo.stat())
+    return table.assign(
+        root=str(tmp_path),
+        path=[f"{number}.jpg" for number in range(3)],
+        file_size=[state.st_size for state in states],
+        file_mtime_ns=[state.st_mtime_ns for state in states],
+    )
+
+
+def _gone(photo: Path) -> None:
+    photo.unlink()
+
+
+def _cut(photo: Path) -> None:
+    photo.write_bytes(photo.read_bytes()[:100])
+
+
+def _other(photo: Path) -> None:
+    Image.fromarray(np.zeros((50, 50, 3), np.uint8)).save(photo)
+
+
+def _touched(photo: Path) -> None:
+    os.utime(photo, ns=(1, 1))
+
+
+SPOILT: list[object] = [
+    pytest.param(_gone, r"1\.jpg: .*No such file", id="gone"),
+    pytest.param(_cut, r"1\.jpg: ", id="cut short"),
+    pytest.param(_other, r"1\.jpg: another photo", id="another photo"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "message"), SPOILT)
+def test_a_spoilt_photo_is_named(table: pd.DataFrame, spoil: Callable[[Path], None], message: str) -> None:
+    spoil(Path(table["root"].iloc[0], "1.jpg"))
+    with pytest.raises(MaskclsError, match=message + r".*run `maskcls embed`"):
+        read_crops(table)
+    with pytest.raises(MaskclsError, match=r"1\.jpg: gone or changed"):
+        check_photos(table)
+
+
+def test_touched_photos_are_counted(table: pd.DataFrame) -> None:
+    for name in ("0.jpg", "2.jpg"):
+        _touched(Path(table["root"].iloc[0], name))
+    with pytest.raises(MaskclsError, match=r"0\.jpg \(and 1 more photos\): gone or changed"):
+        check_photos(table)
+    assert len(read_crops(table)) == 3  # the same bytes
