@@ -63,8 +63,8 @@ def years(net: AgeNet, hidden: Floats) -> Floats:
 
 
 def age_bins(low: Floats, high: Floats) -> npt.NDArray[np.int64]:
-    """Number of the five years' bin of each age (n,); -1 where it is unknown (NaN)."""
-    return np.nan_to_num((low + high) / 2 // BIN_YEARS, nan=-1).astype(np.int64)
+    """Number of the five years' bin of each age (n,), from 1 on; 0 where it is unknown (NaN)."""
+    return np.nan_to_num((low + high) / 2 // BIN_YEARS + 1, nan=0).astype(np.int64)
 
 
 class AgeTargets:

@@ -137,6 +137,14 @@ def test_a_learned_space_also_answers_without_a_vote(
     pd.testing.assert_frame_equal(again[columns], fold.answers[columns])
 
 
+def test_some_folds_may_be_left_unanswered(pool: Pool) -> None:
+    whole, some = plan(pool, [], folds=FOLDS), plan(pool, [], folds=FOLDS, score_folds=2)
+    assert some.folds == 2
+    assert np.array_equal(some.fold, whole.fold)  # the people of the third are built from
+    assert set(whole.fold[some.scored].tolist()) == {0, 1}
+    assert set(some.scored) == set(whole.scored[whole.fold[whole.scored] < 2])
+
+
 def test_a_random_split_flatters_most_when_the_own_person_votes(done: Evaluation) -> None:
     honest, forbidden, allowed = (row["age MAE"]["value"] for row in done.summary["leakage"]["rows"])
     assert allowed < 0.8 * honest
