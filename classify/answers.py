@@ -10,10 +10,9 @@ import numpy.typing as npt
 
 from ..embedder.labels import AGE_BANDS, BAND_STARTS, class_id
 from .columns import ANSWER_COLUMNS, BAND_COLUMNS, PROBABILITIES
+from .evidence import shares, voter_cells
 from .model import Ages, Model
 from .vote import NOBODY, Floats
-
-NEIGHBOURS_SHOWN = 10
 
 
 def answer_faces(model: Model, ages: Ages, embeddings: Floats, maps: npt.NDArray[np.float16]) -> list[dict[str, Any]]:
@@ -25,13 +24,14 @@ def answer_faces(model: Model, ages: Ages, embeddings: Floats, maps: npt.NDArray
         maps: (n, 896, 4, 4).
     """
     heads = {task: head.probabilities(maps, embeddings) for task, head in model.heads.items()}
+    share = shares(model, ages)
     rows = []
     for position in range(len(embeddings)):
         row: dict[str, Any] = dict.fromkeys(ANSWER_COLUMNS)
         for task, head in model.heads.items():
             row[task] = head.classes[int(heads[task][position].argmax())]
             row |= {f"p_{name}": _number(p) for name, p in zip(head.classes, heads[task][position], strict=True)}
-        row |= _age_cells(ages, position, model)
+        row |= _age_cells(model, ages, share, position)
         if all(row[task] is not None for task in PROBABILITIES):
             row["class_id"] = class_id(row["mask"], row["gender"], row["age_band"])
         rows.append(row)
@@ -63,27 +63,17 @@ def weighed_up(row: Mapping[str, Any]) -> str | None:
     return None if said == likeliest else f"age {likeliest} is likelier, but {said} is rarer and weighed up"
 
 
-def _age_cells(ages: Ages, position: int, model: Model) -> dict[str, Any]:
+def _age_cells(model: Model, ages: Ages, share: Floats, position: int) -> dict[str, Any]:
     votes = ages.votes
     if votes.said[position] == NOBODY:
         return {}
     cells: dict[str, Any] = {"age_band": AGE_BANDS[votes.said[position]]}
     cells |= {column: _number(p) for column, p in zip(BAND_COLUMNS, votes.bands[position], strict=True)}
     cells |= {name: round(float(getattr(votes, part)[position]), 1) for name, part in _AGE_PARTS.items()}
-    nearest = [int(row) for row in ages.voters[position] if row >= 0][:NEIGHBOURS_SHOWN]
-    faces = model.table.iloc[nearest].to_dict("records")
-    voters = [
-        f"{face['face_id']}:{_age_text(face['age_low'], face['age_high'])}:{similarity:.3f}"
-        for face, similarity in zip(faces, ages.similarities[position], strict=False)
-    ]
-    return cells | {"neighbours": " ".join(voters)}
+    return cells | voter_cells(model, ages.voters[position], ages.similarities[position], share[position])
 
 
 _AGE_PARTS = {"age": "age", "age_low": "low", "age_high": "high"}
-
-
-def _age_text(low: float, high: float) -> str:
-    return f"{low:g}" if low == high else f"{low:g}-{high:g}"
 
 
 def _number(value: float) -> float:

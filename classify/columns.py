@@ -20,5 +20,8 @@ ANSWER_COLUMNS = (
     "age_low",
     "age_high",
     "neighbours",
+    "weights",
+    "voters",
 )
-"""What is said of a face: classes, their probabilities (0-1), years, and voters as ``id:age:similarity``."""
+"""What is said of a face: classes, their probabilities (0-1), years, the nearest voters as ``id:age:similarity``, their
+shares of the vote (0-1) in the same order, and how many people voted in all."""

@@ -66,7 +66,8 @@ def predict_photos(
         keep_crops: crops of this many first photos are returned for a report (their photos are read again if
             their rows come from a former run).
     """
-    journal = _Journal(partial, f"{model.fingerprint} {encoder.info.fingerprint} {mode} {min_confidence}")
+    key = f"{model.fingerprint} {encoder.info.fingerprint} {mode} {min_confidence} {' '.join(COLUMNS)}"
+    journal = _Journal(partial, key)
     names = [stored(path.relative_to(root)) for path in paths]
     known = journal.known
     todo = [
@@ -89,7 +90,7 @@ def predict_photos(
         done += len(batch)
         progress(done, len(todo))
     table = pd.DataFrame.from_records([known[name] for name in names], columns=list(COLUMNS))
-    return Answers(table.astype({"class_id": "Int64"}), crops)
+    return Answers(table.astype({"class_id": "Int64", "voters": "Int64"}), crops)
 
 
 def write_answers(path: Path, table: pd.DataFrame) -> None:

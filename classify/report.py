@@ -18,6 +18,7 @@ from ..embedder.files import replacing
 from ..embedder.labels import AGE_BANDS
 from ..embedder.photo import PhotoError, read_photo
 from .columns import BAND_COLUMNS
+from .evidence import read_voters, share_line
 from .model import Model
 from .predict import Answers
 from .thumbnails import cut_face, jpeg
@@ -63,12 +64,15 @@ def _card(number: int, row: dict[Any, Any], crop: npt.NDArray[np.uint8] | None) 
         ("gender", [("male", row["p_male"]), ("female", row["p_female"])]),
         ("age_band", list(zip(AGE_BANDS, (row[c] for c in BAND_COLUMNS), strict=True))),
     ]
-    neighbours = [
-        dict(zip(("id", "age", "similarity"), text.split(":"), strict=True))
-        for text in str(row["neighbours"] or "").split()[:NEIGHBOURS]
-    ]
+    neighbours = read_voters(row, NEIGHBOURS)
     image = None if crop is None else _data_url(Image.fromarray(crop), THUMBNAIL)
-    return row | {"number": number, "bars": bars, "neighbours": neighbours, "image": image}
+    return row | {
+        "number": number,
+        "bars": bars,
+        "neighbours": neighbours,
+        "part": share_line(row, neighbours),
+        "image": image,
+    }
 
 
 def _thumbnails(faces: pd.DataFrame, wanted: Iterable[str]) -> Iterable[tuple[str, str]]:

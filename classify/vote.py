@@ -162,6 +162,16 @@ def from_years(years: Floats, prior: Floats, settings: VoteSettings) -> AgeVotes
     return AgeVotes(bands, said, *quantiles)
 
 
+def touched(years: Floats, ages: Floats) -> Floats:
+    """The largest ``tail`` (n,) whose interval still holds ages (n,), 0-0.5, by distributions over years (n, 121)."""
+    year = ages.astype(np.int64)[:, None]
+    inside = np.take_along_axis(years, year, 1)[:, 0]
+    total = years.sum(axis=1)
+    below = np.take_along_axis(np.cumsum(years, axis=1), year, 1)[:, 0] - inside
+    share = (below + inside * (ages - year[:, 0] + np.float32(0.5))) / total
+    return np.asarray(np.minimum(share, 1 - share), np.float32)
+
+
 def band_shares(years: Floats, starts: tuple[int, int, int]) -> Floats:
     """Share of the votes that each band gets (n, 3), from distributions over years (n, 121)."""
     return np.asarray(np.add.reduceat(years, starts, axis=1), np.float32)

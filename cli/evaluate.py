@@ -116,7 +116,6 @@ def evaluate(
                     table,
                     pool.table.set_index("face_id"),
                     senior_from=summary["senior_from"],
-                    temperatures=dict(zip(table["fold"], table["temperature"], strict=True)),
                     progress=partial(progress, "cutting faces"),
                 )
             typer.echo(f"{shown(casebook / 'index.html')}: {errors} faces with an error; holds photos of people")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import pandas as pd
 from ...embedder.labels import AGE_BANDS
 from ...embedder.photo import shown
 from ..columns import PROBABILITIES
+from ..evidence import read_voters, share_line
 from ..thumbnails import FacePlace, Progress, write_faces
 from .age_scores import BORDER
 from .casebook_folder import FACES, PAGES, replacing_casebook, write_manifest
@@ -32,7 +32,6 @@ def write_casebook(
     faces: pd.DataFrame,
     *,
     senior_from: Sequence[Mapping[str, Any]] = (),
-    temperatures: Mapping[int, float] | None = None,
     jobs: int = 2,
     progress: Progress = lambda done, total: None,
 ) -> int:
@@ -48,13 +47,12 @@ def write_casebook(
         faces: ``path, root, box`` of the neighbours by ``face_id`` (the index); with ``file_sha256`` a photo that has
             been replaced by another one since is not shown.
         senior_from: the sweep over where the oldest band begins, for the border's page.
-        temperatures: of the vote by fold; voters of other folds are shown without their weight.
         progress: called with photos read and photos to read.
 
     Raises:
         MaskclsError: the folder holds something else than a casebook, or cannot be written.
     """
-    cards = [_card(row, temperatures or {}) for row in answers.to_dict("records")]
+    cards = [_card(row) for row in answers.to_dict("records")]
     cards.sort(key=lambda card: (-card["cost"], card["name"], card["face_id"]))
     wrong = [card for card in cards if card["tokens"]]
     border = sorted((card for card in cards if _at_border(card)), key=lambda card: card["age"][0])
@@ -74,8 +72,9 @@ def write_casebook(
     return len(wrong)
 
 
-def _card(row: Row, temperatures: Mapping[int, float]) -> Row:
+def _card(row: Row) -> Row:
     judged = verdicts(row)
+    voters = read_voters(row, NEIGHBOURS)
     return {
         "face_id": str(row["face_id"]),
         "place": _place(row),
@@ -88,7 +87,8 @@ def _card(row: Row, temperatures: Mapping[int, float]) -> Row:
         "true_age": _years(row.get("true_age_low"), row.get("true_age_high")),
         "said_age": _years(row.get("age"), row.get("age")),
         "range": _years(row.get("age_low"), row.get("age_high")),
-        "voters": _voters(row, temperatures),
+        "voters": voters,
+        "part": share_line(row, voters),
     }
 
 
@@ -115,21 +115,6 @@ def _token(verdict: Verdict) -> str:
     """A mistake as the filters know it: task, true class, said class, such as ``a21``."""
     classes = list(PROBABILITIES[verdict.task])
     return f"{verdict.task[0]}{classes.index(str(verdict.truth))}{classes.index(str(verdict.said))}"
-
-
-def _voters(row: Row, temperatures: Mapping[int, float]) -> list[dict[str, Any]]:
-    """The nearest voters; a weight is a voter's share of the weight of those that are shown."""
-    texts = [text.split(":") for text in str(row.get("neighbours") or "").split()]
-    voters = [dict(zip(("id", "age", "similarity"), text, strict=True)) for text in texts if len(text) == 3][
-        :NEIGHBOURS
-    ]
-    fold = number(row.get("fold"))
-    temperature = None if fold is None else temperatures.get(int(fold))
-    if not voters or not temperature:
-        return voters
-    nearness = [float(voter["similarity"]) / temperature for voter in voters]
-    weights = [math.exp(value - max(nearness)) for value in nearness]
-    return [{**voter, "weight": weight / sum(weights)} for voter, weight in zip(voters, weights, strict=True)]
 
 
 def _at_border(card: Row) -> bool:

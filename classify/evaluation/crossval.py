@@ -71,8 +71,7 @@ def cross_validate(
     Returns:
         :data:`MASKCLS` and the names that ``each`` gave -> one row a scored face, in the order of ``scored``:
         :data:`KEPT`, ``person``, ``fold``, ``true_*`` labels, the columns of :data:`~..columns.ANSWER_COLUMNS`; of
-        maskcls also the ``temperature`` of its vote, and ``band_from_56`` … ``band_from_62`` (what would be said if
-        the oldest band began there).
+        maskcls also ``band_from_56`` … ``band_from_62`` (what would be said if the oldest band began there).
     """
     folds = np.unique(fold[scored])
     kept = kept or Kept(None)
@@ -93,8 +92,7 @@ def cross_validate(
         seen = pool.subset(asked)
         if wanted:
             seen = seen.encoded_by(FaceNetEncoder(wanted.weights, wanted.device, model.tuned))
-        answers = answers_of(model, seen, np.arange(len(seen)), sweep=sweep)
-        answers = answers.assign(fold=held_out, temperature=model.settings.temperature)
+        answers = answers_of(model, seen, np.arange(len(seen)), sweep=sweep).assign(fold=held_out)
         tables = {MASKCLS: answers} | dict(each(FoldModel(held_out, model, fit, asked, seen, answers)))
         return {name: table.set_index(asked) for name, table in tables.items()}
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from ...embedder.errors import MaskclsError
 from ..build import build_model
+from ..columns import ANSWER_COLUMNS
 from ..finetune import FineTuning
 from ..pool import Pool, Rows
 from .baselines import WITHOUT_VOTE, baseline_answers, baseline_inputs, without_vote
@@ -128,7 +129,8 @@ def evaluate(
     """
     table, labels = pool.table, ["face_id", "mask", "gender", "race", "age_low", "age_high", "drawn_on"]
     data = pd.util.hash_pandas_object(table[labels]).to_numpy().tobytes()
-    settings: tuple[object, ...] = (version("maskcls"), pool.encoder.fingerprint, seed, senior_from, baselines)
+    settings: tuple[object, ...] = (version("maskcls"), *ANSWER_COLUMNS, pool.encoder.fingerprint)
+    settings = (*settings, seed, senior_from, baselines)
     if finetuning is not None:
         settings = (*settings, finetuning.depth, finetuning.passes)
     kept = Kept(keep, data, chosen.fold.tobytes(), chosen.scored.tobytes(), *settings)

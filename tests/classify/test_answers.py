@@ -81,5 +81,6 @@ def test_a_gallery_of_nobody_else_gives_no_age(model: Model, pool: Pool) -> None
     ages = model.ages(embeddings, maps, np.full(3, NOBODY))
     nobody = model.count(np.full_like(ages.voters, NOBODY), np.full_like(ages.similarities, -np.inf))
     for answer in answer_faces(model, nobody, embeddings, maps):
-        assert [answer[name] for name in ("age_band", "class_id", "age", "p_ge60", "neighbours")] == [None] * 5
+        names = ("age_band", "class_id", "age", "p_ge60", "neighbours", "weights", "voters")
+        assert [answer[name] for name in names] == [None] * 7
         assert answer["mask"] is not None

@@ -70,7 +70,7 @@ def test_sets_take_part_where_they_have_labels(
         assert (row[column] is None) == (task in missing)
         assert (column in (row["reason"] or "")) == (task in missing)
     assert (row["class_id"] is None) == bool(missing)
-    assert (row["neighbours"] is None) == (row["age"] is None) == (row["p_lt30"] is None) == ("age" in missing)
+    assert {row[name] is None for name in ("age", "p_lt30", "neighbours", "weights", "voters")} == {"age" in missing}
 
 
 def test_several_faces_for_a_model_without_any_age(make_set: MakeSet) -> None:

@@ -79,6 +79,7 @@ def assert_same(got: pd.DataFrame, expected: pd.DataFrame) -> None:
         np.testing.assert_allclose(got[column].astype(float), expected[column].astype(float), atol=tolerance)
     nearest = [table["neighbours"].str[:16].fillna("").tolist() for table in (got, expected)]
     assert nearest[0] == nearest[1]
+    pd.testing.assert_series_equal(got["voters"], expected["voters"])
 
 
 @pytest.fixture

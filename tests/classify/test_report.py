@@ -57,7 +57,7 @@ def answers(pool: Pool, model: Model) -> Answers:
     for name, reason in zip(NAMES[3:], (NO_FACE, "truncated <b>or</b> damaged"), strict=True):
         photos.append(EncodedPhoto(Path(name), FileState(1, 1), None, reason))
     table = pd.DataFrame.from_records(answer(photos, NAMES, model), columns=list(COLUMNS))
-    return Answers(table.astype({"class_id": "Int64"}), {i: crop for i in range(3)})
+    return Answers(table.astype({"class_id": "Int64", "voters": "Int64"}), {i: crop for i in range(3)})
 
 
 def written(tmp_path: Path, answers: Answers, model: Model, title: str = "faces") -> str:
@@ -110,10 +110,19 @@ def test_every_photo_has_a_card_with_its_answer(tmp_path: Path, answers: Answers
 def test_neighbours_are_shown_with_their_faces(tmp_path: Path, answers: Answers, model: Model) -> None:
     page = written(tmp_path, answers, model)
     first = [one.split(":") for one in answers.table["neighbours"][0].split()[: report.NEIGHBOURS]]
-    assert len(first) == 6
-    for face_id, age, similarity in first:
-        assert f'class="n{face_id}"></i><b>{age}</b> y<br>{similarity}' in page
+    weights = [float(one) for one in answers.table["weights"][0].split()[: report.NEIGHBOURS]]
+    assert len(first) == len(weights) == 6
+    for (face_id, age, similarity), weight in zip(first, weights, strict=True):
+        assert f'class="n{face_id}"></i><b>{age}</b> y<br>{similarity}<br>{100 * weight:.1f} %' in page
         assert f".n{face_id} {{ background-image: url(data:image/jpeg" in page
+
+
+def test_what_is_not_shown_of_the_vote_is_said(tmp_path: Path, answers: Answers, model: Model) -> None:
+    page = written(tmp_path, answers, model)
+    for row in answers.table.head(3).to_dict("records"):
+        part = 100 * sum(float(one) for one in row["weights"].split()[: report.NEIGHBOURS])
+        assert f"6 of {row['voters']} voters, {part:.0f} % of the vote" in page
+    assert page.count("% of the vote") == 3
 
 
 def moved(model: Model, root: Path) -> Model:

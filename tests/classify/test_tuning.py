@@ -10,7 +10,7 @@ from maskcls.classify import tuning
 from maskcls.classify.age_space import AgeSpace, fit_age_space
 from maskcls.classify.model import Model
 from maskcls.classify.pool import Pool, pool_of
-from maskcls.classify.vote import NOBODY, VoteSettings
+from maskcls.classify.vote import NOBODY, VoteSettings, from_years
 from maskcls.embedder.store import EmbeddingSet
 
 Floats = npt.NDArray[np.float32]
@@ -65,7 +65,7 @@ def test_full_tuning_chooses_from_the_grid_and_reports(faces: Pool) -> None:
     settings, report = tuned.settings, tuned.report
     assert report is not None
     assert settings.senior_from == 60
-    assert settings.tail in tuning.TAILS
+    assert 0 <= settings.tail <= tuning.LARGEST_TAIL
     assert {year: found.senior_from for year, found in tuned.sweep.items()} == {58: 58, 60: 60}
     assert tuned.sweep[60] == settings
     assert report.settings == settings
@@ -76,6 +76,53 @@ def test_full_tuning_chooses_from_the_grid_and_reports(faces: Pool) -> None:
     assert 0 <= report.macro_recall <= 1
     assert steps[-1] == (tuning.FOLDS + 1, tuning.FOLDS + 1)
     assert [done for done, _ in steps] == sorted(done for done, _ in steps)
+
+
+def bells(count: int, seed: int) -> tuple[Floats, Floats]:
+    """Distributions over years, and ages drawn from them once the bells are half as wide as they should be."""
+    random = np.random.default_rng(seed)
+    centre, width = random.uniform(20, 70, count), random.uniform(2, 6, count)
+    ages = np.round(centre + 2 * width * random.standard_normal(count)).clip(0, 120)
+    years = np.exp(-0.5 * ((np.arange(121) - centre[:, None]) / width[:, None]) ** 2)
+    return (years / years.sum(axis=1, keepdims=True)).astype(np.float32), ages.astype(np.float32)
+
+
+@pytest.mark.parametrize("count", [30, 200])
+def test_intervals_hold_the_ages_of_others_as_often_as_they_say(count: int) -> None:
+    held = []
+    for seed in range(60):
+        tail = tuning._tail(*bells(count, seed), np.ones(count))
+        years, ages = bells(400, 1000 + seed)
+        got = from_years(years, np.full(3, 1 / 3, np.float32), VoteSettings(tail=tail))
+        held.append(np.mean((got.low <= ages) & (ages <= got.high)))
+    assert tuning.COVERAGE - 0.01 < np.mean(held) < tuning.COVERAGE + 1 / (count + 1) + 0.02
+
+
+def test_every_person_weighs_the_same_in_the_width() -> None:
+    years, ages = bells(100, 0)
+    once = tuning._tail(years, ages, np.ones(100))
+    photos = np.repeat(np.arange(100), np.arange(100) % 7 + 1)
+    weight = 1 / np.bincount(photos)[photos]
+    assert tuning._tail(years[photos], ages[photos], weight) == pytest.approx(once, abs=2e-4)
+
+
+def test_few_people_are_answered_with_wide_intervals() -> None:
+    assert tuning._tail(*bells(3, 0), np.ones(3)) == 0
+
+
+def test_drawn_masks_do_not_widen_the_interval() -> None:
+    years, ages = bells(100, 0)
+    drawn = np.arange(100) % 3 == 0
+    ages[drawn] = (ages[drawn] + 60) % 120  # drawings are answered for badly
+
+    def tail(real: npt.NDArray[np.bool_]) -> float:
+        prior, own, alike = np.full(3, 1 / 3, np.float32), np.arange(100)[:, None], np.zeros((100, 1), np.float32)
+        start = VoteSettings(voters=1)
+        return tuning._choose_bands(start, prior, years, ages, ages, real, np.ones(100), own, alike)[0].tail
+
+    assert tail(~drawn) == tuning._tail(years[~drawn], ages[~drawn], np.ones((~drawn).sum())) > 0.001
+    assert tail(np.ones(100, bool)) < tail(~drawn) / 2
+    assert tail(np.zeros(100, bool)) == VoteSettings().tail  # no photo of exact age
 
 
 def test_real_vote_beats_the_best_constant_guess(model: Model, pool: Pool) -> None:

@@ -16,6 +16,7 @@ from maskcls.classify.vote import (
     calibrated,
     from_years,
     one_vote_a_person,
+    touched,
     vote,
     voter_weights,
     year_profiles,
@@ -185,6 +186,22 @@ def test_tail_is_what_the_interval_leaves_out(tail: float) -> None:
     years[0, 20:40] = 1 / 20
     votes = from_years(years, EVEN, VoteSettings(tail=tail))
     assert [votes.low[0], votes.high[0]] == pytest.approx([19.5 + 20 * tail, 39.5 - 20 * tail], abs=0.01)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(0, 1000), min_size=YEARS, max_size=YEARS).filter(any),
+    st.integers(0, YEARS - 1),
+    st.floats(0.01, 0.45),
+)
+def test_interval_holds_an_age_until_its_tail_touches_it(weights: list[int], age: int, tail: float) -> None:
+    years = floats(*weights)[None] / np.float32(sum(weights))
+    share = float(touched(years, floats(age))[0])
+    assert -1e-6 <= share <= 0.5
+    for side, held in ((-1e-4, True), (1e-4, False)):
+        votes = from_years(years, EVEN, VoteSettings(tail=min(max(share + side, 1e-5), 0.5)))
+        if years[0, age] > 0 and 1e-3 < share < 0.499:
+            assert (votes.low[0] <= age <= votes.high[0]) == held
 
 
 def test_vote_is_the_weighted_mean_of_the_voters() -> None:

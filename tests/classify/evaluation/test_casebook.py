@@ -181,17 +181,17 @@ def test_no_mistake_and_no_answer_at_all(tmp_path: Path) -> None:
         assert list((tmp_path / folder / "faces").iterdir()) == []
 
 
-def test_voters_are_shown_with_their_weight(tmp_path: Path) -> None:
+def test_voters_are_shown_with_their_share_of_the_whole_vote(tmp_path: Path) -> None:
     voters = " ".join(f"{i:016x}:{20 + i}:{0.9 - i / 100:.3f}" for i in range(100, 110))
-    answers = table(
-        {**OLD, "neighbours": voters}, {**OLD, "neighbours": voters, "fold": 2}, {**OLD, "neighbours": None}
-    )
-    write_casebook(tmp_path / "book", answers, NO_FACES, temperatures={1: 0.07})
+    weights = [round(0.11 - i / 100, 3) for i in range(10)]
+    told = {**OLD, "neighbours": voters, "weights": " ".join(f"{weight:.3f}" for weight in weights), "voters": 50}
+    answers = table(told, {**OLD, "neighbours": voters}, {**OLD, "neighbours": None})
+    write_casebook(tmp_path / "book", answers, NO_FACES)
     weighed, unweighed, none = read(tmp_path / "book").cards
-    weights = np.exp(-np.arange(casebook.NEIGHBOURS) / 100 / 0.07)
-    for i, share in enumerate(weights / weights.sum()):
-        assert f"{120 + i} y {-0.1 - i / 100:.3f} {100 * share:.0f} %" in weighed
+    for i, share in enumerate(weights[: casebook.NEIGHBOURS]):
+        assert f"{120 + i} y {-0.1 - i / 100:.3f} {100 * share:.1f} %" in weighed
         assert f"{120 + i} y {-0.1 - i / 100:.3f}" in unweighed
+    assert f"{casebook.NEIGHBOURS} of 50 voters, 56 % of the vote" in weighed
     assert weighed.count("no photo") == casebook.NEIGHBOURS + 1
     assert "no photo: not in the table of faces" in weighed
     assert "%" not in unweighed
