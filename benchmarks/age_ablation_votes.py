@@ -122,12 +122,12 @@ class Setting:
         """
         known, split = slice(0, self.test), self.test - self.held
         labels = self.low[known], self.high[known]
-        asked = np.arange(self.held, self.test)
+        asked, real = np.arange(self.held, self.test), np.ones(self.test, bool)  # intervals are not scored here
         with ExitStack() as patches:
             for name, value in (choice or {}).items():
                 patches.enter_context(patch.object(tuning, name, value))
             settings, _ = tuning._choose(
-                self.people[known], *labels, asked, near[:split], similar[:split], BAND_STARTS[2]
+                self.people[known], *labels, real, asked, near[:split], similar[:split], BAND_STARTS[2]
             )
         profiles, k = year_profiles(*labels, settings.softness), settings.voters
         years = tally(near[:, :k], similar[:, :k], profiles, settings.temperature)
@@ -147,6 +147,7 @@ class Setting:
             years[:split],  # every face has one voter: itself
             low,
             high,
+            np.ones(split, bool),
             weight,
             np.arange(split)[:, None],
             np.zeros((split, 1), np.float32),

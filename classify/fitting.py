@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.model_selection import GroupShuffleSplit
 from torch import Tensor
 
+from ..embedder.crops import check_photos
 from ..embedder.encoder import FaceNetEncoder
 from ..embedder.errors import MaskclsError
 from ..embedder.labels import GENDERS, MASKS
@@ -82,6 +83,7 @@ def fit_tuned(pool: Pool, seed: int, step: Step, senior_from: int, sweep: Sequen
             f"--finetune: {aged} faces of known age, {people} people; it takes {fewest} and {least}, "
             "since a tenth of the people is held out"
         )
+    check_photos(pool.table)
     fit, held_out = _apart(pool, seed)
     seen = pool.subset(fit)
     heads, reports = _train_heads(seen, seed, step)

@@ -1,4 +1,16 @@
-"""Fit the age space and choose how the vote counts, always asking about people the space has not seen."""
+"""Fit the age space and choose how the vote counts, always asking about people the space has not seen.
+
+What the default optimises on held-out people, all of whom weigh the same:
+
+- voters and temperature: the mean absolute error in years of the age said, the median of the vote;
+- prior correction: macro F1 plus macro recall of the band said. Macro F1 alone gives up a band that is rare among the
+  people held out, macro recall alone calls too many faces by it. The age said is not touched by it;
+- calibration of the bands' probabilities: their log loss;
+- tail: that 80 % of people's photos have an age inside their interval.
+
+Softness is not chosen: 0 to 4 years differ by less than noise, and so do other kernels than the softmax
+(``benchmarks/vote_settings.py``).
+"""
 
 from __future__ import annotations
 
@@ -92,12 +104,9 @@ def fit_vote(
 ) -> TunedVote:
     """Fit the age space to all faces with an age, and choose the vote settings on held-out people.
 
-    Per fold of people the space is fitted on the others, who then vote; voters and temperature minimise the mean
-    absolute error in years, every person weighing the same. The probabilities of the bands and the width of the
-    interval are calibrated on these held-out votes, the width (:func:`_tail`) on photos alone: masks drawn on them are
-    harder to answer for than what will be asked, and would widen every interval. The prior correction maximises macro
-    F1 plus macro recall of the bands there. Macro F1 alone gives up a band that is rare among the people held out,
-    macro recall alone calls too many faces by it.
+    Per fold of people the space is fitted on the others, who then vote. All settings are chosen on these held-out
+    votes, the width of the interval (:func:`_tail`) on those of photos alone: masks drawn on them are harder to answer
+    for than what will be asked, and would widen every interval.
 
     Args:
         senior_from: first year of the oldest band as the gallery counts it.

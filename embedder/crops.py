@@ -14,24 +14,22 @@ import pandas as pd
 from .align import CROP_SIZE, align
 from .errors import MaskclsError
 from .finder import Found
-from .photo import FileState, PhotoError, file_state, read_photo, shown
+from .photo import PhotoError, file_state, read_photo, shown
 
 AGAIN = "run `maskcls embed` on its folder again"
 
 
 def check_photos(table: pd.DataFrame) -> None:
-    """Make sure, without reading them, that photos are still what was embedded.
+    """Make sure, without reading them, that photos still are where they were embedded; :func:`read_crops` reads them.
 
     Args:
         table: :data:`~.table.COLUMNS`, plus ``root`` (the folder that ``path`` is relative to).
 
     Raises:
-        MaskclsError: a photo is gone or has another size or time than when it was embedded.
+        MaskclsError: a photo is gone or has another size than when it was embedded.
     """
-    states = zip(table["root"], table["path"], table["file_size"], table["file_mtime_ns"], strict=True)
-    bad = [
-        Path(root, path) for root, path, size, time in states if file_state(Path(root, path)) != FileState(size, time)
-    ]
+    sizes = zip(table["root"], table["path"], table["file_size"], strict=True)
+    bad = [photo for root, path, size in sizes if file_state(photo := Path(root, path)).size != size]
     if bad:
         others = f" (and {len(bad) - 1} more photos)" if len(bad) > 1 else ""
         raise MaskclsError(f"{shown(bad[0])}{others}: gone or changed since it was embedded; {AGAIN}")
