@@ -153,8 +153,7 @@ class Model:
             MaskclsError: ``folder`` holds something that is not a model.
         """
         folder = folder.resolve()
-        if folder.exists() and any(p.name != ".lock" for p in folder.iterdir()) and not (folder / MANIFEST).exists():
-            raise MaskclsError(f"{shown(folder)}: not empty and not a model; choose another --out")
+        check_target(folder)
         staging = folder.with_name(f".{folder.name}.next")
         with locked(staging):
             self.gallery.save(staging / "gallery.faiss")
@@ -219,6 +218,18 @@ class Model:
                 f"{shown(folder)}: built with encoder {self.encoder.name} ({self.encoder.fingerprint}), this run has "
                 f"{encoder.name} ({encoder.fingerprint}); pass the --weights it was built with, or build it again"
             )
+
+
+def check_target(folder: Path) -> None:
+    """Make sure that a model may be saved to a folder: a new one, an empty one, or one that holds a model.
+
+    Raises:
+        MaskclsError: it is something else.
+    """
+    if folder.is_file():
+        raise MaskclsError(f"{shown(folder)}: a file, not a folder; choose another --out")
+    if folder.exists() and any(p.name != ".lock" for p in folder.iterdir()) and not (folder / MANIFEST).exists():
+        raise MaskclsError(f"{shown(folder)}: not empty and not a model; choose another --out")
 
 
 def _replace(folder: Path, staging: Path) -> None:

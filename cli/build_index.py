@@ -29,10 +29,12 @@ def build_index(
     with one_line_errors():
         from ..classify.build import build_model
         from ..classify.finetune import FineTuning
+        from ..classify.model import check_target
         from ..classify.pool import open_pool
         from ..embedder.encoder import pick_device
         from ..embedder.photo import shown
 
+        check_target(out)
         pool = open_pool(faces)
         checkpoints = out.resolve().with_name(f".{out.resolve().name}.finetune")
         wanted = (

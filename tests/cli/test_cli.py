@@ -179,17 +179,22 @@ def test_build_index_refuses_what_is_no_set(tmp_path: Path) -> None:
     fails(run("build-index", tmp_path / "nothing", "--out", tmp_path / "model"), "no such folder", "maskcls embed")
 
 
-def test_build_index_does_not_overwrite_something_else(contest_faces: Path, tmp_path: Path) -> None:
+def test_build_index_does_not_overwrite_something_else(
+    contest_faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "letter.txt").write_text("keep me")
+    monkeypatch.setattr("maskcls.classify.build.build_model", None)  # it is told before anything is built
     fails(run("build-index", contest_faces, "--out", precious), "not a model")
     assert (precious / "letter.txt").read_text() == "keep me"
 
 
 def test_ctrl_c_exits_130_and_the_next_run_goes_on(contest_photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "faces"
-    command = [sys.executable, "-c", "from maskcls.cli.main import main; main()"]
+    # a run started in the background of a shell would ignore Ctrl-C, and so would its children
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{code}; from maskcls.cli.main import main; main()"]
     command += ["embed", str(contest_photos), "--out", str(out), "--batch-size", "8"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
