@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,20 +18,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from maskcls.embedder.align import align
+from maskcls.embedder.crops import read_crops
 from maskcls.embedder.encoder import EMBEDDING_DIM
 from maskcls.embedder.files import replacing
-from maskcls.embedder.finder import Found
-from maskcls.embedder.photo import read_photo
+from maskcls.embedder.trunk import scaled
 from maskcls.embedder.weights import load_facenet
 
 Halves = npt.NDArray[np.float16]
 Floats = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
 View = Callable[[Tensor], Tensor]
 
 BATCH = 128
-THREADS = 2
 SHIFT = 4
 """Pixels of a crop of 160."""
 GEM_POWER = 3.0
@@ -119,7 +115,7 @@ def see(table: pd.DataFrame, names: Sequence[str], view: str, folder: Path) -> S
     shapes["embedding"] = (EMBEDDING_DIM,)
     files = {name: folder / f"{view}-{name}-{key}.npy" for name in shapes}
     if not all(path.exists() for path in files.values()):
-        with _files(files, shapes, len(table)) as out, _threads(THREADS):
+        with _files(files, shapes, len(table)) as out:
             trunk = Trunk(names)
             for start, pixels in _pixels(table):
                 maps, embeddings = trunk(VIEWS[view](pixels))
@@ -146,28 +142,8 @@ def _files(
         out.flush()
 
 
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _pixels(table: pd.DataFrame) -> Iterator[tuple[int, Tensor]]:
     """First row and pixels (n, 3, 160, 160) of one batch of faces after another."""
-    columns = ("root", "path", "box", "landmarks", "face")
-    faces = list(zip(*(table[name] for name in columns), strict=True))
-    with ThreadPoolExecutor(THREADS) as pool:
-        for start in range(0, len(faces), BATCH):
-            crops = np.stack(list(pool.map(_crop, faces[start : start + BATCH])))
-            yield start, (torch.from_numpy(crops).permute(0, 3, 1, 2).float() - 127.5) / 128
-
-
-def _crop(face: tuple[str, str, Floats, Floats, str]) -> npt.NDArray[np.uint8]:
-    root, path, box, landmarks, how = face
-    photo = read_photo(Path(root) / path)
-    at = np.asarray(box, np.float32) / photo.scale, np.asarray(landmarks, np.float32).reshape(-1, 2) / photo.scale
-    return align(photo.image, Found(*at, 0.0, 1, "whole" if how == "whole" else "detect"))
+    for start in range(0, len(table), BATCH):
+        crops = torch.from_numpy(read_crops(table.iloc[start : start + BATCH]))
+        yield start, scaled(crops.permute(0, 3, 1, 2))

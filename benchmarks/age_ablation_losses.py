@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from maskcls.classify.age_net import BIN_YEARS, HIDDEN, REGRESSION, SOFTNESS
+from maskcls.classify.age_net import BIN_YEARS, HIDDEN, AgeTargets, smooth_error
 from maskcls.classify.vote import YEARS, year_profiles
 
 Floats = npt.NDArray[np.float32]
@@ -48,16 +48,6 @@ def _dropped(outputs: int) -> nn.Module:
     return nn.Sequential(nn.Dropout(0.2), nn.Linear(HIDDEN, outputs))
 
 
-def _profiles(low: Tensor, high: Tensor, softness: float) -> Tensor:
-    return torch.from_numpy(year_profiles(low.numpy(), high.numpy(), softness))
-
-
-def _outside(age: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Smooth absolute distance in years (mean) of ages (n,) from their band, 0 inside."""
-    error = torch.maximum(low - age, age - high).clamp(min=0)
-    return functional.smooth_l1_loss(error, torch.zeros_like(error))
-
-
 @dataclass(frozen=True)
 class Distribution:
     """The default, label distributions (Gao et al. 2017, https://arxiv.org/abs/1611.01731), with or without a contrast.
@@ -78,13 +68,11 @@ class Distribution:
 
     def __call__(self, hidden: Tensor, head: nn.Module, low: Tensor, high: Tensor) -> Tensor:
         """See :class:`Loss`."""
-        said = head(hidden.detach() if self.alone else hidden).log_softmax(dim=1)
-        loss = -(_profiles(low, high, SOFTNESS) * said).sum(dim=1).mean()
-        loss = loss + REGRESSION * _outside(said.exp() @ torch.arange(float(YEARS)), low, high)
+        said = head(hidden.detach() if self.alone else hidden)
+        loss = AgeTargets(low.numpy(), high.numpy()).loss(said, np.arange(len(said)))
         if self.contrast is not None:
             loss = loss + self.weight * self.contrast(functional.normalize(hidden), (low + high) / 2)
-        total: Tensor = loss
-        return total
+        return loss
 
     def years(self, said: Floats) -> Floats:
         """See :class:`Loss`."""
@@ -121,7 +109,7 @@ class Regression:
 
     def __call__(self, hidden: Tensor, head: nn.Module, low: Tensor, high: Tensor) -> Tensor:
         """See :class:`Loss`."""
-        return _outside(35 + 20 * head(hidden)[:, 0], low, high) / 10
+        return smooth_error(35 + 20 * head(hidden)[:, 0], low, high) / 10
 
     def years(self, said: Floats) -> Floats:
         """See :class:`Loss`."""
@@ -139,7 +127,9 @@ class Bins:
 
     def __call__(self, hidden: Tensor, head: nn.Module, low: Tensor, high: Tensor) -> Tensor:
         """See :class:`Loss`."""
-        sharp = functional.pad(_profiles(low, high, 0.0), (0, BINS * BIN_YEARS - YEARS))
+        sharp = functional.pad(
+            torch.from_numpy(year_profiles(low.numpy(), high.numpy(), 0.0)), (0, BINS * BIN_YEARS - YEARS)
+        )
         target = sharp.reshape(len(sharp), BINS, BIN_YEARS).sum(dim=2)
         loss: Tensor = -(target * head(hidden).log_softmax(dim=1)).sum(dim=1).mean()
         return loss

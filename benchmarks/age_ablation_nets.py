@@ -19,7 +19,7 @@ from benchmarks.age_ablation_losses import Distribution, Loss
 from maskcls.classify.age_net import (
     AGE_BALANCE,
     BATCH,
-    BIN_YEARS,
+    DROPOUT,
     EMBEDDING_WIDTH,
     EPOCHS,
     HIDDEN,
@@ -27,7 +27,9 @@ from maskcls.classify.age_net import (
     NARROW,
     WEIGHT_DECAY,
     WIDTH,
+    age_bins,
 )
+from maskcls.classify.heads import embedding_branch, map_branch
 from maskcls.classify.training import balanced, one_thread
 from maskcls.embedder.encoder import EMBEDDING_DIM
 
@@ -83,14 +85,10 @@ class Net(nn.Module):
 
     def __init__(self, shapes: Sequence[tuple[int, int]], extra: int, loss: Loss) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(_pooled(c) if side == 1 else _spatial(c) for c, side in shapes)
-        self.embedding = nn.Sequential(
-            nn.Dropout(0.2),
-            nn.Linear(EMBEDDING_DIM, EMBEDDING_WIDTH),
-            nn.BatchNorm1d(EMBEDDING_WIDTH),
-            nn.ReLU(),
-            nn.Dropout(0.4),
+        self.branches = nn.ModuleList(
+            _pooled(c) if side == 1 else map_branch(c, WIDTH, NARROW, DROPOUT) for c, side in shapes
         )
+        self.embedding = embedding_branch(EMBEDDING_WIDTH, DROPOUT)
         width = sum(POOLED_WIDTH if side == 1 else NARROW * side**2 for _, side in shapes) + EMBEDDING_WIDTH + extra
         self.hidden = nn.Sequential(nn.Linear(width, HIDDEN), nn.BatchNorm1d(HIDDEN), nn.ReLU())
         self.head = loss.head()
@@ -100,20 +98,6 @@ class Net(nn.Module):
         parts = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
         hidden: Tensor = self.hidden(torch.cat([*parts, self.embedding(embeddings * EMBEDDING_DIM**0.5), extra], dim=1))
         return hidden
-
-
-def _spatial(channels: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Dropout2d(0.1),
-        nn.Conv2d(channels, WIDTH, 1),
-        nn.BatchNorm2d(WIDTH),
-        nn.ReLU(),
-        nn.Conv2d(WIDTH, NARROW, 3, padding=1),
-        nn.BatchNorm2d(NARROW),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Dropout(0.4),
-    )
 
 
 def _pooled(channels: int) -> nn.Module:
@@ -126,7 +110,7 @@ def _pooled(channels: int) -> nn.Module:
         nn.Linear(WIDTH, POOLED_WIDTH),
         nn.BatchNorm1d(POOLED_WIDTH),
         nn.ReLU(),
-        nn.Dropout(0.4),
+        nn.Dropout(DROPOUT),
     )
 
 
@@ -170,8 +154,7 @@ def train(
     start = time.perf_counter()
     loss = loss or Distribution()
     low, high = torch.from_numpy(faces.low), torch.from_numpy(faces.high)
-    bins = ((faces.low + faces.high) / 2 // BIN_YEARS).astype(np.int64)
-    draw = balanced(bins, AGE_BALANCE, faces.people)
+    draw = balanced(age_bins(faces.low, faces.high), AGE_BALANCE, faces.people)
     random = np.random.default_rng(seed)
     torch.manual_seed(seed)
     net = Net([array.shape[1:3] for array in faces.maps], faces.extra.shape[1], loss)

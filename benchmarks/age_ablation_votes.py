@@ -26,7 +26,7 @@ from maskcls.classify.vote import (
     vote,
     year_profiles,
 )
-from maskcls.embedder.labels import BAND_STARTS, band_numbers
+from maskcls.embedder.labels import BAND_STARTS, band_numbers, years_outside
 from maskcls.index.gallery import Gallery
 
 Floats = npt.NDArray[np.float32]
@@ -37,7 +37,8 @@ TEST_SHARES = {"contest": 0.2, "utkface": 0.15, "fairface": 0.15}
 """Source -> share of its people who are asked in the end."""
 HELD_OUT = 0.1
 """Share of the other people on whom the vote is chosen."""
-MOST = max(tuning.VOTERS)
+MOST = 120
+"""People fetched; rows of the table may let more vote than the product does."""
 
 
 def parted(faces: Pool, seed: int) -> tuple[Rows, int, int]:
@@ -81,7 +82,6 @@ class Setting:
         self,
         vectors: Floats,
         *,
-        asking: Floats | None = None,
         gallery: Rows | None = None,
         groups: tuple[Rows, Rows] | None = None,
         voter: Rows | None = None,
@@ -90,13 +90,11 @@ class Setting:
 
         Args:
             vectors: (n, d).
-            asking: (n, d) vectors of those who ask, if others.
             gallery: rows that may vote, the first ``held`` unless told otherwise.
             groups: (n,) numbers of voters and of askers; faces vote within their group.
             voter: (n,) faces of one number have one vote together, people unless told otherwise.
         """
         gallery = np.arange(self.held) if gallery is None else gallery
-        asking = vectors if asking is None else asking
         of, to = (np.zeros(len(self), np.int64),) * 2 if groups is None else groups
         voter = self.people if voter is None else voter
         near = np.full((len(self), MOST), NOBODY, np.int64)
@@ -105,7 +103,7 @@ class Setting:
             rows, queries = gallery[of[gallery] == group], self.held + np.flatnonzero(to[self.held :] == group)
             index = Gallery(vectors.shape[1])
             index.add(vectors[rows], rows)
-            found = index.search(asking[queries], min(len(rows), MOST * RAW_PER_VOTER))
+            found = index.search(vectors[queries], min(len(rows), MOST * RAW_PER_VOTER))
             nobody = np.full(len(queries), NOBODY)
             got = one_vote_a_person(found.ids, found.similarities, voter, nobody, MOST)
             near[queries, : got[0].shape[1]], similar[queries, : got[1].shape[1]] = got
@@ -215,7 +213,7 @@ def joined(truths: Sequence[Truth]) -> Truth:
 
 def scored(truth: Truth, age: Floats, said: Rows) -> list[tuple[Tally, Statistic]]:
     """Totals and their statistic for each of :data:`COLUMNS`."""
-    error = np.maximum(np.maximum(truth.low - age, age - truth.high), 0).astype(np.float64)
+    error = years_outside(age, truth.low, truth.high).astype(np.float64)
     band = band_numbers(truth.low)
     clear = band == band_numbers(truth.high)
     out: list[tuple[Tally, Statistic]] = []

@@ -17,7 +17,6 @@ from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.model_selection import GroupKFold
 
 from maskcls.classify import tuning
 from maskcls.classify.age_space import AgeSpace, fit_age_space
@@ -25,9 +24,9 @@ from maskcls.classify.evaluation.bootstrap import Bootstrap, Floats, Tally, mean
 from maskcls.classify.evaluation.confusion import flattened, macro_f1, recall
 from maskcls.classify.evaluation.evaluate import plan
 from maskcls.classify.pool import Pool, Rows, open_pool
-from maskcls.classify.tuning import TunedVote, VoteReport, Voters, choose_vote, with_age
+from maskcls.classify.tuning import TunedVote, VoteReport, Voters, choose_vote, held_out_voters, with_age
 from maskcls.classify.vote import NOBODY, AgeVotes, band_prior, vote, voter_weights, year_profiles
-from maskcls.embedder.labels import BAND_STARTS
+from maskcls.embedder.labels import BAND_STARTS, years_outside
 
 MOST = (10, 20, 30, 50, 80, 120)
 SHOWN = 10
@@ -165,9 +164,7 @@ def fitted(aged: Pool, fold: Rows, number: int, scored: Rows, seed: int) -> Fold
     seen, mine = aged.subset(seen_rows), scored[fold[scored] == number]
     asked = np.sort(np.random.default_rng(seed).permutation(len(seen))[: tuning.MAX_ASKED])
     with patch.object(tuning, "VOTERS", MOST):
-        inside, outside = Voters(len(seen)), Voters(len(aged))
-        for fit, held_out in GroupKFold(tuning.FOLDS).split(seen.people, groups=seen.people):
-            inside.ask(fit_age_space(seen.subset(fit), seed), seen, fit, np.intersect1d(held_out, asked))
+        inside, outside = held_out_voters(seen, asked, seed), Voters(len(aged))
         space = fit_age_space(seen, seed)
         outside.ask(space, aged, seen_rows, mine)
     place = np.full(len(aged) + 1, NOBODY)  # the last entry is for nobody
@@ -224,7 +221,7 @@ def _report(tuned: TunedVote) -> VoteReport:
 
 def _scored(aged: Pool, rows: Rows, said: AgeVotes, by_age: bool, voters: int, shown: Similarities) -> Scored:
     low, high = (aged.table[name].to_numpy(np.float64)[rows] for name in ("age_low", "age_high"))
-    error = np.maximum(np.maximum(low - said.age, said.age - high), 0)
+    error = years_outside(said.age, low, high)
     band = np.digitize(said.age.round(), BAND_STARTS[1:]) if by_age else said.said
     truth = np.digitize(low, BAND_STARTS[1:])
     cell = np.where(truth == np.digitize(high, BAND_STARTS[1:]), 3 * truth + band, -1)

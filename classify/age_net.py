@@ -18,6 +18,7 @@ WIDTH = 96
 NARROW = 64
 EMBEDDING_WIDTH = 128
 HIDDEN = 128
+DROPOUT = 0.4
 EPOCHS = 6
 BATCH = 128
 LEARNING_RATE = 2e-3
@@ -41,7 +42,7 @@ class AgeNet(TwoBranches):
     """
 
     def __init__(self) -> None:
-        super().__init__(WIDTH, NARROW, EMBEDDING_WIDTH, 0.4)
+        super().__init__(WIDTH, NARROW, EMBEDDING_WIDTH, DROPOUT)
         self.hidden = nn.Sequential(nn.Linear(self.features_width, HIDDEN), nn.BatchNorm1d(HIDDEN), nn.ReLU())
         self.years = nn.Sequential(nn.Dropout(0.2), nn.Linear(HIDDEN, YEARS))
 
@@ -67,6 +68,12 @@ def age_bins(low: Floats, high: Floats) -> npt.NDArray[np.int64]:
     return np.nan_to_num((low + high) / 2 // BIN_YEARS + 1, nan=0).astype(np.int64)
 
 
+def smooth_error(age: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Mean smooth L1 loss of ages (n,) in years, by their distance from ``low`` to ``high`` (n,), 0 inside."""
+    error = torch.maximum(low - age, age - high).clamp(min=0)
+    return nn.functional.smooth_l1_loss(error, torch.zeros_like(error))
+
+
 class AgeTargets:
     """What is learnt of n ages, given as first and last year (n,)."""
 
@@ -79,9 +86,8 @@ class AgeTargets:
         said = logits.log_softmax(dim=1)
         mean = said.exp() @ torch.arange(YEARS, dtype=torch.float32, device=logits.device)
         profiles, ends = (part[rows].to(logits.device) for part in (self._profiles, self._ends))
-        error = torch.maximum(ends[:, 0] - mean, mean - ends[:, 1]).clamp(min=0)
         loss = -(profiles * said).sum(dim=1).mean()
-        return loss + REGRESSION * nn.functional.smooth_l1_loss(error, torch.zeros_like(error))
+        return loss + REGRESSION * smooth_error(mean, ends[:, 0], ends[:, 1])
 
 
 @one_thread()

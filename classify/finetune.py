@@ -26,7 +26,6 @@ from .pool import Pool
 from .training import LABEL_SMOOTHING, balanced
 
 BATCH = 64
-PASSES = 4
 TRUNK_RATE = 2e-4
 HEAD_RATE = 5e-4
 WEIGHT_DECAY = 0.05
@@ -54,8 +53,8 @@ class FineTuning:
         folder: where checkpoints are kept; a killed run goes on from there. None keeps none.
     """
 
-    depth: str = "repeat_2"
-    passes: int = PASSES
+    depth: str
+    passes: int
     device: str = "cpu"
     weights: Path | None = None
     folder: Path | None = None

@@ -22,6 +22,32 @@ WIDTH = 64
 EMBEDDING_WIDTH = 64
 
 
+def map_branch(channels: int, width: int, narrow: int, dropout: float) -> nn.Sequential:
+    """Two convolutions, flattened: maps (n, channels, side, side) become (n, narrow * side * side)."""
+    return nn.Sequential(
+        nn.Dropout2d(0.1),
+        nn.Conv2d(channels, width, 1),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.Conv2d(width, narrow, 3, padding=1),
+        nn.BatchNorm2d(narrow),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Dropout(dropout),
+    )
+
+
+def embedding_branch(width: int, dropout: float) -> nn.Sequential:
+    """A small layer: embeddings (n, 512) of variance 1 become (n, width)."""
+    return nn.Sequential(
+        nn.Dropout(0.2),
+        nn.Linear(EMBEDDING_DIM, width),
+        nn.BatchNorm1d(width),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+    )
+
+
 class TwoBranches(nn.Module):
     """Two convolutions on the feature map, beside a small layer on the embedding: what every network here begins with.
 
@@ -31,24 +57,8 @@ class TwoBranches(nn.Module):
     def __init__(self, width: int, narrow: int, embedding_width: int, dropout: float) -> None:
         super().__init__()
         channels, height, width_of_map = MAP_SHAPE
-        self.map_branch = nn.Sequential(
-            nn.Dropout2d(0.1),
-            nn.Conv2d(channels, width, 1),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            nn.Conv2d(width, narrow, 3, padding=1),
-            nn.BatchNorm2d(narrow),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Dropout(dropout),
-        )
-        self.embedding_branch = nn.Sequential(
-            nn.Dropout(0.2),
-            nn.Linear(EMBEDDING_DIM, embedding_width),
-            nn.BatchNorm1d(embedding_width),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-        )
+        self.map_branch = map_branch(channels, width, narrow, dropout)
+        self.embedding_branch = embedding_branch(embedding_width, dropout)
         self.features_width = narrow * height * width_of_map + embedding_width
 
     def features(self, maps: Tensor, embeddings: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..embedder.crops import check_photos, read_crops
+from ..embedder.crops import read_crops
 from ..embedder.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder, EncoderInfo
 from ..embedder.errors import MaskclsError
 from ..embedder.photo import shown
@@ -65,7 +65,6 @@ class Pool:
         Raises:
             MaskclsError: a photo is gone or changed.
         """
-        check_photos(self.table)
         embeddings = np.empty((len(self), EMBEDDING_DIM), np.float32)
         with TemporaryFile() as file:  # the mapping outlives it
             maps = np.memmap(file, np.float16, "w+", shape=(max(1, len(self)), *MAP_SHAPE))

@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, recall_score
 from sklearn.model_selection import GroupKFold
 
-from ..embedder.labels import BAND_STARTS
+from ..embedder.labels import BAND_STARTS, years_outside
 from .age_space import AgeSpace, fill_gallery, fit_age_space
 from .pool import Pool, Rows
 from .vote import (
@@ -116,14 +116,14 @@ def fit_vote(
     if len(np.unique(faces.people)) < MIN_PEOPLE:
         return TunedVote(fit_age_space(faces, seed), VoteSettings(senior_from=senior_from), None)
     asked = np.sort(np.random.default_rng(seed).permutation(len(faces))[:MAX_ASKED])
-    voters = _held_out_voters(faces, asked, seed, progress)
+    voters = held_out_voters(faces, asked, seed, progress)
     progress(FOLDS, FOLDS + 1)
     space = fit_age_space(faces, seed)
     progress(FOLDS + 1, FOLDS + 1)
     return choose_vote(space, faces, asked, voters, senior_from, sweep)
 
 
-def _held_out_voters(faces: Pool, asked: Rows, seed: int, progress: Progress) -> Voters:
+def held_out_voters(faces: Pool, asked: Rows, seed: int, progress: Progress = lambda done, total: None) -> Voters:
     """Voters of the asked rows, in spaces fitted without their fold."""
     voters = Voters(len(faces))
     for fold, (fit, held_out) in enumerate(GroupKFold(FOLDS).split(faces.people, groups=faces.people)):
@@ -191,7 +191,7 @@ def _choose(
     def error(settings: VoteSettings) -> float:
         k = settings.voters
         got = vote(voters[:, :k], similarities[:, :k], profiles, prior, settings)
-        return float(np.average(np.maximum(np.maximum(low - got.age, got.age - high), 0), weights=weight))
+        return float(np.average(years_outside(got.age, low, high), weights=weight))
 
     nearest = min((replace(start, voters=k, temperature=t) for k, t in product(VOTERS, TEMPERATURES)), key=error)
     return _choose_bands(nearest, prior, profiles, low, high, real[asked], weight, voters, similarities)
@@ -221,8 +221,7 @@ def _choose_bands(
 
     def report(settings: VoteSettings) -> VoteReport:
         got = from_years(years, prior, settings)
-        error = np.maximum(np.maximum(low - got.age, got.age - high), 0)
-        mae = float(np.average(error, weights=weight))
+        mae = float(np.average(years_outside(got.age, low, high), weights=weight))
         if not clear.any():
             return VoteReport(len(low), mae, 0.0, 0.0, settings)
         f1 = f1_score(band[clear], got.said[clear], average="macro", sample_weight=weight[clear])

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.special import softmax
 
-from ..embedder.labels import BAND_STARTS, MAX_AGE
+from ..embedder.labels import BAND_STARTS, MAX_AGE, years_outside
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -107,7 +107,7 @@ def year_profiles(age_low: Floats, age_high: Floats, softness: float) -> Floats:
     An exact age is a bell around it, a band such as 30-39 is flat within and falls off like the bell outside.
     """
     years = np.arange(YEARS, dtype=np.float32)
-    outside = np.maximum(age_low[:, None] - years, years - age_high[:, None]).clip(0)
+    outside = years_outside(years, age_low[:, None], age_high[:, None])
     profile = np.exp(-0.5 * (outside / np.float32(max(softness, 1e-3))) ** 2)
     return np.asarray(profile / profile.sum(axis=1, keepdims=True), np.float32)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Device, DeviceOption, FinetuneOption, PassesOption, WeightsOption
+from .options import PASSES, Device, DeviceOption, FinetuneOption, PassesOption, WeightsOption, fine_tuning
 from .terminal import one_line_errors, progress_bar
 
 
@@ -17,7 +17,7 @@ def build_index(
     out: Annotated[Path, typer.Option("--out", "-o", help="Model to make or replace.")],
     seed: Annotated[int, typer.Option(help="Of held-out people and training.")] = 0,
     finetune: FinetuneOption = None,
-    passes: PassesOption = 4,
+    passes: PassesOption = PASSES,
     device: DeviceOption = Device.auto,
     weights: WeightsOption = None,
 ) -> None:
@@ -28,18 +28,14 @@ def build_index(
     """
     with one_line_errors():
         from ..classify.build import build_model
-        from ..classify.finetune import FineTuning
         from ..classify.model import check_target
         from ..classify.pool import open_pool
-        from ..embedder.encoder import pick_device
         from ..embedder.photo import shown
 
         check_target(out)
         pool = open_pool(faces)
         checkpoints = out.resolve().with_name(f".{out.resolve().name}.finetune")
-        wanted = (
-            FineTuning(finetune.value, passes, pick_device(device.value), weights, checkpoints) if finetune else None
-        )
+        wanted = fine_tuning(finetune, passes, device, weights, checkpoints)
         with progress_bar() as progress:
             model, report = build_model(pool, seed, progress, finetuning=wanted)
         model.save(out)

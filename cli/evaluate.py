@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import Device, DeviceOption, FinetuneOption, PassesOption, WeightsOption
+from .options import PASSES, Device, DeviceOption, FinetuneOption, PassesOption, WeightsOption, fine_tuning
 from .terminal import one_line_errors, progress_bar
 
 NAME, WIDTH = 38, 11
@@ -31,7 +31,7 @@ def evaluate(
     baselines: Annotated[bool, typer.Option("--baselines", help="Score simple models in the same folds.")] = False,
     leakage: Annotated[bool, typer.Option("--leakage", help="Score a random split too: the size of the leak.")] = False,
     finetune: FinetuneOption = None,
-    passes: PassesOption = 4,
+    passes: PassesOption = PASSES,
     device: DeviceOption = Device.auto,
     weights: WeightsOption = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="All figures as JSON.")] = None,
@@ -53,10 +53,8 @@ def evaluate(
         from ..classify.evaluation.evaluate import evaluate as run
         from ..classify.evaluation.evaluate import plan
         from ..classify.evaluation.page import write_evaluation
-        from ..classify.finetune import FineTuning
         from ..classify.pool import open_sets, pool_of
         from ..classify.predict import write_answers
-        from ..embedder.encoder import pick_device
         from ..embedder.errors import MaskclsError
         from ..embedder.files import write_json
         from ..embedder.photo import shown
@@ -73,7 +71,7 @@ def evaluate(
             f"{len(chosen.scored)} faces scored in {chosen.folds} folds of people, {len(pool)} faces to build from, "
             f"{pool.copies} exact copies left out"
         )
-        wanted = FineTuning(finetune.value, passes, pick_device(device.value), weights) if finetune else None
+        wanted = fine_tuning(finetune, passes, device, weights)
         if wanted and leakage:
             raise MaskclsError("--leakage: not with --finetune; the size of the leak is that of the data")
         first = next((path for path in (json_file, report, answers, casebook) if path), None)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ..classify.finetune import FineTuning
 
 
 class Face(StrEnum):
@@ -52,8 +55,25 @@ FinetuneOption = Annotated[
     typer.Option(
         "--finetune",
         help="Also train FaceNet from this block on (conv2d_1a: all of it), on the photos themselves. "
-        "Best answers, many minutes; a killed run goes on where it was.",
+        "Takes many minutes; a killed run goes on where it was.",
     ),
 ]
 PassesOption = Annotated[int, typer.Option("--passes", min=1, help="Of fine-tuning over the faces.")]
+PASSES = 4
 JOBS = os.cpu_count() or 2
+
+
+def fine_tuning(
+    finetune: Depth | None, passes: int, device: Device, weights: Path | None, folder: Path | None = None
+) -> FineTuning | None:
+    """What the options of fine-tuning ask for, None where they do not; ``folder`` is for checkpoints.
+
+    Raises:
+        MaskclsError: a GPU was asked for and there is none.
+    """
+    if finetune is None:
+        return None
+    from ..classify.finetune import FineTuning
+    from ..embedder.encoder import pick_device
+
+    return FineTuning(finetune.value, passes, pick_device(device.value), weights, folder)

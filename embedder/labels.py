@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,13 @@ def class_id(mask: str, gender: str, age_band: str) -> int:
 def age_band(age: float) -> str:
     """The band of an age in years (half-open: 29.9 is ``<30``, 30 is ``30-59``)."""
     return AGE_BANDS[int(band_numbers(np.float64(age)))]
+
+
+def years_outside(
+    age: npt.NDArray[np.floating], low: npt.NDArray[np.floating], high: npt.NDArray[np.floating]
+) -> npt.NDArray[Any]:
+    """Distance in years of ages from exact ages or bands ``low`` to ``high``, 0 inside; NaN where any is."""
+    return np.maximum(low - age, age - high).clip(0)
 
 
 def band_numbers(ages: npt.ArrayLike) -> npt.NDArray[np.int64]:

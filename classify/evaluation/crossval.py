@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...embedder.crops import check_photos
 from ...embedder.encoder import FaceNetEncoder
 from ...embedder.labels import AGE_BANDS
 from ..answers import answer_faces
@@ -75,6 +76,8 @@ def cross_validate(
     """
     folds = np.unique(fold[scored])
     kept = kept or Kept(None)
+    if finetuning:
+        check_photos(pool.table)
 
     def answered(held_out: int) -> Tables:
         fit = np.flatnonzero(fold != held_out)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ...embedder.labels import AGE_BANDS, GENDERS, MASKS, band_numbers, class_id
+from ...embedder.labels import AGE_BANDS, GENDERS, MASKS, band_numbers, class_id, years_outside
 from ..columns import CLASSES, PROBABILITIES
 from .bootstrap import Floats, Ints, Tally
 
@@ -148,7 +148,7 @@ def grade(answers: pd.DataFrame) -> Graded:
         joint=joined(mask, gender, age_band),
         true_age=exact,
         age=age,
-        age_error=np.maximum(np.maximum(true_low - age, age - true_high), 0),
+        age_error=years_outside(age, true_low, true_high),
         covered=np.where(np.isnan(exact + low + high), np.nan, (low <= exact) & (exact <= high)),
         race=answers["true_race"].to_numpy(object),
         source=answers["source"].to_numpy(object),

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,18 +35,17 @@ def few(pool: Pool) -> Pool:
     return replace(part, table=table)
 
 
-@pytest.fixture(autouse=True)
-def enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "MIN_FACES_TO_LEARN", 100)
-    monkeypatch.setattr(fitting, "MIN_PEOPLE", 2)
+@pytest.fixture(scope="module", autouse=True)
+def enough() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "MIN_FACES_TO_LEARN", 100)
+        patch.setattr(fitting, "MIN_PEOPLE", 2)
+        yield
 
 
 @pytest.fixture(scope="module")
 def fitted(few: Pool) -> Fitted:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "MIN_FACES_TO_LEARN", 100)
-        patch.setattr(fitting, "MIN_PEOPLE", 2)
-        return fit_tuned(few, 0, QUIET, 60, (), LAST)
+    return fit_tuned(few, 0, QUIET, 60, (), LAST)
 
 
 def test_only_the_blocks_asked_for_change_and_by_a_little(fitted: Fitted, encoder: FaceNetEncoder) -> None:

@@ -38,7 +38,7 @@ def test_own_person_never_votes_and_the_space_has_not_seen_it(faces: Pool, monke
 
     monkeypatch.setattr(tuning, "fit_age_space", spy)
     asked = np.arange(1, len(faces), 3)
-    found = tuning._held_out_voters(faces, asked, 0, lambda done, total: None)
+    found = tuning.held_out_voters(faces, asked, 0, lambda done, total: None)
     voters, similarities = found.rows[asked], found.similarities[asked]
 
     assert (np.delete(found.rows, asked, axis=0) == NOBODY).all()
