@@ -73,6 +73,13 @@ def person_folds(people: Rows, strata: npt.ArrayLike, folds: int, seed: int) -> 
     codes = pd.factorize(np.asarray(strata), sort=True, use_na_sentinel=False)[0]
     if np.bincount(codes).max() < folds:  # nothing to keep the shares of
         codes = np.zeros_like(codes)
+    fold = _dealt_out(people, codes, folds, seed)
+    if len(np.unique(fold)) < folds:  # very few people: shares were kept by leaving a fold empty
+        fold = _dealt_out(people, np.zeros_like(codes), folds, seed)
+    return fold
+
+
+def _dealt_out(people: Rows, codes: Rows, folds: int, seed: int) -> Rows:
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     fold = np.empty(len(people), np.int64)
     with warnings.catch_warnings():

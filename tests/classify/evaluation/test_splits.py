@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from maskcls.classify.evaluation.splits import (
@@ -40,6 +40,9 @@ def labelled_people(draw: st.DrawFn) -> tuple[Rows, npt.NDArray[np.int64], int]:
 
 @settings(deadline=None)
 @given(labelled_people(), st.integers(0, 2**32 - 1))
+@example(
+    (np.array([0, 1, 2, 3, 0, 0, 1, 2, 0, 0, 0, 0, 1, 0]), np.array([1, 1, 2, 2, 3, 4, 3, 2, 0, 0, 1, 5, 1, 3]), 4), 0
+)
 def test_every_face_has_a_fold_and_every_person_one(given: tuple[Rows, Rows, int], seed: int) -> None:
     people, strata, folds = given
     fold = person_folds(people, strata, folds, seed)
