@@ -41,6 +41,8 @@ NOSE = 0.58
 NODS = (0.4, 0.85)
 LEAST_SINE = 0.2
 """Between the line of the eyes and the line from eyes to mouth, below which there is no face to draw on."""
+FAINT = 8
+"""The shadow ends where it is this faint (of 255), so that it does not reach the eyes."""
 SUPERSAMPLING = 3
 COLOURS = (
     (0.56, 0.45, 0.85),
@@ -199,7 +201,8 @@ def draw_mask(image: Image.Image, landmarks: Floats, style: Style) -> Image.Imag
     alpha = cover.resize(size, Image.Resampling.BOX).filter(ImageFilter.GaussianBlur(style.softness))
     if style.straps:
         tile = _straps(tile, face, outline, style, (left, top), scale)
-    dark = alpha.filter(ImageFilter.GaussianBlur(0.06 * size[0])).point(lambda a: 255 - style.shadow * a)
+    dark = alpha.filter(ImageFilter.GaussianBlur(0.06 * size[0]))
+    dark = dark.point(lambda a: 255 - style.shadow * max(0, a - FAINT))
     tile = ImageChops.multiply(tile, Image.merge("RGB", [dark] * 3))
     tile.paste(paint.filter(ImageFilter.GaussianBlur(style.softness / 2)), mask=alpha)
     result = image.copy()
