@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..embedder.labels import age_text
 from ..embedder.table import gallery_ids
 from ..index.gallery import Gallery
 from .model import Ages, Model
@@ -35,7 +36,7 @@ def voter_cells(model: Model, voters: Ints, similarities: Floats, share: Floats)
     rows = voters[voters >= 0]
     faces = model.table.iloc[rows[:NEIGHBOURS_SHOWN]].to_dict("records")
     near = [
-        f"{face['face_id']}:{_age_text(face['age_low'], face['age_high'])}:{similarity:.3f}"
+        f"{face['face_id']}:{age_text(face['age_low'], face['age_high'])}:{similarity:.3f}"
         for face, similarity in zip(faces, similarities, strict=False)
     ]
     weights = [f"{one:.3f}" for one in share[: len(near)]]
@@ -79,7 +80,3 @@ def without(model: Model, rows: Ints) -> Model:
     gallery = Gallery(model.gallery.dimension)
     gallery.add(model.gallery.vectors(ids), ids)
     return replace(model, gallery=gallery, table=table, fingerprint="")
-
-
-def _age_text(low: float, high: float) -> str:
-    return f"{low:g}" if low == high else f"{low:g}-{high:g}"

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from .align import sharpness
+from .corrections import corrected
 from .encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder
 from .errors import MaskclsError
 from .files import locked
@@ -209,7 +210,7 @@ def _save(
             places.append(known[name])
         else:
             rejects.append(refused[name])
-    table = face_table(rows)
+    table = face_table(rows) if old is None else corrected(face_table(rows), old.corrections)
     reject_table = pd.DataFrame(rejects, columns=list(REJECT_COLUMNS)).astype(REJECT_COLUMNS)
     if (
         old is not None

@@ -108,6 +108,13 @@ def parse_age(text: str) -> tuple[float, float] | tuple[None, None]:
     return check_age(low, high, text)
 
 
+def age_text(low: float | None, high: float | None) -> str:
+    """What :func:`parse_age` reads: ``37``, ``30-39``, or nothing where the age is unknown (None or NaN)."""
+    if low is None or high is None or low != low or high != high:
+        return ""
+    return f"{low:g}" if low == high else f"{low:g}-{high:g}"
+
+
 def check_age(low: float, high: float, text: str) -> tuple[float, float]:
     """``(low, high)`` if they are an age or a band of ages within 0-120."""
     if not (math.isfinite(low) and math.isfinite(high) and 0 <= low <= high <= MAX_AGE):

@@ -23,8 +23,20 @@ KIND = "maskcls-embedding-set"
 MANIFEST = "encoder.json"
 REJECTS = "rejects.csv"
 MAKE = "maskcls embed PHOTOS --out FACES"
+CORRECTIONS = "corrections.csv"
 _FILES = ("faces.parquet", "embeddings.npy", "maps.npy")
 _NEXT = ".next"
+PATCH_COLUMNS = {
+    "face_id": "str",
+    "path": "str",
+    "field": "str",
+    "old": "str",
+    "new": "str",
+    "reason": "str",
+    "probability": "str",
+}
+LOG_COLUMNS = {"batch": "int64", "time": "str"} | PATCH_COLUMNS
+"""Of the corrections: number and time (UTC) of the patch, and its lines, see :mod:`.corrections`."""
 REJECT_COLUMNS = {"path": "str", "reason": "str", "file_size": "int64", "file_mtime_ns": "int64"}
 
 
@@ -39,6 +51,7 @@ class EmbeddingSet:
         rejects: photos without a face: path, reason, size and time of the file.
         encoder: what the vectors were made with.
         settings: how the photos were read: ``root``, ``layout``, ``face``.
+        corrections: corrections of labels that ``table`` holds, in order (:data:`LOG_COLUMNS`).
     """
 
     table: pd.DataFrame
@@ -47,6 +60,7 @@ class EmbeddingSet:
     rejects: pd.DataFrame
     encoder: EncoderInfo
     settings: dict[str, str]
+    corrections: pd.DataFrame
 
     def __len__(self) -> int:
         return len(self.table)
@@ -65,11 +79,13 @@ def open_set(folder: Path) -> EmbeddingSet:
     embeddings = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
     maps = np.load(folder / "maps.npy", mmap_mode="r", allow_pickle=False)
     rejects = pd.read_csv(folder / REJECTS, dtype=REJECT_COLUMNS, keep_default_na=False)
+    corrections = pd.DataFrame(columns=list(LOG_COLUMNS)).astype(LOG_COLUMNS)
+    if CORRECTIONS in manifest["files"]:
+        corrections = pd.read_csv(folder / CORRECTIONS, dtype=LOG_COLUMNS, keep_default_na=False)
     if not len(table) == len(embeddings) == len(maps):
         raise MaskclsError(f"{shown(folder)}: its files hold different numbers of faces; make it again with `{MAKE}`")
-    return EmbeddingSet(
-        table, embeddings, maps, rejects, EncoderInfo(**manifest["encoder"]), dict(manifest["settings"])
-    )
+    encoder = EncoderInfo(**manifest["encoder"])
+    return EmbeddingSet(table, embeddings, maps, rejects, encoder, dict(manifest["settings"]), corrections)
 
 
 class SetWriter:
@@ -97,10 +113,17 @@ class SetWriter:
 
 
 def replace_tables(
-    folder: Path, table: pd.DataFrame, rejects: pd.DataFrame, encoder: EncoderInfo, settings: dict[str, str]
+    folder: Path,
+    table: pd.DataFrame,
+    rejects: pd.DataFrame,
+    encoder: EncoderInfo,
+    settings: dict[str, str],
+    corrections: pd.DataFrame | None = None,
 ) -> None:
-    """Replace the table and the rejects of a set whose vectors stay as they are."""
-    _fresh_staging(folder)
+    """Replace the table, the rejects and, if given, the corrections of a set whose vectors stay as they are."""
+    staging = _fresh_staging(folder)
+    if corrections is not None:
+        write_csv(staging / CORRECTIONS, corrections)
     _commit(folder, table, rejects, encoder, settings)
 
 
@@ -119,8 +142,10 @@ def _commit(
     table.to_parquet(staging / "faces.parquet", index=False)
     write_csv(staging / REJECTS, rejects)
     files: dict[str, str] = {}
-    for name in (*_FILES, REJECTS):
-        files |= checksums(staging if (staging / name).exists() else folder, [name])
+    for name in (*_FILES, REJECTS, CORRECTIONS):
+        place = staging if (staging / name).exists() else folder
+        if name != CORRECTIONS or (place / name).exists():
+            files |= checksums(place, [name])
     content = {
         "format": FORMAT,
         "kind": KIND,
@@ -139,7 +164,7 @@ def finish_interrupted(folder: Path) -> None:
     """Finish a commit that was cut short, or drop a staging folder that never got its manifest."""
     staging = folder / _NEXT
     if (staging / MANIFEST).exists():
-        for name in (*_FILES, REJECTS, MANIFEST):
+        for name in (*_FILES, REJECTS, CORRECTIONS, MANIFEST):
             if (staging / name).exists():
                 os.replace(staging / name, folder / name)
     shutil.rmtree(staging, ignore_errors=True)

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from maskcls.embedder.encoder import MAP_SHAPE, EncoderInfo
-from maskcls.embedder.store import REJECT_COLUMNS, EmbeddingSet
+from maskcls.embedder.store import LOG_COLUMNS, REJECT_COLUMNS, EmbeddingSet
 from maskcls.embedder.table import face_table
 
 INFO = EncoderInfo("facenet", "0" * 64, {"crop_size": 160})
@@ -66,6 +66,7 @@ def make_set() -> Callable[..., EmbeddingSet]:
         maps = np.random.default_rng(seed).random((count, *MAP_SHAPE), np.float32).astype(np.float16)
         rejects = pd.DataFrame([], columns=list(REJECT_COLUMNS)).astype(REJECT_COLUMNS)
         settings = {"root": root, "layout": "folders", "face": face}
-        return EmbeddingSet(face_table(rows), unit_rows(count, seed), maps, rejects, encoder, settings)
+        log = pd.DataFrame(columns=list(LOG_COLUMNS)).astype(LOG_COLUMNS)
+        return EmbeddingSet(face_table(rows), unit_rows(count, seed), maps, rejects, encoder, settings, log)
 
     return make
