@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..embedder.files import key_of, replacing
 
 EVERY_SECONDS = 300.0
-_FILE = "checkpoint.safetensors"
+FILE = "checkpoint.safetensors"
 
 
 class Checkpoint:
@@ -31,7 +31,7 @@ class Checkpoint:
         optimiser: torch.optim.Optimizer,
         key: tuple[object, ...],
     ) -> None:
-        self._path = None if folder is None else folder / _FILE
+        self._path = None if folder is None else folder / FILE
         self._nets, self._optimiser, self._key = nets, optimiser, key_of(*key)
         self._saved = time.monotonic()
         self.step = self._load()

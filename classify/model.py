@@ -56,6 +56,7 @@ GALLERY_COLUMNS = (
     "box",
     "source",
     "file_sha256",
+    "drawn_on",
 )
 
 
@@ -154,7 +155,7 @@ class Model:
         """
         folder = folder.resolve()
         check_target(folder)
-        staging = folder.with_name(f".{folder.name}.next")
+        staging = staging_of(folder)
         with locked(staging):
             self.gallery.save(staging / "gallery.faiss")
             self.table.to_parquet(staging / "gallery.parquet", index=False)
@@ -187,10 +188,12 @@ class Model:
         Raises:
             MaskclsError: one line saying which part is missing, damaged or of another format.
         """
-        _recover(folder.resolve())
+        recover(folder.resolve())
         manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE)
         gallery = Gallery.load(folder / "gallery.faiss")
         table = pd.read_parquet(folder / "gallery.parquet")
+        if "drawn_on" not in table:  # a model of before it was kept
+            table.insert(len(GALLERY_COLUMNS) - 1, "drawn_on", pd.Series(None, table.index, "str"))
         if not np.array_equal(gallery.ids, gallery_ids(table["face_id"])):
             raise MaskclsError(f"{shown(folder)}: gallery.faiss and gallery.parquet differ; run `{MAKE}` again")
         return cls(
@@ -234,8 +237,8 @@ def check_target(folder: Path) -> None:
 
 def _replace(folder: Path, staging: Path) -> None:
     """Put a complete model in its place; a kill at any moment leaves the old or the new one to be loaded."""
-    _recover(folder)
-    backup = _backup(folder)
+    recover(folder)
+    backup = backup_of(folder)
     shutil.rmtree(backup, ignore_errors=True)
     if folder.exists():
         folder.rename(backup)
@@ -243,11 +246,17 @@ def _replace(folder: Path, staging: Path) -> None:
     shutil.rmtree(backup, ignore_errors=True)
 
 
-def _recover(folder: Path) -> None:
+def recover(folder: Path) -> None:
     """Bring back the old model if a replacement was cut between its two renames."""
-    if not folder.exists() and _backup(folder).exists():
-        _backup(folder).rename(folder)
+    if not folder.exists() and backup_of(folder).exists():
+        backup_of(folder).rename(folder)
 
 
-def _backup(folder: Path) -> Path:
+def backup_of(folder: Path) -> Path:
+    """Where a model stands while another one takes its place."""
     return folder.with_name(f".{folder.name}.old")
+
+
+def staging_of(folder: Path) -> Path:
+    """Where a model is written before it takes its place."""
+    return folder.with_name(f".{folder.name}.next")

@@ -49,7 +49,7 @@ def people_of(
     faces make candidates, and within each the closest groups are joined as long as the mean of the similarities
     between them allows (average linkage, Sokal & Michener 1958), so that a chain of look-alikes is no person.
     """
-    codes = _named([person] if photo is None else [person, photo])
+    codes = sharing([person] if photo is None else [person, photo])
     masked = (mask == "wear").to_numpy(bool)
     left, right, similarity = _links(embeddings)
     margin = similarity - _needed(masked[left], masked[right])
@@ -87,8 +87,12 @@ def _joined(embeddings: Floats, masked: npt.NDArray[np.bool_], codes: Ints) -> I
     return np.asarray(codes[first][which], np.int64)
 
 
-def _named(keys: Sequence[pd.Series[str]]) -> npt.NDArray[np.int64]:
-    """Group number (n,) of faces that share a name, a photo, or both with a third."""
+def sharing(keys: Sequence[pd.Series[str]]) -> npt.NDArray[np.int64]:
+    """Group number (n,) of faces that share a value of any of the keys (a name, a photo, …), if only by way of others.
+
+    Args:
+        keys: one or more columns over the same n faces; null where unknown, which is shared with nobody.
+    """
     faces = np.arange(len(keys[0]))
     left, right, size = [faces], [faces], len(faces)
     for key in keys:

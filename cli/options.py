@@ -50,6 +50,9 @@ WeightsOption = Annotated[
         help="FaceNet weights: facenet-pytorch's official .pt, or .safetensors. Default: the packaged ones.",
     ),
 ]
+SourceOption = Annotated[
+    str | None, typer.Option(help="Only of this source: contest, utkface, fairface, csv, folders.")
+]
 FinetuneOption = Annotated[
     Depth | None,
     typer.Option(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from .align import sharpness
@@ -18,9 +19,10 @@ from .encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder
 from .errors import MaskclsError
 from .files import locked
 from .finder import FaceFinder, FaceMode
+from .forgotten import REASON, Forgotten, read_forgotten
 from .layouts import Dataset, Listed
 from .photo import FileState, file_state, shown, stored, stored_below
-from .pipeline import EncodedPhoto, encode_photos
+from .pipeline import EncodedFace, EncodedPhoto, encode_photos
 from .shards import Shard, ShardFolder
 from .store import (
     MANIFEST,
@@ -72,7 +74,8 @@ def embed_folder(
     """Embed the photos of a dataset into the set ``out``, which is created, resumed or brought up to date.
 
     Photos are recognised by path, size and modification time. The set mirrors the folder: rows of photos that
-    are gone are dropped, labels are read anew. The outcome does not depend on where a former run was cut.
+    are gone are dropped, labels are read anew. The outcome does not depend on where a former run was cut. A photo
+    that the set has been told to forget, or a mask drawn on it, becomes a reject.
 
     Raises:
         MaskclsError: ``out`` belongs to another folder, encoder or face mode, is damaged or cannot be written.
@@ -90,6 +93,10 @@ def embed_folder(
             for item in dataset.photos
             if item.refused is None and not _is_done(item.path, stored_below(item.path, root), known, refused)
         ]
+        if gone := _forgotten(todo, read_forgotten(out), root):
+            shards.append(gone)
+            refused_now = {row["path"] for row in gone.rejects}
+            todo = [item for item in todo if stored_below(item.path, root) not in refused_now]
         progress(0, len(todo))
         done = 0
         paths = [item.path for item in todo]
@@ -146,6 +153,19 @@ def _is_done(path: Path, name: str, known: dict[str, _Known], refused: dict[str,
     return file_state(path) == FileState(row["file_size"], row["file_mtime_ns"])
 
 
+def _forgotten(todo: Sequence[Listed], forgotten: Forgotten, root: Path) -> Shard | None:
+    """The photos that must not come back, as rejects; None where there are none."""
+    if not forgotten.keys:
+        return None
+    gone = [item.path for item in todo if item.labels.drawn_on in forgotten or forgotten.holds_file(item.path)]
+    rejects = [
+        {"path": stored_below(path, root), "reason": REASON, "file_size": state.size, "file_mtime_ns": state.mtime_ns}
+        for path in gone
+        for state in [file_state(path)]
+    ]
+    return Shard([], rejects, *_arrays([])) if rejects else None
+
+
 def _shard(batch: Sequence[EncodedPhoto], root: Path) -> Shard:
     rows: list[dict[str, Any]] = []
     rejects: list[dict[str, Any]] = []
@@ -174,9 +194,12 @@ def _shard(batch: Sequence[EncodedPhoto], root: Path) -> Shard:
                 **state,
             }
         )
+    return Shard(rows, rejects, *_arrays(faces))
+
+
+def _arrays(faces: Sequence[EncodedFace]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]]:
     embeddings = np.array([f.embedding for f in faces], np.float32).reshape(len(faces), EMBEDDING_DIM)
-    maps = np.array([f.map for f in faces], np.float16).reshape(len(faces), *MAP_SHAPE)
-    return Shard(rows, rejects, embeddings, maps)
+    return embeddings, np.array([f.map for f in faces], np.float16).reshape(len(faces), *MAP_SHAPE)
 
 
 def face_id(file_sha256: str, box: Sequence[float]) -> str:

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from .encoder import EMBEDDING_DIM, MAP_SHAPE
 from .files import replacing
 
-_FOLDER = ".shards"
+SHARDS = ".shards"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ShardFolder:
     """The shards of one embedding set; shards made with other settings (``key``) are dropped."""
 
     def __init__(self, folder: Path, key: str) -> None:
-        self._folder = folder / _FOLDER
+        self._folder = folder / SHARDS
         self._key = key
         self._folder.mkdir(parents=True, exist_ok=True)
         self._paths = [path for path in sorted(self._folder.glob("*.safetensors")) if self._usable(path)]

@@ -15,6 +15,7 @@ import pandas as pd
 from .encoder import EMBEDDING_DIM, MAP_SHAPE, EncoderInfo
 from .errors import MaskclsError
 from .files import checksums, read_manifest, write_csv, write_json
+from .forgotten import FORGOTTEN, Forgotten
 from .photo import shown
 from .table import COLUMNS
 
@@ -25,7 +26,8 @@ REJECTS = "rejects.csv"
 MAKE = "maskcls embed PHOTOS --out FACES"
 CORRECTIONS = "corrections.csv"
 _FILES = ("faces.parquet", "embeddings.npy", "maps.npy")
-_NEXT = ".next"
+_OPTIONAL = (CORRECTIONS, FORGOTTEN)
+NEXT = ".next"
 PATCH_COLUMNS = {
     "face_id": "str",
     "path": "str",
@@ -72,7 +74,7 @@ def open_set(folder: Path) -> EmbeddingSet:
     Raises:
         MaskclsError: one line saying which part is missing, damaged or of another format.
     """
-    if (folder / _NEXT / MANIFEST).exists():
+    if (folder / NEXT / MANIFEST).exists():
         raise MaskclsError(f"{shown(folder)}: the last run was interrupted while saving; run `{MAKE}` again")
     manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE)
     table = pd.read_parquet(folder / "faces.parquet").astype(COLUMNS)
@@ -104,12 +106,22 @@ class SetWriter:
         self.maps = create(staging / "maps.npy", "w+", np.dtype("<f2"), (rows, *MAP_SHAPE))
 
     def commit(
-        self, table: pd.DataFrame, rejects: pd.DataFrame, encoder: EncoderInfo, settings: dict[str, str]
+        self,
+        table: pd.DataFrame,
+        rejects: pd.DataFrame,
+        encoder: EncoderInfo,
+        settings: dict[str, str],
+        corrections: pd.DataFrame | None = None,
+        forgotten: Forgotten | None = None,
     ) -> None:
-        """Save the table beside the arrays filled by the caller and replace the old state."""
+        """Save the table beside the arrays filled by the caller and replace the old state.
+
+        ``corrections`` and ``forgotten`` are new lists of corrected labels and of photos that must not come back;
+        without one the set keeps its own.
+        """
         self.embeddings.flush()
         self.maps.flush()
-        _commit(self.folder, table, rejects, encoder, settings)
+        _commit(self.folder, table, rejects, encoder, settings, corrections, forgotten)
 
 
 def replace_tables(
@@ -119,32 +131,41 @@ def replace_tables(
     encoder: EncoderInfo,
     settings: dict[str, str],
     corrections: pd.DataFrame | None = None,
+    forgotten: Forgotten | None = None,
 ) -> None:
-    """Replace the table, the rejects and, if given, the corrections of a set whose vectors stay as they are."""
-    staging = _fresh_staging(folder)
-    if corrections is not None:
-        write_csv(staging / CORRECTIONS, corrections)
-    _commit(folder, table, rejects, encoder, settings)
+    """Replace the table, the rejects and, if given, the other lists of a set whose vectors stay as they are."""
+    _fresh_staging(folder)
+    _commit(folder, table, rejects, encoder, settings, corrections, forgotten)
 
 
 def _fresh_staging(folder: Path) -> Path:
-    staging = folder / _NEXT
+    staging = folder / NEXT
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     return staging
 
 
 def _commit(
-    folder: Path, table: pd.DataFrame, rejects: pd.DataFrame, encoder: EncoderInfo, settings: dict[str, str]
+    folder: Path,
+    table: pd.DataFrame,
+    rejects: pd.DataFrame,
+    encoder: EncoderInfo,
+    settings: dict[str, str],
+    corrections: pd.DataFrame | None,
+    forgotten: Forgotten | None,
 ) -> None:
-    """Add tables and manifest to the staged files and move them all; arrays that are not staged stay as they are."""
-    staging = folder / _NEXT
+    """Add tables and manifest to the staged files and move them all; what is not staged stays as it is."""
+    staging = folder / NEXT
     table.to_parquet(staging / "faces.parquet", index=False)
     write_csv(staging / REJECTS, rejects)
+    if corrections is not None:
+        write_csv(staging / CORRECTIONS, corrections)
+    if forgotten is not None:
+        forgotten.save(staging / FORGOTTEN)
     files: dict[str, str] = {}
-    for name in (*_FILES, REJECTS, CORRECTIONS):
+    for name in (*_FILES, REJECTS, *_OPTIONAL):
         place = staging if (staging / name).exists() else folder
-        if name != CORRECTIONS or (place / name).exists():
+        if name not in _OPTIONAL or (place / name).exists():
             files |= checksums(place, [name])
     content = {
         "format": FORMAT,
@@ -162,9 +183,9 @@ def _commit(
 
 def finish_interrupted(folder: Path) -> None:
     """Finish a commit that was cut short, or drop a staging folder that never got its manifest."""
-    staging = folder / _NEXT
+    staging = folder / NEXT
     if (staging / MANIFEST).exists():
-        for name in (*_FILES, REJECTS, CORRECTIONS, MANIFEST):
+        for name in (*_FILES, REJECTS, *_OPTIONAL, MANIFEST):
             if (staging / name).exists():
                 os.replace(staging / name, folder / name)
     shutil.rmtree(staging, ignore_errors=True)

@@ -13,7 +13,7 @@ import pandas as pd
 from ...embedder.files import key_of, replacing, write_json
 
 Tables = Mapping[str, pd.DataFrame]
-_KEY = "key.json"
+KEY = "key.json"
 
 
 class Kept:
@@ -25,9 +25,9 @@ class Kept:
     def __init__(self, folder: Path | None, *key: object) -> None:
         self.folder = folder
         content = {"key": key_of(*key)}
-        if folder is not None and _read(folder / _KEY) != content:
+        if folder is not None and _read(folder / KEY) != content:
             shutil.rmtree(folder, ignore_errors=True)
-            write_json(folder / _KEY, content)
+            write_json(folder / KEY, content)
 
     def tables(self, step: str, make: Callable[[], Tables]) -> Tables:
         """The tables of a step, read if it was finished, else made and kept."""

@@ -1,0 +1,161 @@
+"""``maskcls index``: what is in a model's gallery, what comes in and what goes."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import forget
+from .options import Device, DeviceOption, SourceOption, WeightsOption
+from .terminal import one_line_errors, progress_bar
+
+app = typer.Typer(no_args_is_help=True, help="List and edit a model's gallery without training; forget a person.")
+app.command("forget")(forget.forget)
+app.command("check-receipt")(forget.check_receipt)
+
+ModelArgument = Annotated[Path, typer.Argument(help="Model made by `maskcls build-index`.")]
+SourceOption = Annotated[
+    str | None, typer.Option(help="Only of this source: contest, utkface, fairface, csv, folders.")
+]
+LIMIT = 20
+
+
+@app.command("list")
+def list_faces(
+    model: ModelArgument,
+    person: Annotated[str | None, typer.Option(help="List the faces of this person.")] = None,
+    source: SourceOption = None,
+    limit: Annotated[int | None, typer.Option(min=1, help=f"Faces listed at most. [default: {LIMIT}]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Counts and the listed faces as JSON.")] = False,
+) -> None:
+    """Say what is in the gallery: faces, people, and how many of each source, age band, mask state and gender.
+
+    With --person, --source or --limit the faces themselves are listed too.
+    """
+    with one_line_errors():
+        from ..classify.gallery_list import LISTED, named, summary
+        from ..classify.model import Model
+        from ..embedder.errors import MaskclsError
+        from ..embedder.photo import shown
+
+        table = Model.load(model).table
+        counts = summary(table)
+        rows = named(table, person, source)
+        if not len(rows) and (person is not None or source is not None):
+            raise MaskclsError(
+                f"{shown(model)}: no such face in the gallery; see `maskcls index list` without --person"
+            )
+        wanted = any(option is not None for option in (person, source, limit))
+        faces = table.iloc[rows[: limit or LIMIT] if wanted else rows[:0]][list(LISTED)]
+        if as_json:
+            typer.echo(json.dumps(counts | {"rows": json.loads(faces.to_json(orient="records"))}, ensure_ascii=False))
+            return
+        typer.echo(f"{shown(model)}: {counts.pop('faces')} faces of {counts.pop('people')} people")
+        for name, column in counts.items():
+            typer.echo(f"  {name}: " + ", ".join(f"{shown(value)} {count}" for value, count in column.items()))
+        for row in faces.to_dict("records"):
+            typer.echo("  ".join(_cell(row[name]) for name in LISTED))
+        if wanted and len(faces) < len(rows):
+            typer.echo(f"… {len(rows) - len(faces)} more; --limit shows them")
+
+
+@app.command("add")
+def add(
+    model: ModelArgument,
+    faces: Annotated[list[Path], typer.Argument(help="Embedding sets whose faces of known age come in.")],
+    known: Annotated[
+        list[Path] | None,
+        typer.Option("--known", help="A set the model was built from: its faces tell who is who (repeatable)."),
+    ] = None,
+    device: DeviceOption = Device.auto,
+    weights: WeightsOption = None,
+) -> None:
+    """Add faces to the gallery; age space, heads and vote settings stay as they are.
+
+    New faces are grouped with people of the gallery by name, by photo and, among the faces of FACES and --known, by
+    their looks. The last two options are for a fine-tuned model, which reads the photos again.
+    """
+    with one_line_errors():
+        from ..classify.gallery_edit import add_faces, check_addable, edit_model
+        from ..classify.model import Model
+        from ..classify.pool import open_sets
+        from ..embedder.encoder import FaceNetEncoder, pick_device
+        from ..embedder.photo import shown
+
+        sets = open_sets([*faces, *(known or [])])
+        new, others = sets[: len(faces)], sets[len(faces) :]
+
+        def edit(loaded: Model) -> Any:
+            check_addable(loaded, model, list(zip(faces, new, strict=True)))
+            encoder = None
+            if loaded.tuned is not None:
+                encoder = FaceNetEncoder(weights, pick_device(device.value), loaded.tuned)
+                loaded.check_encoder(encoder.info, model)
+            with progress_bar() as progress:
+                return add_faces(loaded, new, others, encoder=encoder, progress=partial(progress, "embedding again"))
+
+        done = edit_model(model, edit)
+        typer.echo(
+            f"{shown(model)}: {done.faces} faces added, of {done.people} new people and {done.joined} that it knew; "
+            f"{done.known} were in already, {done.ageless} have no age"
+        )
+        typer.echo(
+            f"compared by looks with {done.compared} faces of the gallery"
+            + ("" if known else "; with the others by name and photo only (--known SETS compares more)")
+        )
+
+
+@app.command("remove")
+def remove(
+    model: ModelArgument,
+    face: Annotated[list[str] | None, typer.Option(help="A face_id (repeatable).")] = None,
+    photo: Annotated[list[str] | None, typer.Option(help="A photo, where it lies or as listed (repeatable).")] = None,
+    person: Annotated[str | None, typer.Option(help="Everybody of this name.")] = None,
+    from_file: Annotated[Path | None, typer.Option("--from", help="CSV with a column face_id or path.")] = None,
+    source: SourceOption = None,
+) -> None:
+    """Remove faces from the gallery; they do not vote any more. One of the first four options says which.
+
+    What heads and age space have learned from them stays learned. See `forget` for removing a person everywhere.
+    """
+    with one_line_errors():
+        from ..classify.gallery_edit import drop_faces, edit_model
+        from ..classify.gallery_list import named, of_faces, of_file, of_photos
+        from ..classify.model import Model
+        from ..embedder.errors import MaskclsError
+        from ..embedder.photo import shown
+
+        if sum(map(bool, (face, photo, person, from_file))) != 1:
+            raise MaskclsError("say what to remove by one of --face, --photo, --person and --from")
+
+        def edit(loaded: Model) -> Any:
+            table, asked = loaded.table, 1
+            if from_file:
+                rows, asked = of_file(table, from_file)
+            elif face or photo:
+                asked = len(set(face or photo or ()))
+                rows = of_faces(table, face) if face else of_photos(table, photo or ())
+            else:
+                rows = named(table, person, None)
+            if source is not None:
+                rows = rows[(table["source"].iloc[rows] == source).to_numpy(bool)]
+            if not len(rows):
+                raise MaskclsError(f"{shown(model)}: nothing in the gallery matches; see `maskcls index list`")
+            if len(rows) == len(table):
+                raise MaskclsError(f"{shown(model)}: that is the whole gallery, and no model is left without one")
+            return drop_faces(loaded, rows, "removed"), (len(rows), len(table) - len(rows), asked)
+
+        gone, left, asked = edit_model(model, edit)
+        typer.echo(f"{shown(model)}: {gone} faces removed ({asked} named), {left} left")
+
+
+def _cell(value: Any) -> str:
+    from ..embedder.photo import shown
+
+    if value is None or value != value:
+        return "-"
+    return f"{value:g}" if isinstance(value, float) else shown(str(value))
