@@ -18,9 +18,6 @@ app.command("forget")(forget.forget)
 app.command("check-receipt")(forget.check_receipt)
 
 ModelArgument = Annotated[Path, typer.Argument(help="Model made by `maskcls build-index`.")]
-SourceOption = Annotated[
-    str | None, typer.Option(help="Only of this source: contest, utkface, fairface, csv, folders.")
-]
 LIMIT = 20
 
 

@@ -64,8 +64,8 @@ def find_person(sets: Sets, models: Models, wanted: Wanted, known: Traces = Trac
         MaskclsError: no such person, or a name of several sources.
     """
     faces = pd.concat([_set_faces(sets), _model_faces(models)], ignore_index=True)
-    taken = faces["face_id"].isin(known.faces).to_numpy(bool)
-    taken |= (faces["face_id"] == wanted.face if wanted.face else _of_name(faces, wanted)).to_numpy(bool)
+    asked_for = faces["face_id"] == wanted.face if wanted.face else _of_name(faces, wanted)
+    taken = (faces["face_id"].isin(known.faces) | asked_for).to_numpy(bool)
     if not taken.any():
         if known:
             return Found(known, 0)
@@ -75,7 +75,7 @@ def find_person(sets: Sets, models: Models, wanted: Wanted, known: Traces = Trac
         grouped = faces["group"].isin(faces["group"][taken].dropna()).to_numpy(bool)
         hashes = {*faces["file_sha256"][taken], *faces["drawn_on"][taken].dropna(), *known.hashes}
         more = taken | (grouped & joinable) | faces["face_id"].isin(faces["face_id"][taken]).to_numpy(bool)
-        more |= (faces["file_sha256"].isin(hashes) | faces["drawn_on"].isin(hashes)).to_numpy(bool)
+        more = more | (faces["file_sha256"].isin(hashes) | faces["drawn_on"].isin(hashes)).to_numpy(bool)
         if (more == taken).all():
             break
         taken = more
