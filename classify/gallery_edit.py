@@ -38,6 +38,7 @@ class Added:
     Attributes:
         faces: that are in the gallery now and were not before.
         joined: people among them that the gallery knew already; ``people`` are the others.
+        merged: people of the gallery that are one with another one now.
         known: faces that were in already, an exact copy of a photo being the same face.
         ageless: faces left out since their age is unknown.
         compared: gallery faces that the new ones were compared with by their looks.
@@ -46,6 +47,7 @@ class Added:
     faces: int
     people: int
     joined: int
+    merged: int
     known: int
     ageless: int
     compared: int
@@ -97,8 +99,8 @@ def add_faces(
     A new face belongs to a gallery person if it has the same name within the same source, shows the same photo (or a
     mask drawn on it), or if they look alike (:func:`.people.people_of`). Looks are compared among the new faces and
     with the gallery faces that the ``known`` sets hold: the gallery has their age-space vectors only, which do not
-    tell who it is. Who shares a value with two gallery people makes them one, since a person who votes twice, or for
-    their own photo, does more harm than one who is missing.
+    tell who it is. Two gallery people whom a new face belongs to are one from now on, since a person who votes twice, or
+    for their own photo, does more harm than one who is missing.
 
     Args:
         sets: checked by :func:`check_addable`.
@@ -136,11 +138,12 @@ def add_faces(
         len(new),
         len(theirs) - joined,
         joined,
+        model.table["group"].nunique() - len(np.unique(groups[: len(model.table)])),
         int((offered & inside).sum()),
         int((offered & ~aged).sum()),
         int(inside.sum()),
     )
-    note = {"faces": added.faces, "people": len(theirs), "compared_with": added.compared, "counts": counts_of(rows)}
+    note = {"faces": added.faces, "people": len(theirs), "merged": added.merged, "compared_with": added.compared, "counts": counts_of(rows)}
     return replace(model, gallery=gallery, table=table, card=_noted(model, "added", note), fingerprint=""), added
 
 
@@ -157,9 +160,10 @@ def _people(table: pd.DataFrame, new: Pool, found: pd.Series[int]) -> Ints:
     faces = pd.concat([table, new.table], ignore_index=True)
     is_new = np.arange(len(faces)) >= len(table)
     name = (faces["source"] + ":" + faces["person"]).where(faces["person"].notna())
+    looks = faces["face_id"].map(found)
     keys = [
         pd.Series([*table["group"], *[None] * len(new)], dtype="object"),
-        faces["face_id"].map(found),
+        looks.where(looks.isin(looks[is_new])),
         name.where(name.isin(name[is_new])),
         faces["drawn_on"].fillna(faces["file_sha256"]),
     ]

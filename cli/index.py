@@ -100,6 +100,8 @@ def add(
             f"{shown(model)}: {done.faces} faces added, of {done.people} new people and {done.joined} that it knew; "
             f"{done.known} were in already, {done.ageless} have no age"
         )
+        if done.merged:
+            typer.echo(f"{done.merged} people of the gallery are one with another one now: a new face belongs to both")
         typer.echo(
             f"compared by looks with {done.compared} faces of the gallery"
             + ("" if known else "; with the others by name and photo only (--known SETS compares more)")
