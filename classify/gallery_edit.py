@@ -143,7 +143,13 @@ def add_faces(
         int((offered & ~aged).sum()),
         int(inside.sum()),
     )
-    note = {"faces": added.faces, "people": len(theirs), "merged": added.merged, "compared_with": added.compared, "counts": counts_of(rows)}
+    note = {
+        "faces": added.faces,
+        "people": len(theirs),
+        "merged": added.merged,
+        "compared_with": added.compared,
+        "counts": counts_of(rows),
+    }
     return replace(model, gallery=gallery, table=table, card=_noted(model, "added", note), fingerprint=""), added
 
 

@@ -23,7 +23,7 @@ def forget_in_set(folder: Path, faces: Collection[str], photos: Collection[str],
     unfinished ``embed`` go too: they are embedded again. A folder that has nothing but such batches gets the list.
 
     Args:
-        faces: ``face_id`` of the rows to remove.
+        faces: ``face_id`` of the rows to remove, of the corrections too.
         photos: SHA-256 of the photo files to refuse from now on.
         paths: photos, as the set calls them, whose rows of ``rejects.csv`` go too.
 
@@ -43,6 +43,7 @@ def forget_in_set(folder: Path, faces: Collection[str], photos: Collection[str],
         old = open_set(folder)
         gone = old.table["face_id"].isin(list(faces)).to_numpy(bool)
         rejects = old.rejects[~old.rejects["path"].isin(list(paths))].reset_index(drop=True)
+        corrections = old.corrections[~old.corrections["face_id"].isin(list(faces))].reset_index(drop=True)
         kept = np.flatnonzero(~gone)
         table = old.table.iloc[kept].reset_index(drop=True)
         if gone.any():
@@ -52,7 +53,7 @@ def forget_in_set(folder: Path, faces: Collection[str], photos: Collection[str],
                 part = slice(start, start + CHUNK)
                 writer.embeddings[part] = old.embeddings[kept[part]]
                 writer.maps[part] = old.maps[kept[part]]
-            writer.commit(table, rejects, old.encoder, old.settings, forgotten)
-        elif forgotten != former or len(rejects) < len(old.rejects):
-            replace_tables(folder, table, rejects, old.encoder, old.settings, forgotten)
+            writer.commit(table, rejects, old.encoder, old.settings, corrections, forgotten)
+        elif forgotten != former or len(rejects) < len(old.rejects) or len(corrections) < len(old.corrections):
+            replace_tables(folder, table, rejects, old.encoder, old.settings, corrections, forgotten)
         return int(gone.sum())

@@ -21,7 +21,7 @@ _KEPT = re.compile(r"\..+\.(folds|finetune)")
 _UNFINISHED = re.compile(r"\..+\.(partial|\d+\.tmp)")
 _SET_FILES = {
     *("faces.parquet", "embeddings.npy", "maps.npy", ".lock"),
-    *(store.MANIFEST, store.REJECTS, forgotten.FORGOTTEN),
+    *(store.MANIFEST, store.REJECTS, store.CORRECTIONS, forgotten.FORGOTTEN),
 }
 _MODEL_FILES = {
     *("gallery.faiss", "gallery.parquet", "age_space.safetensors", "heads.safetensors", "trunk.safetensors", ".lock"),
