@@ -99,8 +99,8 @@ def add_faces(
     A new face belongs to a gallery person if it has the same name within the same source, shows the same photo (or a
     mask drawn on it), or if they look alike (:func:`.people.people_of`). Looks are compared among the new faces and
     with the gallery faces that the ``known`` sets hold: the gallery has their age-space vectors only, which do not
-    tell who it is. Two gallery people whom a new face belongs to are one from now on, since a person who votes twice, or
-    for their own photo, does more harm than one who is missing.
+    tell who it is. Two gallery people whom a new face belongs to are one from now on: a person who votes twice, or for
+    their own photo, does more harm than one who is missing.
 
     Args:
         sets: checked by :func:`check_addable`.

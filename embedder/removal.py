@@ -43,7 +43,8 @@ def forget_in_set(folder: Path, faces: Collection[str], photos: Collection[str],
         old = open_set(folder)
         gone = old.table["face_id"].isin(list(faces)).to_numpy(bool)
         rejects = old.rejects[~old.rejects["path"].isin(list(paths))].reset_index(drop=True)
-        corrections = old.corrections[~old.corrections["face_id"].isin(list(faces))].reset_index(drop=True)
+        log = old.corrections[~old.corrections["face_id"].isin(list(faces))].reset_index(drop=True)
+        corrections = log if len(log) < len(old.corrections) else None
         kept = np.flatnonzero(~gone)
         table = old.table.iloc[kept].reset_index(drop=True)
         if gone.any():
@@ -54,6 +55,6 @@ def forget_in_set(folder: Path, faces: Collection[str], photos: Collection[str],
                 writer.embeddings[part] = old.embeddings[kept[part]]
                 writer.maps[part] = old.maps[kept[part]]
             writer.commit(table, rejects, old.encoder, old.settings, corrections, forgotten)
-        elif forgotten != former or len(rejects) < len(old.rejects) or len(corrections) < len(old.corrections):
+        elif forgotten != former or len(rejects) < len(old.rejects) or corrections is not None:
             replace_tables(folder, table, rejects, old.encoder, old.settings, corrections, forgotten)
         return int(gone.sum())

@@ -70,7 +70,7 @@ def find_person(sets: Sets, models: Models, wanted: Wanted, known: Traces = Trac
         if known:
             return Found(known, 0)
         raise MaskclsError(f"{_said(wanted)}: in none of the embedding sets and models of the given folders")
-    joinable = np.ones(len(faces), bool) if wanted.face else (faces["person"].isna().to_numpy(bool) | taken)
+    joinable = np.ones(len(faces), bool) if wanted.face else _nobodys(faces, taken)
     while True:
         grouped = faces["group"].isin(faces["group"][taken].dropna()).to_numpy(bool)
         hashes = {*faces["file_sha256"][taken], *faces["drawn_on"][taken].dropna(), *known.hashes}
@@ -84,6 +84,13 @@ def find_person(sets: Sets, models: Models, wanted: Wanted, known: Traces = Trac
     photos = frozenset(zip(mine["root"], mine["path"], strict=True))
     found = Traces(ids, frozenset(hashes), photos, _vectors(sets, models, ids))
     return Found(known | found, int(faces["face_id"][grouped & ~taken].nunique()))
+
+
+def _nobodys(faces: pd.DataFrame, taken: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Faces (n,) without a name of their own, by way of the photo that was copied or drawn on neither."""
+    photo, named = faces["drawn_on"].fillna(faces["file_sha256"]), faces["person"].notna()
+    of_others = set(photo[named & ~taken]) - set(photo[taken])
+    return (~named & ~photo.isin(of_others)).to_numpy(bool)
 
 
 def _of_name(faces: pd.DataFrame, wanted: Wanted) -> pd.Series[bool]:
@@ -128,12 +135,13 @@ def _vectors(sets: Sets, models: Models, ids: frozenset[str]) -> dict[str, Vecto
     vectors: dict[str, Vectors] = {}
     for one in sets.values():
         rows: npt.NDArray[np.int64] = np.flatnonzero(one.table["face_id"].isin(ids))
-        parts = {"embeddings": one.embeddings[rows], "maps": one.maps[rows].reshape(len(rows), -1)}
-        for name, part in parts.items():
+        if not len(rows):
+            continue
+        for name, part in (("embeddings", one.embeddings[rows]), ("maps", one.maps[rows].reshape(len(rows), -1))):
             key = f"{name}/{one.encoder.fingerprint}"
             vectors[key] = np.concatenate([vectors[key], part]) if key in vectors else np.array(part)
     for folder, model in models.items():
         own = model.table["face_id"][model.table["face_id"].isin(ids)]
         if len(own):
             vectors[f"gallery/{stored(folder)}"] = model.gallery.vectors(gallery_ids(own))
-    return {name: rows for name, rows in vectors.items() if len(rows)}
+    return vectors

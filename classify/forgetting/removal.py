@@ -52,6 +52,8 @@ class Task:
 def tasks(places: Places, traces: Traces) -> Iterator[Task]:
     """Everything to be done about a person; each task can be done again, and leaves a set or a model whole.
 
+    Garbage is first, since saving a model uses the same name.
+
     Work that a running command keeps goes as a whole where it is about the person, or where it cannot tell: it is made
     again. Pages and case books go as a whole.
 
@@ -59,6 +61,8 @@ def tasks(places: Places, traces: Traces) -> Iterator[Task]:
         MaskclsError: a set or a model is damaged.
     """
     scanner = Scanner(traces)
+    for folder in places.garbage:
+        yield Task("leftovers of killed runs", folder, 1, partial(_remove_garbage, folder))
     for folder in places.sets:
         yield _in_set(folder, traces)
     for folder in places.models:
@@ -71,8 +75,6 @@ def tasks(places: Places, traces: Traces) -> Iterator[Task]:
     for folder in places.casebooks:
         if _shows(folder, scanner, traces):
             yield Task("case books", folder, 1, partial(_remove_casebook, folder))
-    for folder in places.garbage:
-        yield Task("leftovers of killed runs", folder, 1, partial(shutil.rmtree, folder))
     for folder in places.kept:
         if (folder / FILE).exists() or any(folder.rglob(FILE)) or _shows(folder, scanner, traces):
             yield Task("kept work of unfinished runs", folder, 1, partial(_remove_work, folder))
@@ -169,6 +171,11 @@ def _mentions(path: Path, scanner: Scanner, traces: Traces) -> bool:
     if table is not None:
         return bool(without_person(table, traces)[1])
     return path.suffix in (".partial", *PAGES) and names_photo(path, traces)
+
+
+def _remove_garbage(folder: Path) -> None:
+    with locked(folder):  # unless it is no garbage but is being written
+        shutil.rmtree(folder)
 
 
 def _remove_casebook(folder: Path) -> None:
