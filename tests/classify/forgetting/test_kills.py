@@ -1,4 +1,4 @@
-"""Forgetting and editing are killed and made to fail at any moment; what is left is old or new, and going on finishes."""
+"""Forgetting and editing are killed and made to fail at any moment: what is left is old or new, and can go on."""
 
 from __future__ import annotations
 
