@@ -83,12 +83,10 @@ class Scanner:
         pairs = part[:-1].astype(np.uint16) | part[1:].astype(np.uint16) << 8
         places = np.flatnonzero(self._begins[pairs[: len(part) - KEY + 1]])
         keys = pairs[places].astype(np.uint32) | pairs[places + 2].astype(np.uint32) << 16
-        for place, key in zip(places.tolist(), keys.tolist(), strict=True):
-            lengths = self._by_key.get(key)
-            if lengths is None:
-                continue
+        known = self._keys[np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)] == keys
+        for place, key in zip(places[known].tolist(), keys[known].tolist(), strict=True):
             at = start + place
-            for length, patterns in lengths.items():
+            for length, patterns in self._by_key[key].items():
                 piece = view[at : at + length].tobytes()
                 if piece in patterns and (kind := self._patterns[piece]) and _whole(view, at, length, kind):
                     yield kind

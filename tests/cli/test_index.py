@@ -47,7 +47,7 @@ def test_list_counts_and_rows(model: Path) -> None:
     contest = int(table["source"].eq("contest").sum())  # exact copies are left out
     assert f"{contest + UTKFACE} faces of {table['group'].nunique()} people" in done.stdout
     assert f"source: contest {contest}, utkface {UTKFACE}" in done.stdout
-    assert len(done.stdout.splitlines()) == 7
+    assert len(done.stdout.splitlines()) == 6
     listed = run("index", "list", model, "--person", PERSON, "--limit", "3")
     assert sum(PERSON in line for line in listed.stdout.splitlines()) == 3
     assert "4 more" in listed.stdout

@@ -67,7 +67,7 @@ def test_a_trace_across_two_chunks_is_found(shift: int) -> None:
 def test_the_columns_of_a_compressed_table_are_read(tmp_path: Path) -> None:
     table = pd.DataFrame({"id": ["x"] * 500 + ["0123456789abcdef"] + ["y"] * 500, "v": [ROWS[0]] * 1001})
     path = tmp_path / "t.parquet"
-    table.to_parquet(path, compression="zstd", write_statistics=False)  # type: ignore[call-arg]
+    table.to_parquet(path, compression="zstd", write_statistics=False)
     assert SCANNER.in_file(path) == {FACE, VECTOR}
     (tmp_path / "no.parquet").write_bytes(b"PAR1")
     assert SCANNER.in_file(tmp_path / "no.parquet") == set()
