@@ -43,7 +43,8 @@ class Ballots:
         people: (3,) people of each band in the gallery.
         said: number of the band that is said.
         voters: how many of the m vote.
-        most: largest set that is looked for, fewer than m, and so small that the people who move up are known.
+        most: largest set that is looked for, so small that the people who move up are known. A set of all m people
+            is none: nobody would answer.
     """
 
     shares: Floats
@@ -108,9 +109,10 @@ def _possible_sizes(votes: Ballots, settings: VoteSettings) -> list[int]:
     """Sizes of sets, ascending, that the bound does not rule out."""
     voters, bands = votes.shares[: votes.voters], votes.bands[: votes.voters]
     there = np.bincount(bands, minlength=BANDS)
-    gone = np.indices(there + 1).reshape(BANDS, -1).T
+    gone = np.indices(tuple((there + 1).tolist())).reshape(BANDS, -1).T
     size = gone.sum(axis=1)
-    gone, size = gone[(size > 0) & (size <= votes.most)], size[(size > 0) & (size <= votes.most)]
+    looked_for = (size > 0) & (size <= votes.most) & (size < len(votes.shares))
+    gone, size = gone[looked_for], size[looked_for]
     low = _moved_up(votes)[size]
     high = low.copy()
     for band in range(BANDS):
@@ -125,7 +127,8 @@ def _possible_sizes(votes: Ballots, settings: VoteSettings) -> list[int]:
     ends = log_shares(np.stack([least, most]))[:, :, None, :] * slope
     prior = np.log(prior_of(votes.people - gone))
     lead = ends.max(axis=0).sum(axis=2) + offset - settings.correction * (prior - prior[:, votes.said, None])
-    return np.unique(size[(np.delete(lead, votes.said, axis=1) > MARGIN).any(axis=1)]).tolist()
+    possible: list[int] = np.unique(size[(np.delete(lead, votes.said, axis=1) > MARGIN).any(axis=1)]).tolist()
+    return possible
 
 
 def _steepest(votes: Ballots, settings: VoteSettings, size: int) -> Iterator[Ints]:

@@ -147,9 +147,7 @@ class Model:
         """
         return self.count(*self.nearest(embeddings, maps, own, self.settings.voters))
 
-    def nearest(
-        self, embeddings: Floats, maps: npt.NDArray[np.float16], own: Ints, people: int
-    ) -> tuple[Ints, Floats]:
+    def nearest(self, embeddings: Floats, maps: npt.NDArray[np.float16], own: Ints, people: int) -> tuple[Ints, Floats]:
         """The nearest people of n faces, as far as they are among the :attr:`reach` nearest gallery faces.
 
         Args:
