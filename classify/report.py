@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
