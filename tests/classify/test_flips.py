@@ -15,6 +15,7 @@ from maskcls.classify.vote import LEAST_SHARE, NO_CALIBRATION, VoteSettings
 FITTED = ((0.61, -0.30, -0.16, 0.53), (-0.16, 0.51, -0.12, 0.76), (-0.45, -0.21, 0.28, -1.29))
 ODD = ((0.2, 0.5, -0.4, 0.1), (0.6, -0.1, 0.3, 0.0), (-0.5, 0.4, 0.9, -0.2))
 ROUNDING = 2e-5
+pytestmark = pytest.mark.filterwarnings("error")
 
 
 def lead(votes: Ballots, chosen: VoteSettings, gone: tuple[int, ...]) -> float:
@@ -73,6 +74,19 @@ def test_no_smaller_set_flips_and_none_is_claimed(question: tuple[Ballots, VoteS
     if most_sets == flips.MOST_SETS:
         assert found.safe == (len(found.places) - 1 if found.places else votes.most)
         assert (len(found.places) or votes.most + 1) in (clear, at_best)
+
+
+@settings(deadline=None, max_examples=250)
+@given(question=questions())
+def test_a_search_that_misses_claims_nothing_false(question: tuple[Ballots, VoteSettings]) -> None:
+    votes, chosen = question
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flips, "MOST_SETS", 0)
+        patch.setattr(flips, "_steepest", lambda votes, settings, size: iter([np.arange(size)]))
+        patch.setattr(flips, "_swaps", lambda places, voters: places[None])
+        found = smallest_flip(votes, chosen)
+    assert found.safe < fewest(votes, chosen, MARGIN + ROUNDING)
+    assert found.safe < len(found.places) or not found.places
 
 
 def one_hot(bands: list[int], weights: list[float] | None = None) -> tuple[npt.NDArray[np.float32], list[int]]:
