@@ -36,7 +36,7 @@ BATCH = 64
 RESAMPLES = 1000
 SIZES = {"1": 1, "2": 2, "3-5": 5, "6-10": 10, "11-20": 20, "more": 10**6, "none": 10**9}
 """Row -> largest size in it; ``none`` is no set at all."""
-SIGNS = ("probability of the band", "voters it hangs on", "their share of the vote", "probability and voters, ranks added")
+SIGNS = ("probability of the band", "voters it hangs on", "their share of the vote", "probability and voters, by rank")
 
 Floats = npt.NDArray[np.float64]
 
