@@ -63,6 +63,12 @@ def share_line(row: Mapping[Any, Any], shown: list[dict[str, Any]]) -> str:
     return f"{len(shown)} of {int(count)} voters, {100 * sum(voter['weight'] for voter in shown):.0f} % of the vote"
 
 
+def faces_of(model: Model, voters: Ints) -> Ints:
+    """All gallery rows of the people of some gallery rows, for :func:`without`; negative ones are ignored."""
+    groups = model.table["group"].to_numpy(np.int64)
+    return np.flatnonzero(np.isin(groups, groups[voters[voters >= 0]]))
+
+
 def without(model: Model, rows: Ints) -> Model:
     """The model as it answers without some faces of its gallery.
 

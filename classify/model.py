@@ -31,8 +31,10 @@ from .vote import (
     Floats,
     Ints,
     VoteSettings,
-    band_prior,
+    band_shares,
     one_vote_a_person,
+    person_bands,
+    prior_of,
     vote,
     year_profiles,
 )
@@ -108,7 +110,17 @@ class Model:
     @cached_property
     def prior(self) -> Floats:
         """Share of each age band among the people of the gallery (3,)."""
-        return band_prior(*self._age_range, self._groups, self.settings.starts)
+        return prior_of(self.person_bands[1])
+
+    @cached_property
+    def person_bands(self) -> tuple[Ints, Ints]:
+        """See :func:`.vote.person_bands`."""
+        return person_bands(*self._age_range, self._groups, self.settings.starts)
+
+    @cached_property
+    def band_ballots(self) -> Floats:
+        """Share of each band in what each gallery face says of age (m, 3); rows sum to 1."""
+        return band_shares(self._profiles, self.settings.starts)
 
     @cached_property
     def _age_range(self) -> tuple[Floats, Floats]:
@@ -134,18 +146,37 @@ class Model:
             maps: (n, 896, 4, 4).
             own: (n,) the group whose faces must not vote, or :data:`~.vote.NOBODY`.
         """
-        k = self.settings.voters
-        queries = self.age_space.project(embeddings, maps)
-        found = self.gallery.search(queries, min(len(self.gallery), k * RAW_PER_VOTER))
+        return self.count(*self.nearest(embeddings, maps, own, self.settings.voters))
+
+    def nearest(self, embeddings: Floats, maps: npt.NDArray[np.float16], own: Ints, people: int) -> tuple[Ints, Floats]:
+        """The nearest people of n faces, as far as they are among the :attr:`reach` nearest gallery faces.
+
+        Args:
+            embeddings, maps, own: see :meth:`ages`.
+            people: looked for, k; the first of them are those that vote.
+
+        Returns:
+            Gallery rows (n, k), nearest first, and similarities (n, k); see :func:`.vote.one_vote_a_person`.
+        """
+        found = self.gallery.search(self.age_space.project(embeddings, maps), min(len(self.gallery), self.reach))
         rows = np.where(
             found.ids < 0, NOBODY, self._row_of_id.reindex(found.ids.ravel()).to_numpy().reshape(found.ids.shape)
         )
-        voters, similarities = one_vote_a_person(rows.astype(np.int64), found.similarities, self._groups, own, k)
-        return self.count(voters, similarities)
+        return one_vote_a_person(rows.astype(np.int64), found.similarities, self._groups, own, people)
 
-    def count(self, voters: Ints, similarities: Floats) -> Ages:
-        """Count the votes of voters (n, k) that are known already, for instance under other settings."""
-        return Ages(vote(voters, similarities, self._profiles, self.prior, self.settings), voters, similarities)
+    @property
+    def reach(self) -> int:
+        """Gallery faces among which voters are looked for."""
+        return self.settings.voters * RAW_PER_VOTER
+
+    def count(self, voters: Ints, similarities: Floats, prior: Floats | None = None) -> Ages:
+        """Count the votes of voters (n, k) that are known already, for instance under other settings.
+
+        Args:
+            prior: shares of the bands in the gallery, (3,) or (n, 3); by default as they are.
+        """
+        shares = self.prior if prior is None else prior
+        return Ages(vote(voters, similarities, self._profiles, shares, self.settings), voters, similarities)
 
     def save(self, folder: Path) -> None:
         """Write the model; a former model in its place is replaced only when the new one is complete.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..embedder.embed import face_id
 from ..embedder.encoder import Encoder
 from ..embedder.files import replacing, write_csv
 from ..embedder.finder import FaceFinder, FaceMode
@@ -18,6 +19,7 @@ from ..embedder.photo import file_state, stored
 from ..embedder.pipeline import NO_FACE, EncodedPhoto, encode_photos
 from .answers import answer_faces, doubts, weighed_up
 from .columns import ANSWER_COLUMNS, PROBABILITIES
+from .explain import Evidence, evidence_of
 from .model import Model
 from .vote import NOBODY
 
@@ -25,6 +27,8 @@ COLUMNS = ("path", "status", "reason", *ANSWER_COLUMNS)
 """Columns of ``predictions.csv``. ``status`` is ``ok``, ``unsure``, ``no_face`` or ``unreadable``; an unsure row has
 its answers, and ``reason`` says what is doubtful."""
 ANSWERED = ("ok", "unsure")
+EVIDENCE = "_evidence"
+"""Key of what becomes :attr:`Answers.evidence`; no column."""
 
 Progress = Callable[[int, int], None]
 
@@ -33,11 +37,12 @@ Progress = Callable[[int, int], None]
 class Answers:
     """Rows in the order of the photos (:data:`COLUMNS`), and the aligned crops wanted for a report.
 
-    ``crops`` maps a row number to RGB pixels (160, 160, 3).
+    ``crops`` maps a row number to RGB pixels (160, 160, 3), ``evidence`` one to what its age rests on.
     """
 
     table: pd.DataFrame
     crops: dict[int, Any] = field(default_factory=dict)
+    evidence: dict[int, Evidence] = field(default_factory=dict)
 
 
 def predict_photos(
@@ -53,6 +58,7 @@ def predict_photos(
     batch_size: int = 64,
     partial: Path | None = None,
     keep_crops: int = 0,
+    explain: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Answers:
     """Answer for every photo.
@@ -65,8 +71,9 @@ def predict_photos(
             file is left for the caller to remove once the answers are safe.
         keep_crops: crops of this many first photos are returned for a report (their photos are read again if
             their rows come from a former run).
+        explain: also say what every age rests on.
     """
-    key = f"{model.fingerprint} {encoder.info.fingerprint} {mode} {min_confidence} {' '.join(COLUMNS)}"
+    key = f"{model.fingerprint} {encoder.info.fingerprint} {mode} {min_confidence} {explain} {' '.join(COLUMNS)}"
     journal = _Journal(partial, key)
     names = [stored(path.relative_to(root)) for path in paths]
     known = journal.known
@@ -80,7 +87,7 @@ def predict_photos(
     progress(0, len(todo))
     for batch in encode_photos([paths[i] for i in todo], finder, encoder, mode=mode, jobs=jobs, batch_size=batch_size):
         numbers = todo[done : done + len(batch)]
-        rows = answer(batch, [names[i] for i in numbers], model, min_confidence)
+        rows = answer(batch, [names[i] for i in numbers], model, min_confidence, explain)
         journal.add(
             [row | {"_file": [photo.state.size, photo.state.mtime_ns]} for row, photo in zip(rows, batch, strict=True)]
         )
@@ -90,7 +97,8 @@ def predict_photos(
         done += len(batch)
         progress(done, len(todo))
     table = pd.DataFrame.from_records([known[name] for name in names], columns=list(COLUMNS))
-    return Answers(table.astype({"class_id": "Int64", "voters": "Int64"}), crops)
+    evidence = {i: Evidence(**known[name][EVIDENCE]) for i, name in enumerate(names) if known[name].get(EVIDENCE)}
+    return Answers(table.astype({"class_id": "Int64", "voters": "Int64"}), crops, evidence)
 
 
 def write_answers(path: Path, table: pd.DataFrame) -> None:
@@ -103,9 +111,13 @@ def write_answers(path: Path, table: pd.DataFrame) -> None:
 
 
 def answer(
-    photos: Sequence[EncodedPhoto], names: Sequence[str], model: Model, min_confidence: float = 0.0
+    photos: Sequence[EncodedPhoto],
+    names: Sequence[str],
+    model: Model,
+    min_confidence: float = 0.0,
+    explain: bool = False,
 ) -> list[dict[str, Any]]:
-    """Rows (:data:`COLUMNS`) for encoded photos."""
+    """Rows (:data:`COLUMNS`) for encoded photos; with ``explain`` also :data:`EVIDENCE`."""
     rows = [_failed(photo, name) for photo, name in zip(photos, names, strict=True)]
     found = [(row, photo.face) for row, photo in zip(rows, photos, strict=True) if photo.face is not None]
     if not found:
@@ -113,7 +125,14 @@ def answer(
     own = np.array([model.own_group(face.file_sha256) for _, face in found], np.int64)
     embeddings = np.stack([face.embedding for _, face in found])
     maps = np.stack([face.map for _, face in found])
-    answers = answer_faces(model, model.ages(embeddings, maps, own), embeddings, maps)
+    voters = model.settings.voters
+    near, similarities = model.nearest(embeddings, maps, own, 2 * voters)
+    ages = model.count(near[:, :voters], similarities[:, :voters])
+    answers = answer_faces(model, ages, embeddings, maps)
+    if explain:
+        ids = [face_id(face.file_sha256, [round(v, 2) for v in face.found.box.tolist()]) for _, face in found]
+        for (row, _), evidence in zip(found, evidence_of(model, near, similarities, ages, ids), strict=True):
+            row[EVIDENCE] = evidence and asdict(evidence)
     for (row, face), given, group in zip(found, answers, own, strict=True):
         doubt = doubts(given, min_confidence)
         strange = face.norm < model.least_norm

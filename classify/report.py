@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
 from ..embedder.files import replacing
-from ..embedder.labels import AGE_BANDS
+from ..embedder.labels import AGE_BANDS, age_text
 from ..embedder.photo import PhotoError, read_photo
 from .columns import BAND_COLUMNS
-from .evidence import read_voters, share_line
+from .evidence import share_line
+from .explain import Evidence, flip_line
 from .model import Model
 from .predict import Answers
 from .thumbnails import cut_face, jpeg
@@ -26,20 +25,22 @@ from .thumbnails import cut_face, jpeg
 LARGEST_REPORT = 500
 """Photos shown at most: the first ones, so that a page stays readable by a browser (about 20 MB)."""
 NEIGHBOURS = 6
+FLIPS = 6
+"""Voters of the set without whom another band would be said that are shown though they are not the nearest, at most."""
 THUMBNAIL = 112
 NEIGHBOUR_THUMBNAIL = 64
 
 
 def write_report(path: Path, answers: Answers, model: Model, title: str) -> None:
-    """Write the report of some answers.
+    """Write the report of some answers that were explained; see :func:`.predict.predict_photos`.
 
     Neighbours' thumbnails are cut from the gallery's photos where these still lie where they were embedded; the
     model itself holds no photo.
     """
     table = answers.table
     shown = table.head(LARGEST_REPORT)
-    faces = model.table.set_index("face_id")
-    cards = [_card(number, row, answers.crops.get(number)) for number, row in enumerate(shown.to_dict("records"))]
+    faces = model.table
+    cards = [_card(number, row, answers, faces) for number, row in enumerate(shown.to_dict("records"))]
     wanted = {neighbour["id"] for card in cards for neighbour in card["neighbours"]}
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(files(__package__).joinpath("report.html").read_text(encoding="utf-8"))
@@ -49,7 +50,7 @@ def write_report(path: Path, answers: Answers, model: Model, title: str) -> None
         counts=table["status"].value_counts().to_dict(),
         total=len(table),
         classes=table["class_id"].value_counts().sort_index().to_dict(),
-        thumbnails=dict(_thumbnails(faces, wanted)),
+        thumbnails=dict(_thumbnails(faces.set_index("face_id"), wanted)),
         settings=model.settings,
         gallery=len(model.table),
     )
@@ -57,22 +58,40 @@ def write_report(path: Path, answers: Answers, model: Model, title: str) -> None
         temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
 
 
-def _card(number: int, row: dict[Any, Any], crop: npt.NDArray[np.uint8] | None) -> dict[str, Any]:
+def _card(number: int, row: dict[Any, Any], answers: Answers, faces: pd.DataFrame) -> dict[str, Any]:
     row = {key: None if pd.isna(value) else value for key, value in row.items()}
     bars = [
         ("mask", [("wear", row["p_wear"]), ("incorrect", row["p_incorrect"]), ("normal", row["p_normal"])]),
         ("gender", [("male", row["p_male"]), ("female", row["p_female"])]),
         ("age_band", list(zip(AGE_BANDS, (row[c] for c in BAND_COLUMNS), strict=True))),
     ]
-    neighbours = read_voters(row, NEIGHBOURS)
-    image = None if crop is None else _data_url(Image.fromarray(crop), THUMBNAIL)
+    evidence, crop = answers.evidence.get(number), answers.crops.get(number)
+    neighbours = [] if evidence is None else _voters(evidence, faces)
     return row | {
         "number": number,
         "bars": bars,
         "neighbours": neighbours,
         "part": share_line(row, neighbours),
-        "image": image,
+        "flips": None if evidence is None else flip_line(evidence),
+        "image": None if crop is None else _data_url(Image.fromarray(crop), THUMBNAIL),
     }
+
+
+def _voters(evidence: Evidence, faces: pd.DataFrame) -> list[dict[str, Any]]:
+    """The nearest voters, and the first of those further away that would flip the band."""
+    further = [place for place in evidence.flip if place >= NEIGHBOURS][:FLIPS]
+    places = [*range(min(NEIGHBOURS, len(evidence.voters))), *further]
+    rows = faces.iloc[[evidence.voters[place] for place in places]].to_dict("records")
+    return [
+        {
+            "id": face["face_id"],
+            "age": age_text(face["age_low"], face["age_high"]),
+            "similarity": f"{evidence.similarities[place]:.3f}",
+            "weight": evidence.weights[place],
+            "flips": place in evidence.flip,
+        }
+        for place, face in zip(places, rows, strict=True)
+    ]
 
 
 def _thumbnails(faces: pd.DataFrame, wanted: Iterable[str]) -> Iterable[tuple[str, str]]:

@@ -112,13 +112,24 @@ def year_profiles(age_low: Floats, age_high: Floats, softness: float) -> Floats:
     return np.asarray(profile / profile.sum(axis=1, keepdims=True), np.float32)
 
 
+def person_bands(
+    age_low: Floats, age_high: Floats, people: Ints, starts: tuple[int, int, int] = BAND_STARTS
+) -> tuple[Ints, Ints]:
+    """Band (m,) of each gallery face's person, by the middle of the age of their first face; people per band (3,)."""
+    _, first, which = np.unique(people, return_index=True, return_inverse=True)
+    band = np.digitize((age_low + age_high)[first] / 2, starts[1:]).astype(np.int64)
+    return band[which], np.bincount(band, minlength=len(BAND_STARTS)).astype(np.int64)
+
+
+def prior_of(people: Ints) -> Floats:
+    """Shares (..., 3) of the bands by people in each (..., 3); never zero (add-one smoothing)."""
+    totals = people.astype(np.float32) + 1
+    return np.asarray(totals / totals.sum(axis=-1, keepdims=True), np.float32)
+
+
 def band_prior(age_low: Floats, age_high: Floats, people: Ints, starts: tuple[int, int, int] = BAND_STARTS) -> Floats:
-    """Share of each age band in the gallery (3,), every person counting once; never zero (add-one smoothing)."""
-    _, first = np.unique(people, return_index=True)
-    middle = (age_low + age_high)[first] / 2
-    band = np.digitize(middle, starts[1:])
-    totals = np.bincount(band, minlength=len(BAND_STARTS)).astype(np.float32) + 1
-    return np.asarray(totals / totals.sum(), np.float32)
+    """Share of each age band in the gallery (3,), every person counting once; see :func:`prior_of`."""
+    return prior_of(person_bands(age_low, age_high, people, starts)[1])
 
 
 def voter_weights(similarities: Floats, temperature: float) -> Floats:
@@ -138,7 +149,7 @@ def vote(rows: Ints, similarities: Floats, profiles: Floats, prior: Floats, sett
         rows: (n, k) gallery rows from :func:`one_vote_a_person`.
         similarities: (n, k) of the same.
         profiles: (m, 121) from :func:`year_profiles`.
-        prior: (3,) from :func:`band_prior`.
+        prior: (3,) from :func:`band_prior`, or (n, 3) where every query has its own.
     """
     return from_years(tally(rows, similarities, profiles, settings.temperature), prior, settings)
 
@@ -155,8 +166,9 @@ def tally(rows: Ints, similarities: Floats, profiles: Floats, temperature: float
 
 def from_years(years: Floats, prior: Floats, settings: VoteSettings) -> AgeVotes:
     """Bands, median and interval of distributions over years (n, 121)."""
-    bands = calibrated(band_shares(years, settings.starts), settings.calibration)
-    said = np.where(np.isnan(years[:, 0]), NOBODY, (bands / prior**settings.correction).argmax(axis=1))
+    shares = band_shares(years, settings.starts)
+    bands = calibrated(shares, settings.calibration)
+    said = np.where(np.isnan(years[:, 0]), NOBODY, band_scores(shares, prior, settings).argmax(axis=1))
     cumulative = np.cumsum(years, axis=1)
     quantiles = (_quantile(years, cumulative, q) for q in (0.5, settings.tail, 1 - settings.tail))
     return AgeVotes(bands, said, *quantiles)
@@ -177,11 +189,19 @@ def band_shares(years: Floats, starts: tuple[int, int, int]) -> Floats:
     return np.asarray(np.add.reduceat(years, starts, axis=1), np.float32)
 
 
+def band_scores(shares: Floats, prior: Floats, settings: VoteSettings) -> Floats:
+    """Logarithms of probability / prior ** correction, up to a constant a row (n, 3): the largest band is said."""
+    return np.asarray(_logits(shares, settings.calibration) - settings.correction * np.log(prior), np.float32)
+
+
 def calibrated(shares: Floats, calibration: tuple[tuple[float, ...], ...]) -> Floats:
     """Probabilities (n, 3) of shares (n, 3); see :attr:`VoteSettings.calibration`."""
+    return np.asarray(softmax(_logits(shares, calibration), axis=1), np.float32)
+
+
+def _logits(shares: Floats, calibration: tuple[tuple[float, ...], ...]) -> Floats:
     weights = np.array(calibration, np.float32)
-    logits = log_shares(shares) @ weights[:, :3].T + weights[:, 3]
-    return np.asarray(softmax(logits, axis=1), np.float32)
+    return np.asarray(log_shares(shares) @ weights[:, :3].T + weights[:, 3], np.float32)
 
 
 def log_shares(shares: Floats) -> Floats:

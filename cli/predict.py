@@ -21,6 +21,13 @@ def predict(
     model: Annotated[Path, typer.Option("--model", "-m", help="Model made by `maskcls build-index`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Answers: .csv or .parquet.")] = Path("predictions.csv"),
     report: Annotated[Path | None, typer.Option(help="Also write a page with faces and neighbours (.html).")] = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write the evidence of every answer (.jsonl): all voters, and the smallest set of them without "
+            "whom another age band would be said."
+        ),
+    ] = None,
     min_confidence: Annotated[
         float, typer.Option(min=0, max=1, help="Answers less sure than this get status `unsure` and a reason.")
     ] = 0.0,
@@ -39,6 +46,7 @@ def predict(
     A killed run goes on where it stopped.
     """
     with one_line_errors():
+        from ..classify.explain import write_evidence
         from ..classify.model import Model
         from ..classify.predict import ANSWERED, predict_photos, write_answers
         from ..classify.report import LARGEST_REPORT, write_report
@@ -69,6 +77,7 @@ def predict(
                 batch_size=batch_size,
                 partial=journal,
                 keep_crops=LARGEST_REPORT if report else 0,
+                explain=bool(report or explain),
                 progress=partial(progress, "predicting"),
             )
         write_answers(out, answers.table)
@@ -88,6 +97,9 @@ def predict(
         if report:
             write_report(report, answers, loaded, f"maskcls: {shown(photos)}")
             typer.echo(f"{shown(report)}: report")
+        if explain:
+            write_evidence(explain, answers.table, answers.evidence, loaded)
+            typer.echo(f"{shown(explain)}: evidence of {len(answers.evidence)} answers")
         if submission:
             filled = write_submission(submission, answers.table, loaded)
             typer.echo(f"{shown(submission)}: {filled} photos without an answer got the most common class")

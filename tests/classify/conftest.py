@@ -1,4 +1,4 @@
-"""Embedding sets made of numbers alone, for what needs no photo."""
+"""Embedding sets and models made of numbers alone, for what needs no photo."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from maskcls.classify.age_space import LinearSpace
+from maskcls.classify.model import Model
+from maskcls.classify.vote import VoteSettings
 from maskcls.embedder.encoder import MAP_SHAPE, EncoderInfo
 from maskcls.embedder.store import LOG_COLUMNS, REJECT_COLUMNS, EmbeddingSet
-from maskcls.embedder.table import face_table
+from maskcls.embedder.table import face_table, gallery_ids
+from maskcls.index.gallery import Gallery
 
 INFO = EncoderInfo("facenet", "0" * 64, {"crop_size": 160})
+DIMENSION = 8
+"""Of the age space of :func:`made_up`, which keeps the first numbers of an embedding."""
 
 
 def _column(values: object, count: int) -> Sequence[object]:
@@ -70,3 +76,43 @@ def make_set() -> Callable[..., EmbeddingSet]:
         return EmbeddingSet(face_table(rows), unit_rows(count, seed), maps, rejects, encoder, settings, log)
 
     return make
+
+
+def _made_up(count: int, seed: int, chosen: VoteSettings) -> Model:
+    random = np.random.default_rng(seed)
+    low = random.integers(0, 90, count).astype(np.float32)
+    wide = random.integers(0, 2, count) * random.integers(1, 11, count)
+    table = pd.DataFrame(
+        {
+            "face_id": [f"{i + 1:016x}" for i in range(count)],
+            "age_low": low,
+            "age_high": low + wide.astype(np.float32),
+            "mask": [None, "wear", "normal"] * (count // 3) + [None] * (count % 3),
+            "gender": None,
+            "path": [f"{i}.jpg" for i in range(count)],
+            "root": "/nowhere",
+            "file_sha256": [f"{i:064x}" for i in range(count)],
+            "group": random.integers(0, max(1, count // 2), count),
+        }
+    )
+    gallery = Gallery(DIMENSION)
+    gallery.add(random.standard_normal((count, DIMENSION)).astype(np.float32), gallery_ids(table["face_id"]))
+    space = LinearSpace(np.zeros(512 + MAP_SHAPE[0], np.float32), np.eye(512 + MAP_SHAPE[0], DIMENSION, dtype="f4"))
+    return Model(gallery, table, space, chosen, {}, EncoderInfo("facenet", "0" * 64, {}), "auto")
+
+
+@pytest.fixture(scope="session")
+def made_up() -> Callable[[int, int, VoteSettings], Model]:
+    """``made_up(count, seed, settings)``: a model without heads whose gallery holds random vectors, two a person."""
+    return _made_up
+
+
+@pytest.fixture(scope="session")
+def questions() -> Callable[[int, int], tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]]]:
+    """``questions(count, seed)``: random embeddings and empty maps."""
+
+    def ask(count: int, seed: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]]:
+        embeddings = np.random.default_rng(seed).standard_normal((count, 512)).astype(np.float32)
+        return embeddings, np.zeros((count, *MAP_SHAPE), np.float16)
+
+    return ask

@@ -1,53 +1,27 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskcls.classify.age_space import LinearSpace
 from maskcls.classify.answers import answer_faces
-from maskcls.classify.evidence import NEIGHBOURS_SHOWN, read_voters, share_line, shares, without
+from maskcls.classify.evidence import NEIGHBOURS_SHOWN, faces_of, read_voters, share_line, shares, without
 from maskcls.classify.model import Model
 from maskcls.classify.pool import Pool
 from maskcls.classify.vote import NOBODY, AgeVotes, VoteSettings, band_prior, from_years, year_profiles
-from maskcls.embedder.encoder import MAP_SHAPE, EncoderInfo
 from maskcls.embedder.labels import AGE_BANDS
 from maskcls.embedder.table import gallery_ids
-from maskcls.index.gallery import Gallery
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+MakeModel = Callable[[int, int, VoteSettings], Model]
+Ask = Callable[[int, int], tuple[Floats, npt.NDArray[np.float16]]]
 DIMENSION = 8
-
-
-def made_up(count: int, seed: int, chosen: VoteSettings) -> Model:
-    """A model whose gallery holds random vectors; its age space keeps the first numbers of an embedding."""
-    random = np.random.default_rng(seed)
-    low = random.integers(0, 90, count).astype(np.float32)
-    wide = random.integers(0, 2, count) * random.integers(1, 11, count)
-    table = pd.DataFrame(
-        {
-            "face_id": [f"{i + 1:016x}" for i in range(count)],
-            "age_low": low,
-            "age_high": low + wide.astype(np.float32),
-            "file_sha256": [f"{i:064x}" for i in range(count)],
-            "group": random.integers(0, max(1, count // 2), count),
-        }
-    )
-    gallery = Gallery(DIMENSION)
-    gallery.add(random.standard_normal((count, DIMENSION)).astype(np.float32), gallery_ids(table["face_id"]))
-    space = LinearSpace(np.zeros(512 + MAP_SHAPE[0], np.float32), np.eye(512 + MAP_SHAPE[0], DIMENSION, dtype="f4"))
-    return Model(gallery, table, space, chosen, {}, EncoderInfo("facenet", "0" * 64, {}), "auto")
-
-
-def questions(count: int, seed: int) -> tuple[Floats, npt.NDArray[np.float16]]:
-    embeddings = np.random.default_rng(seed).standard_normal((count, 512)).astype(np.float32)
-    return embeddings, np.zeros((count, *MAP_SHAPE), np.float16)
 
 
 def assert_equal(got: AgeVotes, expected: AgeVotes) -> None:
@@ -76,8 +50,15 @@ def by_hand(model: Model, kept: Ints, query: Floats) -> AgeVotes:
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(1, 80), st.integers(0, 2**16), st.integers(1, 30), st.sampled_from([0.03, 0.1, 0.5]))
-def test_an_answer_is_its_voters_times_their_shares(count: int, seed: int, k: int, temperature: float) -> None:
+@given(
+    count=st.integers(1, 80),
+    seed=st.integers(0, 2**16),
+    k=st.integers(1, 30),
+    temperature=st.sampled_from([0.03, 0.1, 0.5]),
+)
+def test_an_answer_is_its_voters_times_their_shares(
+    made_up: MakeModel, questions: Ask, count: int, seed: int, k: int, temperature: float
+) -> None:
     model = made_up(count, seed, VoteSettings(voters=k, temperature=temperature))
     embeddings, maps = questions(3, seed)
     ages = model.ages(embeddings, maps, np.full(3, NOBODY))
@@ -94,8 +75,10 @@ def test_an_answer_is_its_voters_times_their_shares(count: int, seed: int, k: in
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(1, 60), st.integers(0, 2**16), st.integers(1, NEIGHBOURS_SHOWN))
-def test_an_answer_can_be_counted_again_from_its_row(count: int, seed: int, k: int) -> None:
+@given(count=st.integers(1, 60), seed=st.integers(0, 2**16), k=st.integers(1, NEIGHBOURS_SHOWN))
+def test_an_answer_can_be_counted_again_from_its_row(
+    made_up: MakeModel, questions: Ask, count: int, seed: int, k: int
+) -> None:
     model = made_up(count, seed, VoteSettings(voters=k))
     embeddings, maps = questions(2, seed)
     ages = model.ages(embeddings, maps, np.full(2, NOBODY))
@@ -113,8 +96,10 @@ def test_an_answer_can_be_counted_again_from_its_row(count: int, seed: int, k: i
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(2, 60), st.integers(0, 2**16), st.integers(1, 12), st.data())
-def test_without_voters_is_a_gallery_that_never_held_them(count: int, seed: int, k: int, data: st.DataObject) -> None:
+@given(count=st.integers(2, 60), seed=st.integers(0, 2**16), k=st.integers(1, 12), data=st.data())
+def test_without_voters_is_a_gallery_that_never_held_them(
+    made_up: MakeModel, questions: Ask, count: int, seed: int, k: int, data: st.DataObject
+) -> None:
     model = made_up(count, seed, VoteSettings(voters=k))
     gone = np.array(data.draw(st.lists(st.integers(NOBODY, count - 1), max_size=count - 1)), np.int64)
     kept = np.setdiff1d(np.arange(count), gone)
@@ -124,7 +109,7 @@ def test_without_voters_is_a_gallery_that_never_held_them(count: int, seed: int,
     assert (again.voters >= 0).sum() == min(k, model.table["group"].iloc[kept].nunique())
 
 
-def test_nobody_left_is_no_answer() -> None:
+def test_nobody_left_is_no_answer(made_up: MakeModel, questions: Ask) -> None:
     model = made_up(5, 0, VoteSettings())
     nobody = without(model, np.arange(5)).ages(*questions(2, 0), np.full(2, NOBODY))
     assert nobody.votes.said.tolist() == [NOBODY] * 2
@@ -169,6 +154,15 @@ def test_real_answers_change_as_counted_without_the_winning_side(model: Model, p
 def test_share_line(change: dict[str, object], expected: str) -> None:
     row = {"neighbours": "a:20:0.9 b:30:0.8 c:40:0.7", "weights": "0.500 0.300 0.200", "voters": 3} | change
     assert share_line(row, read_voters(row, 2)) == expected
+
+
+def test_faces_of_people(made_up: MakeModel) -> None:
+    model = made_up(40, 0, VoteSettings())
+    groups = model.table["group"]
+    expected = np.flatnonzero(groups.isin(groups[[3, 8]]))
+    assert len(expected) > 2
+    np.testing.assert_array_equal(faces_of(model, np.array([3, NOBODY, 8])), expected)
+    assert not len(faces_of(model, np.array([NOBODY])))
 
 
 def test_without_leaves_the_model_alone(model: Model) -> None:

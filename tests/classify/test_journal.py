@@ -55,7 +55,13 @@ def photos(tmp_path: Path) -> Path:
 
 
 def predict(
-    photos: Path, model: Model, finder: FaceFinder, encoder: CountingEncoder, partial: Path | None, keep_crops: int = 0
+    photos: Path,
+    model: Model,
+    finder: FaceFinder,
+    encoder: CountingEncoder,
+    partial: Path | None,
+    keep_crops: int = 0,
+    explain: bool = False,
 ) -> Answers:
     return predict_photos(
         sorted(photos.iterdir()),
@@ -67,6 +73,7 @@ def predict(
         batch_size=4,
         partial=partial,
         keep_crops=keep_crops,
+        explain=explain,
     )
 
 
@@ -201,3 +208,28 @@ def test_any_file_name_survives_the_journal(
     again = CountingEncoder()
     pd.testing.assert_frame_equal(predict(photos, model, finder, again, tmp_path / "journal").table, first)
     assert again.crops == 0
+
+
+def test_evidence_survives_the_journal(photos: Path, model: Model, finder: FaceFinder, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    with pytest.raises(KilledError):
+        predict(photos, model, finder, CountingEncoder(lives=2), journal, explain=True)
+    encoder = CountingEncoder()
+    got = predict(photos, model, finder, encoder, journal, explain=True)
+    assert encoder.crops == 3
+    answered = [i for i, status in enumerate(got.table["status"]) if status == "ok"]
+    assert sorted(got.evidence) == answered
+    fresh = predict(photos, model, finder, CountingEncoder(), None, explain=True).evidence
+    assert {i: one.face_id for i, one in got.evidence.items()} == {i: one.face_id for i, one in fresh.items()}
+    for i, text in got.table["neighbours"].dropna().items():
+        ids = model.table["face_id"].iloc[list(got.evidence[int(str(i))].voters)].tolist()
+        assert [one.split(":")[0] for one in text.split()] == ids[:10]
+
+
+def test_journal_without_evidence_is_not_used_where_it_is_asked_for(
+    photos: Path, model: Model, finder: FaceFinder, cut: Path
+) -> None:
+    encoder = CountingEncoder()
+    assert predict(photos, model, finder, encoder, cut, explain=True).evidence
+    assert encoder.crops == PHOTOS - 2
+    assert not predict(photos, model, finder, CountingEncoder(), None).evidence

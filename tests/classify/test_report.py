@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from maskcls.classify import report
+from maskcls.classify.explain import Evidence, flip_line
 from maskcls.classify.model import Model
 from maskcls.classify.pool import Pool
-from maskcls.classify.predict import COLUMNS, Answers, answer
+from maskcls.classify.predict import COLUMNS, EVIDENCE, Answers, answer
 from maskcls.classify.report import write_report
 from maskcls.embedder.finder import Found
 from maskcls.embedder.photo import FileState
@@ -56,8 +57,9 @@ def answers(pool: Pool, model: Model) -> Answers:
     ]
     for name, reason in zip(NAMES[3:], (NO_FACE, "truncated <b>or</b> damaged"), strict=True):
         photos.append(EncodedPhoto(Path(name), FileState(1, 1), None, reason))
-    table = pd.DataFrame.from_records(answer(photos, NAMES, model), columns=list(COLUMNS))
-    return Answers(table.astype({"class_id": "Int64", "voters": "Int64"}), {i: crop for i in range(3)})
+    given = answer(photos, NAMES, model, explain=True)
+    table = pd.DataFrame.from_records(given, columns=list(COLUMNS)).astype({"class_id": "Int64", "voters": "Int64"})
+    return Answers(table, {i: crop for i in range(3)}, {i: Evidence(**given[i][EVIDENCE]) for i in range(3)})
 
 
 def written(tmp_path: Path, answers: Answers, model: Model, title: str = "faces") -> str:
@@ -117,12 +119,42 @@ def test_neighbours_are_shown_with_their_faces(tmp_path: Path, answers: Answers,
         assert f".n{face_id} {{ background-image: url(data:image/jpeg" in page
 
 
-def test_what_is_not_shown_of_the_vote_is_said(tmp_path: Path, answers: Answers, model: Model) -> None:
-    page = written(tmp_path, answers, model)
-    for row in answers.table.head(3).to_dict("records"):
-        part = 100 * sum(float(one) for one in row["weights"].split()[: report.NEIGHBOURS])
-        assert f"6 of {row['voters']} voters, {part:.0f} % of the vote" in page
-    assert page.count("% of the vote") == 3
+def with_flip(answers: Answers, flip: list[int]) -> Answers:
+    """The first answer, which flips without the voters at some places."""
+    evidence = replace(answers.evidence[0], flip=flip, band=">=60" if flip else None, safe=max(0, len(flip) - 1))
+    return Answers(answers.table.head(1), {}, {0: evidence})
+
+
+@pytest.mark.parametrize(
+    ("flip", "shown"),
+    [
+        pytest.param([], [0, 1, 2, 3, 4, 5], id="none"),
+        pytest.param([1, 4], [0, 1, 2, 3, 4, 5], id="among the nearest"),
+        pytest.param([5, 8, 20], [0, 1, 2, 3, 4, 5, 8, 20], id="further away"),
+        pytest.param(list(range(2, 25)), list(range(12)), id="more than are shown"),
+    ],
+)
+def test_voters_of_the_flipping_set_are_outlined(
+    tmp_path: Path, answers: Answers, model: Model, flip: list[int], shown: list[int]
+) -> None:
+    flipping = (
+        with_flip(answers, flip) if flip else replace(answers, evidence={0: replace(answers.evidence[0], flip=[])})
+    )
+    page = written(tmp_path, Answers(flipping.table.head(1), {}, flipping.evidence), model)
+    evidence = flipping.evidence[0]
+    ids = model.table["face_id"].iloc[[evidence.voters[place] for place in shown]].tolist()
+    assert re.findall(r'<i class="n([0-9a-f]{16})">', page) == ids
+    outlined = re.findall(r'<figure class="flips" title="([0-9a-f]{16})">', page)
+    assert outlined == [face_id for face_id, place in zip(ids, shown, strict=True) if place in flip]
+    share = 100 * sum(evidence.weights[place] for place in shown)
+    text = Page(page).text
+    assert f"{len(shown)} of {len(evidence.voters)} voters, {share:.0f} % of the vote" in text
+    assert flip_line(evidence) in text
+
+
+def test_every_answer_says_what_would_flip_it(tmp_path: Path, answers: Answers, model: Model) -> None:
+    text = Page(written(tmp_path, answers, model)).text
+    assert all(flip_line(evidence) in text for evidence in answers.evidence.values())
 
 
 def moved(model: Model, root: Path) -> Model:
@@ -132,7 +164,7 @@ def moved(model: Model, root: Path) -> Model:
 def test_gallery_photos_that_are_gone_leave_the_page_whole(tmp_path: Path, answers: Answers, model: Model) -> None:
     page = written(tmp_path, answers, moved(model, tmp_path / "gone"))
     assert "background-image: url" not in page
-    assert page.count("<figure") == 3 * report.NEIGHBOURS
+    assert page.count("<figure") >= 3 * report.NEIGHBOURS
     assert page.count("<article") == 5
 
 
@@ -159,7 +191,7 @@ def test_cap_is_stated(tmp_path: Path, answers: Answers, model: Model, monkeypat
 
 
 def test_answered_photo_without_a_crop(tmp_path: Path, answers: Answers, model: Model) -> None:
-    page = written(tmp_path, Answers(answers.table, {}), model)
+    page = written(tmp_path, replace(answers, crops={}), model)
     assert page.count("no picture") == 4
     assert "<img" not in page
 

@@ -100,6 +100,25 @@ def test_unsure_answers_are_counted_and_are_no_failure(photos: Path, model_folde
     assert "sure" in result.stdout.splitlines()[1]
 
 
+def test_explain_writes_the_evidence_of_every_answer(photos: Path, model_folder: Path, tmp_path: Path) -> None:
+    out, evidence = tmp_path / "p.csv", tmp_path / "new" / "evidence.jsonl"
+    (photos / "broken.jpg").write_bytes(b"broken")
+    result = run("predict", photos, "-m", model_folder, "-o", out, "--explain", evidence)
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv(out)
+    answered = table[table["status"] == "ok"]
+    assert len(answered) == len(table) - 1
+    assert f"evidence of {len(answered)} answers" in result.stdout
+    cards = [json.loads(line) for line in evidence.read_text(encoding="utf-8").splitlines()]
+    assert [card["path"] for card in cards] == answered["path"].tolist()
+    for card, row in zip(cards, answered.to_dict("records"), strict=True):
+        assert (card["answer"]["age_band"], card["answer"]["class_id"]) == (row["age_band"], row["class_id"])
+        assert len(card["voters"]) == row["voters"]
+        near = [f"{voter['face_id']}:{voter['age_low']:g}:{voter['similarity']:.3f}" for voter in card["voters"][:10]]
+        assert near == row["neighbours"].split()
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_predict_writes_parquet(photos: Path, model_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "predictions.parquet"
     assert run("predict", photos, "-m", model_folder, "-o", out).exit_code == 0
