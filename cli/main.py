@@ -6,7 +6,7 @@ import os
 
 import typer
 
-from . import build_index, embed, evaluate, predict, relabel, render_masks, split
+from . import build_index, embed, evaluate, predict, relabel, render_masks, review, split
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +20,7 @@ app.command("render-masks")(render_masks.render_masks)
 app.command("evaluate")(evaluate.evaluate)
 app.command("split")(split.split)
 app.command("relabel")(relabel.relabel)
+app.command("review")(review.review)
 
 
 @app.callback()
