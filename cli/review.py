@@ -34,10 +34,10 @@ def review(
         opened = open_review(faces, audit, decisions)
         for line in opened.lines:
             typer.echo(line)
-        if not is_loopback(host):
-            typer.echo(f"warning: whoever can reach {host} and has the address below sees all faces", err=True)
 
         def ready(url: str) -> None:
+            if not is_loopback(host):
+                typer.echo(f"warning: whoever can reach {host} and has the address below sees all faces", err=True)
             typer.echo(f"{url}  (Ctrl-C ends)")
             if open_page:
                 open_browser(url)

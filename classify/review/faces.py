@@ -72,9 +72,7 @@ class Faces:
         table = self.table
         low, high = (band_numbers(table[name].fillna(0)) for name in ("age_low", "age_high"))
         band = np.where(table["age_low"].notna() & (low == high), low, -1)
-        mask, gender = (
-            pd.Categorical(table[name], names).codes for name, names in (("mask", MASKS), ("gender", GENDERS))
-        )
+        mask, gender = (pd.Index(words).get_indexer(pd.Index(table[name])) for name, words in _WORDS.items())
         known = (mask >= 0) & (gender >= 0) & (band >= 0)
         person_key = (pd.Series(self._set).astype(str) + ":" + table["person"]).where(table["person"].notna())
         person, people = pd.factorize(person_key, sort=True)
@@ -89,8 +87,8 @@ class Faces:
             "mask": mask.tolist(),
             "gender": gender.tolist(),
             "band": band.tolist(),
-            "class": np.where(known, 6 * mask.astype(int) + 3 * gender + band, -1).tolist(),
-            "age": pd.Categorical(ages["text"], known_ages).codes.tolist(),
+            "class": np.where(known, 6 * mask + 3 * gender + band, -1).tolist(),
+            "age": pd.Index(known_ages).get_indexer(pd.Index(ages["text"])).tolist(),
             "person": person.tolist(),
             "source": source.tolist(),
             "race": race.tolist(),

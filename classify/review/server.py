@@ -67,8 +67,6 @@ def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise MaskclsError(
-            f"{host}:{port}: nobody can listen there ({reason}); name another --host or --port"
-        ) from None
+    except (OSError, UnicodeError) as error:
+        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
+        raise MaskclsError(f"{host}:{port}: cannot listen there ({reason}); name another --host or --port") from None

@@ -144,6 +144,7 @@ try {
   filter();
   view(findings.length ? "findings" : "faces");
   by("loading").hidden = true;
+  for (const part of [document.querySelector("header"), by("filters")]) part.inert = false;
 } catch (error) {
   by("loading").textContent = error.message;
 }
