@@ -53,7 +53,7 @@ async ({ name, times }) => {
     group: i => { select.value = ["person", "class"][i % 2]; select.dispatchEvent(new Event("input")); },
     decide: async i => {
       const before = tally.textContent;
-      key(i % 2 ? "r" : "1");
+      key(i % 2 ? "c" : "r");
       while (tally.textContent === before) await frame();
     },
   };
@@ -121,16 +121,19 @@ def measure(count: int, rounds: int, decided: bool) -> dict[str, list[float]]:
     """Milliseconds by what was done."""
     times: dict[str, list[float]] = {}
     receiver, sender = multiprocessing.Pipe()
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        server = multiprocessing.Process(target=run_server, args=(count, Path(folder), decided, sender))
+    with tempfile.TemporaryDirectory() as folder:
+        server = multiprocessing.get_context("spawn").Process(
+            target=run_server, args=(count, Path(folder), decided, sender), daemon=True
+        )
         server.start()
         url = receiver.recv()
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
-        for _ in range(rounds):
-            page = browser.new_page(viewport={"width": 1300, "height": 900})
-            measure_page(page, url, times)
-            page.close()
-        browser.close()
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=CHROMIUM)
+            for _ in range(rounds):
+                page = browser.new_page(viewport={"width": 1300, "height": 900})
+                measure_page(page, url, times)
+                page.close()
+            browser.close()
         server.kill()
         server.join()
     return times
@@ -140,8 +143,8 @@ def measure_page(page: Page, url: str, times: dict[str, list[float]]) -> None:
     """Open the page once and add what it takes."""
     page.add_init_script(PAINTED)
     page.goto(url)
-    page.wait_for_function("window.painted")
-    steps: dict[str, Any] = {"open": [page.evaluate("window.painted")]}
+    page.locator("#sheet .cell").first.wait_for()
+    steps: dict[str, Any] = {"open": [page.evaluate("new Promise(done => requestAnimationFrame(() => done(painted)))")]}
     steps |= {
         name: page.evaluate(MEASURE, {"name": name, "times": number})
         for name, number in {"page": 20, "jump": 20, "group": 4, "decide": 6}.items()

@@ -17,7 +17,7 @@ def review(
         Path | None, typer.Option(dir_okay=False, help="Patch to write. [default: decisions.csv in the first set]")
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="To listen on; 0 takes a free one.")] = 0,
-    host: Annotated[str, typer.Option(help="To listen on; other machines reach another one than this.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="To listen on; any but the default lets others in.")] = "127.0.0.1",
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
 ) -> None:
     """Look at every face in the browser and mark wrong labels; Ctrl-C ends it.

@@ -95,7 +95,8 @@ class Decisions:
 
     def counts(self) -> dict[str, int]:
         """Faces with a changed label, with confirmed labels alone, and rejected ones."""
-        faces = Counter(self._states.values())
+        with self._mutex:
+            faces = Counter(self._states.values())
         return {state: faces[state] for state in (CHANGED, CONFIRMED, REJECTED)}
 
     def decide(self, changes: Iterable[Change]) -> list[int]:

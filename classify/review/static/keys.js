@@ -21,7 +21,10 @@ export function listen(page) {
     const { target, key } = event;
     if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
     if (target.closest("input, select, textarea, dialog")) {
-      if (key === "Escape" && !target.closest("dialog")) target.blur();
+      if (key === "Escape" && !target.closest("dialog")) {
+        event.preventDefault(); // a search field would be emptied, and nobody told
+        target.blur();
+      }
       return;
     }
     if (target.closest("button, summary, a, [role=tab], [role=button]") && (key === "Enter" || key === " ")) return;

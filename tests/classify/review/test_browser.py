@@ -20,14 +20,9 @@ from maskcls.classify.review.findings import COLUMNS
 from maskcls.embedder.corrections import read_patch
 
 ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
 GONE = 58
 
 
@@ -265,8 +260,13 @@ def test_filters_and_groups(page: Page) -> None:
     expect(page.locator("#count")).to_have_text("15 of 60 faces")
     page.select_option("#group", "gender")
     expect(page.locator("#sheet .heading")).to_have_text(["male (5)", "female (5)", "gender unknown (5)"])
-    page.select_option("#state", "open")
-    page.fill("#search", "P03 12")
+    page.fill("#search", "P02")
+    expect(page.locator("#count")).to_have_text("1 of 60 faces")
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#face-8")).to_have_class(re.compile("current"))
+    assert page.input_value("#search") == "P02"
+    page.fill("#search", "P02 nobody")
     expect(page.locator("#nothing")).to_be_visible()
 
 
