@@ -14,7 +14,7 @@ def review(
     faces: Annotated[list[Path], typer.Argument(help="Embedding sets made by `maskcls embed`.")],
     audit: Annotated[Path | None, typer.Option(help="Folder of `maskcls audit`: its findings are shown too.")] = None,
     decisions: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="Patch to write. [default: decisions.csv in the first set]")
+        Path | None, typer.Option(dir_okay=False, help="Patch to write; else decisions.csv in the first set.")
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="To listen on; 0 takes a free one.")] = 0,
     host: Annotated[str, typer.Option(help="To listen on; any but the default lets others in.")] = "127.0.0.1",
