@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 CONTEST := $(wildcard ../shared/data/contest/images)
 GALLERY := $(if $(CONTEST),$(CONTEST),demo/gallery --labels demo/gallery.csv)
 
-.PHONY: demo test check clean
+.PHONY: demo test check chromium clean
 
 demo: $(VENV)/installed-demo  ## set up, then embed, build an index and predict
 	$(BIN)/python benchmarks/demo_photos.py demo
@@ -12,7 +12,7 @@ demo: $(VENV)/installed-demo  ## set up, then embed, build an index and predict
 	$(BIN)/maskcls build-index demo/faces --out demo/model
 	$(BIN)/maskcls predict demo/photos --model demo/model --out demo/predictions.csv --report demo/report.html
 
-test: $(VENV)/installed-test check  ## set up, then lint, type-check and test
+test: $(VENV)/installed-test check chromium  ## set up, then lint, type-check and test
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest
 
 check: $(VENV)/installed-test
@@ -20,6 +20,11 @@ check: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+chromium:  ## the browser that the review page is tested in
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	{ test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y --no-install-recommends chromium; } || \
+	echo "no chromium on PATH: tests of the review page need it (Debian: apt-get install chromium)"
 
 $(VENV)/installed-%: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

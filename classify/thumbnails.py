@@ -31,6 +31,16 @@ class FacePlace:
     sha256: str | None = None
 
 
+def read_face(face: FacePlace) -> tuple[Photo, Image.Image]:
+    """A face's photo, and the face cut from it.
+
+    Raises:
+        PhotoError: the photo is gone, cannot be read or is another one now.
+    """
+    photo = read_photo(Path(face.root, face.path))
+    return photo, _face_of(photo, face)
+
+
 def cut_face(photo: Photo, box: Iterable[float]) -> Image.Image:
     """The part of a photo inside a box.
 
@@ -83,9 +93,7 @@ def write_faces(
         for face_id in photos[place]:
             face = faces[face_id]
             try:
-                if face.sha256 is not None and face.sha256 != photo.sha256:
-                    raise PhotoError(OTHER_PHOTO)
-                (folder / f"{face_id}.jpg").write_bytes(jpeg(cut_face(photo, face.box), side))
+                (folder / f"{face_id}.jpg").write_bytes(jpeg(_face_of(photo, face), side))
             except PhotoError as error:
                 failed[face_id] = str(error)
         return failed
@@ -95,3 +103,9 @@ def write_faces(
             missing |= failed
             progress(done, len(photos))
     return missing
+
+
+def _face_of(photo: Photo, face: FacePlace) -> Image.Image:
+    if face.sha256 is not None and face.sha256 != photo.sha256:
+        raise PhotoError(OTHER_PHOTO)
+    return cut_face(photo, face.box)

@@ -6,7 +6,7 @@ import os
 
 import typer
 
-from . import build_index, embed, evaluate, index, predict, relabel, render_masks, split
+from . import build_index, embed, evaluate, index, predict, relabel, render_masks, review, split
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,6 +21,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("split")(split.split)
 app.command("relabel")(relabel.relabel)
 app.add_typer(index.app, name="index")
+app.command("review")(review.review)
 
 
 @app.callback()

@@ -49,6 +49,16 @@ def labels_of(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(words | {"age": pd.Series(ages, table.index, dtype="str")})
 
 
+def canonical(name: str, text: str) -> str:
+    """A label of one of the :data:`FIELDS` as :func:`labels_of` writes it.
+
+    Raises:
+        LabelError: it is none.
+    """
+    value = _PARSERS[name](text)
+    return age_text(*value) if name == "age" else value or ""
+
+
 def read_patch(path: Path) -> pd.DataFrame:
     """A patch: one row a label, texts in the columns :data:`~.store.PATCH_COLUMNS`; those it lacks are empty.
 
@@ -157,7 +167,7 @@ class _Labels:
     def apply(self, line: Line, number: int, outcome: Outcome) -> bool:
         """Apply a line to the faces it is about, note what became of it, and say whether it is worth a log line."""
         name = line["field"]
-        old, new = (_canonical(name, line[side]) for side in ("old", "new"))
+        old, new = (canonical(name, line[side]) for side in ("old", "new"))
         rows = self._faces(line)
         says = {self._texts[name][row] for row in rows}
         if says == {new}:
@@ -197,11 +207,6 @@ def _open(folder: Path) -> tuple[EmbeddingSet, _Labels]:
 
 def _save(folder: Path, found: EmbeddingSet, table: pd.DataFrame, log: pd.DataFrame) -> None:
     replace_tables(folder, table, found.rejects, found.encoder, found.settings, log)
-
-
-def _canonical(name: str, text: str) -> str:
-    value = _PARSERS[name](text)
-    return age_text(*value) if name == "age" else value or ""
 
 
 def _unusable(line: Line) -> str | None:
