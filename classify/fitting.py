@@ -52,7 +52,7 @@ class Fitted:
 
 def fit_frozen(pool: Pool, seed: int, step: Step, senior_from: int, sweep: Sequence[int]) -> Fitted:
     """Heads and vote on FaceNet as it is; see :func:`.training.train_head` and :func:`.tuning.fit_vote`."""
-    heads, reports = _train_heads(pool, seed, step)
+    heads, reports = train_heads(pool, seed, step)
     vote = fit_vote(
         pool,
         seed,
@@ -86,7 +86,7 @@ def fit_tuned(pool: Pool, seed: int, step: Step, senior_from: int, sweep: Sequen
     check_photos(pool.table)
     fit, held_out = _apart(pool, seed)
     seen = pool.subset(fit)
-    heads, reports = _train_heads(seen, seed, step)
+    heads, reports = train_heads(seen, seed, step)
     age = train_age_net(seen.subset(with_age(seen)), seed, lambda done, total: step("training age", done, total))
     kept = fine_tune(seen, net, age, heads, wanted, seed, lambda done, total: step("fine-tuning", done, total))
     tuned = kept.tensors()
@@ -105,7 +105,8 @@ def fit_tuned(pool: Pool, seed: int, step: Step, senior_from: int, sweep: Sequen
     return Fitted(pool, heads, reports, vote, tuned)
 
 
-def _train_heads(pool: Pool, seed: int, step: Step) -> tuple[dict[str, TrainedHead], dict[str, HeadReport]]:
+def train_heads(pool: Pool, seed: int, step: Step) -> tuple[dict[str, TrainedHead], dict[str, HeadReport]]:
+    """A head for each task with at least two classes; see :func:`.training.train_head`."""
     heads: dict[str, TrainedHead] = {}
     reports: dict[str, HeadReport] = {}
     for task, classes in TASKS.items():

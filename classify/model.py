@@ -35,6 +35,7 @@ from .vote import (
     one_vote_a_person,
     person_bands,
     prior_of,
+    tally,
     vote,
     year_profiles,
 )
@@ -177,6 +178,10 @@ class Model:
         """
         shares = self.prior if prior is None else prior
         return Ages(vote(voters, similarities, self._profiles, shares, self.settings), voters, similarities)
+
+    def years(self, ages: Ages) -> Floats:
+        """What the voters of n answers agree on: distributions over whole years (n, 121); NaN without voters."""
+        return tally(ages.voters, ages.similarities, self._profiles, self.settings.temperature)
 
     def save(self, folder: Path) -> None:
         """Write the model; a former model in its place is replaced only when the new one is complete.

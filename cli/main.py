@@ -6,7 +6,7 @@ import os
 
 import typer
 
-from . import build_index, embed, evaluate, index, predict, relabel, render_masks, review, split
+from . import audit, build_index, embed, evaluate, index, predict, relabel, render_masks, review, split
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,6 +19,7 @@ app.command("predict")(predict.predict)
 app.command("render-masks")(render_masks.render_masks)
 app.command("evaluate")(evaluate.evaluate)
 app.command("split")(split.split)
+app.command("audit")(audit.audit)
 app.command("relabel")(relabel.relabel)
 app.add_typer(index.app, name="index")
 app.command("review")(review.review)

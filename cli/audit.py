@@ -1,0 +1,69 @@
+"""``maskcls audit``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .terminal import one_line_errors, progress_bar
+
+SHOWN = 10
+
+
+def audit(
+    faces: Annotated[list[Path], typer.Argument(help="Embedding sets made by `maskcls embed`.")],
+    out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for findings and patch.")] = Path(
+        "audit"
+    ),
+    also: Annotated[
+        list[Path] | None, typer.Option(help="A set that is only learnt from (repeatable), such as drawn masks.")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Parts the people are split into.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of folds and training.")] = 0,
+    min_probability: Annotated[
+        float, typer.Option(min=0, max=1, help="The patch holds findings at least this likely.")
+    ] = 0.5,
+) -> None:
+    """Find labels that are probably wrong, and photos that are none of a face.
+
+    Each label is doubted by models that have seen no photo of the person, by the person's other photos and by
+    near-copies. Labels that were confirmed (see `maskcls review`, `maskcls relabel`) are not found again. Nothing is
+    changed: look at the findings, then apply the patch. A killed run goes on with its fold.
+    """
+    with one_line_errors():
+        from importlib.metadata import version
+
+        import pandas as pd
+
+        from ..classify.audit.findings import PATCH, findings_of, patch_of, write_audit
+        from ..classify.audit.findings import audit as run
+        from ..classify.evaluation.evaluate import plan
+        from ..classify.evaluation.kept import Kept
+        from ..classify.pool import open_sets, pool_of
+        from ..embedder.corrections import confirmed_labels, labels_of
+        from ..embedder.photo import shown
+
+        train_only = also or []
+        sets = open_sets([*faces, *train_only])
+        pool = pool_of(sets)
+        chosen = plan(pool, [one.settings["root"] for one in sets[len(faces) :]], None, folds, seed)
+        data = pd.util.hash_pandas_object(labels_of(pool.table).assign(face_id=pool.table["face_id"])).to_numpy()
+        parts = (version("maskcls"), pool.encoder.fingerprint, data.tobytes(), chosen.fold.tobytes(), seed)
+        kept = Kept(out / ".folds", *parts, chosen.scored.tobytes())
+        with progress_bar() as progress:
+            doubts = run(pool, chosen.fold, chosen.scored, seed, kept=kept, step=progress)
+        audited = pool.subset(chosen.scored)
+        confirmed = set().union(*(confirmed_labels(one) for one in sets[: len(faces)]))
+        findings = findings_of(audited, doubts, confirmed)
+        patch = patch_of(audited, findings, min_probability)
+        write_audit(out, findings, patch)
+        kept.clear()
+        for finding in findings.head(SHOWN).to_dict("records"):
+            change = f"{finding['field']} {finding['label']} -> {finding['proposal']}" if finding["field"] else ""
+            what = " ".join(part for part in (finding["kind"], change) if part)
+            typer.echo(f"{finding['probability']:.2f} {shown(finding['path'])}: {what} ({finding['evidence']})")
+        typer.echo(
+            f"{shown(out)}: {len(findings)} findings on {len(audited)} faces; {PATCH} changes {len(patch)} labels"
+        )
