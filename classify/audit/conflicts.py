@@ -18,17 +18,19 @@ from .wrongness import Floats, wrong_probability
 
 FIELDS = ("gender", "age")
 """What is one for all photos of a named person, and for near-copies."""
-NEAR_COPY = 0.92
+NEAR_COPY = 0.95
 """Similarity from which two faces of one mask state are taken for one photo."""
 SURE = {"person": 1.0, "copies": 0.95}
 """How likely faces that are listed as one person, or look like copies, are one person at one time."""
-YEARS_APART = 1.0
-"""Ages further apart than this contradict each other."""
+YEARS_APART = {"person": 1.0, "copies": 5.0}
+"""Ages further apart than this contradict each other: look-alikes of one age pass for copies now and then."""
 LINKS = 20
 TYPICAL = 0.8
 """Share of a folder's people whose photos have the same make-up, from which on others are odd."""
 ODD = 0.9
 """How likely an odd make-up is due to a wrong label."""
+LEAST_NORM = 15.0
+"""Embeddings shorter than this before they are normalised do not tell one person from another."""
 FEW = 3
 """Photos of a person from which on a stranger among them can be told."""
 
@@ -57,7 +59,7 @@ def label_conflicts(
             carried: dict[str, list[int]] = {}
             for row in rows:
                 carried.setdefault(labels[field].iloc[row], []).append(row)
-            if len(carried) < 2 or (field == "age" and low[rows].max() <= high[rows].min() + YEARS_APART):
+            if len(carried) < 2 or (field == "age" and low[rows].max() <= high[rows].min() + YEARS_APART[kind]):
                 continue
             odds = {
                 label: len(mine) * (1 - float(np.mean([doubted.get((row, field), 0.0) for row in mine]))) + LEAST
@@ -128,6 +130,7 @@ def swapped(faces: Pool, random: np.random.Generator) -> list[Doubt]:
     """
     table = faces.table
     key = (table["root"] + "\0" + table["person"]).where(table["person"].notna())
+    key = key.where(table["norm"] >= LEAST_NORM)
     rows = np.flatnonzero(key.notna() & (key.groupby(key).transform("size") >= FEW).to_numpy())
     if not len(rows):
         return []

@@ -19,13 +19,15 @@ embeddings have a cosine of .83 to .2 to those of the same faces unblurred."""
 def photo_doubts(table: pd.DataFrame) -> list[Doubt]:
     """Doubts about n photos, by the length of the embedding before it is normalised and by sharpness.
 
-    Masked and badly lit faces have short embeddings too: a photo is no face as far as the face finder agrees.
+    A photo is no face as far as the face finder agrees. Faces labelled as masked are not asked about: theirs are
+    short embeddings, and the finder misses some of them.
 
     Args:
         table: see :data:`maskcls.embedder.table.COLUMNS`.
     """
     norm, sharpness, score = (table[name].to_numpy(np.float64) for name in ("norm", "sharpness", "face_score"))
     no_face = wrong_probability(-norm, -np.array(NO_FACE_NORMS)) * (1 - score.clip(0, 1))
+    no_face[table["mask"].isin(("wear", "incorrect")).to_numpy(bool)] = 0
     blurred = wrong_probability(-np.log(sharpness.clip(0.1)), -np.log(BLURRED_SHARPNESS))
     found = []
     for row, (empty, soft) in enumerate(zip(no_face.tolist(), blurred.tolist(), strict=True)):
