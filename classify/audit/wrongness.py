@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 Floats = npt.NDArray[np.float64]
 
 START = 0.02
 LEAST = 1e-4
-ROUNDS = 100
+MOST = 0.5
+"""A set of which more is wrong cannot tell right from wrong."""
+ROUNDS = 8
+SHARE_ROUNDS = 100
 
 
 def wrong_probability(given: npt.ArrayLike, wrong: npt.ArrayLike) -> Floats:
@@ -21,21 +23,27 @@ def wrong_probability(given: npt.ArrayLike, wrong: npt.ArrayLike) -> Floats:
     Scores of labels as given are a mixture of scores of right and of wrong labels. What wrong labels score is known:
     they are made, by giving faces other labels. Logistic regression between the two is the ratio of their densities
     at each score, and the share of wrong labels is the one that its own answers have on average (expectation
-    maximisation, Dempster, Laird & Rubin 1977). Many wrong labels among the given ones make it cautious: they are
-    taken for right ones when the ratio is fitted.
+    maximisation, Dempster, Laird & Rubin 1977). Labels found to be wrong then count less as examples of right ones,
+    and the ratio is fitted again, a few times.
 
     Args:
         given: (n,) or (n, f) scores of the labels.
         wrong: (m,) or (m, f) scores that made-up wrong labels get.
     """
-    first, second = (np.asarray(part, np.float64).reshape(len(np.asarray(part)), -1) for part in (given, wrong))
+    first, second = (np.asarray(part, np.float64) for part in (given, wrong))
     if not len(first) or not len(second):
         return np.zeros(len(first))
-    model = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
-    model.fit(np.concatenate([first, second]), np.repeat([0, 1], [len(first), len(second)]))
-    ratio = np.exp(model.decision_function(first).clip(-50, 50))
-    share = START
+    scores = np.concatenate([first.reshape(len(first), -1), second.reshape(len(second), -1)])
+    scores = StandardScaler().fit_transform(scores)
+    truth = np.repeat([0, 1], [len(first), len(second)])
+    probability = np.zeros(len(first))
     for _ in range(ROUNDS):
-        probability = share * ratio / (share * ratio + 1 - share)
-        share = max(float(probability.mean()), LEAST)
+        right = 1 - probability
+        weight = np.concatenate([right / right.sum(), np.full(len(second), 1 / len(second))]) * len(first)
+        model = LogisticRegression().fit(scores, truth, weight)
+        ratio = np.exp(model.decision_function(scores[: len(first)]).clip(-50, 50))
+        share = START
+        for _ in range(SHARE_ROUNDS):
+            probability = share * ratio / (share * ratio + 1 - share)
+            share = float(np.clip(probability.mean(), LEAST, MOST))
     return np.asarray(probability, np.float64)
