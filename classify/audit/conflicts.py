@@ -140,7 +140,7 @@ def swapped(faces: Pool, random: np.random.Generator) -> list[Doubt]:
     own, other, who = _similarities(faces.embeddings[rows], person)
     stranger = (person + random.integers(1, len(names), len(rows))) % len(names)
     away = _mean_similarity(faces.embeddings[rows], person, stranger)
-    doubt = wrong_probability(np.stack([own, other], axis=1), np.stack([away, np.maximum(own, other)], axis=1))
+    doubt = wrong_probability(other - own, np.maximum(own, other) - away)
     found = []
     for i, row in enumerate(rows.tolist()):
         alike = table["person"].iloc[rows[np.flatnonzero(person == who[i])[0]]]

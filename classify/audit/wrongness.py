@@ -13,6 +13,7 @@ START = 0.02
 LEAST = 1e-4
 MOST = 0.5
 """A set of which more is wrong cannot tell right from wrong."""
+WEAK_PENALTY = 100.0
 ROUNDS = 8
 SHARE_ROUNDS = 100
 
@@ -40,7 +41,7 @@ def wrong_probability(given: npt.ArrayLike, wrong: npt.ArrayLike) -> Floats:
     for _ in range(ROUNDS):
         right = 1 - probability
         weight = np.concatenate([right / right.sum(), np.full(len(second), 1 / len(second))]) * len(first)
-        model = LogisticRegression().fit(scores, truth, weight)
+        model = LogisticRegression(C=WEAK_PENALTY).fit(scores, truth, weight)
         ratio = np.exp(model.decision_function(scores[: len(first)]).clip(-50, 50))
         share = START
         for _ in range(SHARE_ROUNDS):

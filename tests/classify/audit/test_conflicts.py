@@ -88,10 +88,10 @@ def test_a_stranger_in_a_folder_is_found(make_pool: Callable[..., Pool], rng: np
     faces = make_pool(people * each, person=[f"p{i // each}" for i in range(people * each)], mask="normal")
     centres = rng.standard_normal((people, 512))
     vectors = np.repeat(centres, each, axis=0) + 0.7 * rng.standard_normal((people * each, 512))
-    vectors[[2, 40]] = vectors[[40, 2]]
+    vectors[2] = centres[8] + 0.7 * rng.standard_normal(512)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     faces = replace(faces, embeddings=vectors.astype(np.float32))
     found = sorted(swapped(faces, rng), key=lambda doubt: -doubt.probability)
-    assert {doubt.rows for doubt in found[:2]} == {(2,), (40,)}
-    assert found[1].probability > 0.5 > found[2].probability
-    assert "p8" in next(doubt.evidence for doubt in found if doubt.rows == (2,))
+    assert found[0].rows == (2,)
+    assert found[0].probability > 0.5 > found[1].probability
+    assert found[0].evidence.endswith("to those of p8")

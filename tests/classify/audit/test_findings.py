@@ -21,7 +21,7 @@ def test_a_wrong_gender_and_a_wrong_mask_state_rank_first(pool: Pool) -> None:
     person = table["person"].iloc[contest[7]]
     mine = np.flatnonzero(table["person"].eq(person))
     table.loc[mine, "gender"] = {"male": "female", "female": "male"}[table["gender"].iloc[mine[0]]]
-    bare = next(row for row in contest if table["mask"].iloc[row] == "normal" and row not in mine)
+    bare = next(row for row in contest if table["mask"].iloc[int(row)] == "normal" and row not in mine)
     table.loc[bare, "mask"] = "wear"
     spoilt = replace(pool, table=table)
     doubts = audit(spoilt, pool_folds(spoilt, 3, 0), contest)
@@ -29,7 +29,7 @@ def test_a_wrong_gender_and_a_wrong_mask_state_rank_first(pool: Pool) -> None:
     genders = [doubt for doubt in doubts if doubt.field == "gender"]
     assert place[int(mine[0])] in {row for doubt in genders[: len(genders) // 5] for row in doubt.rows}
     masks = [doubt.rows for doubt in doubts if doubt.field == "mask"]
-    assert (place[bare],) in masks[:10]
+    assert (place[int(bare)],) in masks[:10]
     assert [d.probability for d in doubts] == sorted((d.probability for d in doubts), reverse=True)
     assert len({(d.rows, d.field or d.kind) for d in doubts}) == len(doubts)
 
