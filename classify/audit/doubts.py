@@ -6,6 +6,7 @@ name, and else, as for the mask, a single face.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,7 @@ class Doubt:
         proposal: a better label; empty where there is none.
         probability: that it is wrong, 0-1.
         evidence: one line.
-        neighbours: who voted on the age of the first face, as in ``predictions.csv``.
+        neighbours: who voted on the age of the face that shows most, as in ``predictions.csv``.
     """
 
     kind: str
@@ -68,6 +69,11 @@ def units_of(table: pd.DataFrame, labels: pd.Series[str], people: Rows, *, named
     codes = pd.factorize(key.iloc[known])[0]
     order = np.argsort(codes, kind="stable")
     return np.split(known[order], np.flatnonzero(np.diff(codes[order])) + 1) if len(known) else []
+
+
+def best_seen(table: pd.DataFrame, rows: Sequence[int] | Rows) -> int:
+    """Which of some faces of a table shows most: the one with the longest embedding before it is normalised."""
+    return int(rows[int(table["norm"].iloc[list(rows)].to_numpy().argmax())])
 
 
 def mask_doubts(said: pd.DataFrame, labels: pd.Series[str], random: np.random.Generator) -> list[Doubt]:
@@ -171,7 +177,7 @@ def age_doubts(faces: Pool, said: pd.DataFrame, labels: pd.Series[str], random: 
         least, middle, most = _quantiles(years[rows].mean(axis=0, keepdims=True))[0].tolist()
         text = f"neighbours and age network say {middle} ({least}-{most}), {off:.0f} years from the label"
         label = labels.iloc[int(rows[0])]
-        near = str(said["neighbours"].iloc[int(rows[0])] or "")
+        near = str(said["neighbours"].iloc[best_seen(faces.table, rows)] or "")
         found.append(Doubt("label", _tuple(rows), "age", label, f"{least}-{most}", probability, text, near))
     return found
 

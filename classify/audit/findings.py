@@ -17,7 +17,7 @@ from ..evaluation.crossval import Step
 from ..evaluation.kept import Kept
 from ..pool import Pool, Rows
 from .conflicts import label_conflicts, named_people, near_copies, odd_folders, swapped
-from .doubts import Doubt, age_doubts, gender_doubts, gender_neighbours, mask_doubts
+from .doubts import Doubt, age_doubts, best_seen, gender_doubts, gender_neighbours, mask_doubts
 from .opinions import opinions
 from .photos import photo_doubts
 
@@ -70,6 +70,8 @@ def audit(
 def findings_of(faces: Pool, doubts: list[Doubt], confirmed: Collection[tuple[str, str, str]] = ()) -> pd.DataFrame:
     """Doubts of at least :data:`LEAST_PROBABILITY` as a table (:data:`COLUMNS`), in the same order.
 
+    A finding about several faces names the one that shows most; ``face_ids`` are all of them.
+
     Args:
         faces: the audited faces.
         confirmed: labels that somebody has looked at, as ``(face_id, field, label)``; they are not found again.
@@ -80,8 +82,8 @@ def findings_of(faces: Pool, doubts: list[Doubt], confirmed: Collection[tuple[st
         ids = table["face_id"].iloc[list(doubt.rows)].to_list()
         if doubt.probability < LEAST_PROBABILITY or all((i, doubt.field, doubt.label) in confirmed for i in ids):
             continue
-        first = table.iloc[doubt.rows[0]]
-        place = {name: first[name] for name in ("face_id", "path", "root", "source", "person")}
+        shown = table.iloc[best_seen(table, doubt.rows)]
+        place = {name: shown[name] for name in ("face_id", "path", "root", "source", "person")}
         said = {name: getattr(doubt, name) for name in ("kind", "field", "label", "proposal", "evidence")}
         probability = round(doubt.probability, 4)
         rows.append(

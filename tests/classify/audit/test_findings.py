@@ -49,6 +49,13 @@ DOUBTS = [
 ]
 
 
+def test_a_finding_shows_the_face_that_shows_most(faces: Pool) -> None:
+    faces.table.loc[1, "norm"] = 30.0
+    (first, *_) = findings_of(faces, DOUBTS).to_dict("records")
+    assert first["face_id"] == faces.table["face_id"].iloc[1]
+    assert first["face_ids"].split() == faces.table["face_id"].iloc[:2].to_list()
+
+
 def test_findings_are_ranked_and_confirmed_labels_left_out(faces: Pool) -> None:
     found = findings_of(faces, DOUBTS)
     assert found["rank"].to_list() == [1, 2, 3, 4, 5]
