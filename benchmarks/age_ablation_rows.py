@@ -235,6 +235,16 @@ def galleries(trial: Trial) -> Iterator[Row]:
         yield replace(trial.voted(f"gallery: {name}", gallery=np.flatnonzero(keep)), kept=float(keep.mean()))
 
 
+def sizes(trial: Trial) -> Iterator[Row]:
+    """Fewer people to learn from and to ask."""
+    people = np.unique(trial.setting.people[: trial.setting.held])
+    shuffled = np.random.default_rng(trial.seed).permutation(people)
+    for share in (8, 4, 2):
+        rows = np.flatnonzero(np.isin(trial.setting.people[: trial.setting.held], shuffled[: len(people) // share]))
+        trained = trial.train(trial.faces, rows)
+        yield from trial.both(f"learnt from 1/{share} of the people", trained, trained.project(trial.faces), rows)
+
+
 def votes(trial: Trial) -> Iterator[Row]:
     """Other ways to count."""
     choices: dict[str, dict[str, object]] = {f"vote: {k} people": {"VOTERS": (k,)} for k in (5, 10, 30, 120)}
@@ -266,5 +276,5 @@ def together(trial: Trial) -> Iterator[Row]:
 
 
 PARTS: dict[str, Callable[[Trial], Iterator[Row]]] = {
-    part.__name__: part for part in (spaces, layers, views, losses, masks, genders, galleries, votes, together)
+    part.__name__: part for part in (spaces, layers, views, losses, masks, genders, galleries, sizes, votes, together)
 }
