@@ -24,10 +24,10 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from maskcls.classify.audit.findings import audit
 from maskcls.classify.evaluation.evaluate import plan
 from maskcls.classify.pool import Pool, open_sets, pool_of
+from maskcls.embedder.corrections import FIELDS
 from maskcls.embedder.labels import GENDERS, MASKS
 
 Bools = npt.NDArray[np.bool_]
-FIELDS = ("mask", "gender", "age")
 APART = 25
 YOUNGEST, OLDEST = 16, 90
 

@@ -137,9 +137,10 @@ def swapped(faces: Pool, random: np.random.Generator) -> list[Doubt]:
     person, names = pd.factorize(key.iloc[rows])
     if len(names) < 2:
         return []
-    own, other, who = _similarities(faces.embeddings[rows], person)
+    sums, counts = _sums(faces.embeddings[rows], person)
+    own, other, who = _similarities(faces.embeddings[rows], person, sums, counts)
     stranger = (person + random.integers(1, len(names), len(rows))) % len(names)
-    away = _mean_similarity(faces.embeddings[rows], person, stranger)
+    away = np.einsum("nd,nd->n", faces.embeddings[rows], sums[stranger]) / counts[stranger]
     doubt = wrong_probability(other - own, np.maximum(own, other) - away)
     found = []
     for i, row in enumerate(rows.tolist()):
@@ -149,9 +150,8 @@ def swapped(faces: Pool, random: np.random.Generator) -> list[Doubt]:
     return found
 
 
-def _similarities(embeddings: np.ndarray, person: Rows) -> tuple[Floats, Floats, Rows]:
+def _similarities(embeddings: np.ndarray, person: Rows, sums: np.ndarray, counts: Rows) -> tuple[Floats, Floats, Rows]:
     """Mean similarity (n,) to the own person's other faces and to the most similar other person's, and who that is."""
-    sums, counts = _sums(embeddings, person)
     own = np.einsum("nd,nd->n", embeddings, sums[person]) - 1
     other, who = np.empty(len(person)), np.empty(len(person), np.int64)
     for start in range(0, len(person), 1024):
@@ -162,12 +162,8 @@ def _similarities(embeddings: np.ndarray, person: Rows) -> tuple[Floats, Floats,
     return np.asarray(own / (counts[person] - 1), np.float64), other, who
 
 
-def _mean_similarity(embeddings: np.ndarray, person: Rows, to: Rows) -> Floats:
-    sums, counts = _sums(embeddings, person)
-    return np.asarray(np.einsum("nd,nd->n", embeddings, sums[to]) / counts[to], np.float64)
-
-
 def _sums(embeddings: np.ndarray, person: Rows) -> tuple[np.ndarray, Rows]:
+    """Sum of the embeddings (people, 512) and number of faces (people,) of each person."""
     sums = np.zeros((person.max() + 1, embeddings.shape[1]), np.float64)
     np.add.at(sums, person, embeddings)
     return sums, np.bincount(person)
