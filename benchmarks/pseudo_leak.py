@@ -33,7 +33,7 @@ from maskcls.classify.evaluation.scores import overall
 from maskcls.classify.model import Model
 from maskcls.classify.pool import Pool, open_sets, pool_of
 from maskcls.classify.pseudo.label_set import awaiting
-from maskcls.classify.pseudo.labels import UNTAUGHT, Thresholds, pseudo_labels, taught_pool, thresholds
+from maskcls.classify.pseudo.labels import TASKS, UNTAUGHT, Thresholds, pseudo_labels, taught_pool, thresholds
 from maskcls.classify.teachers import Taught
 from maskcls.embedder.pseudo_labels import CONFIDENCES, Teacher
 
@@ -93,11 +93,12 @@ def main() -> None:
     parser.add_argument("faces", type=Path, nargs="+", help="embedding sets with labels: these are scored")
     parser.add_argument("--unlabelled", type=Path, nargs="+", required=True, help="embedding sets that are labelled")
     parser.add_argument("--min-confidence", nargs="+", default=["0.9", "age=0.7"], help="as of `maskcls pseudo-label`")
+    parser.add_argument("--task", nargs="+", choices=TASKS, default=list(TASKS), help="what is labelled")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("pseudo_leak.md"), help="Markdown file")
     options = parser.parse_args()
-    least = thresholds(options.min_confidence)
+    least = thresholds(options.min_confidence, options.task)
     sets = open_sets([*options.faces, *options.unlabelled])
     labelled = len(options.faces)
     pool = pool_of([*sets[:labelled], *(awaiting(one, least) for one in sets[labelled:])])

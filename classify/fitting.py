@@ -65,7 +65,7 @@ def fit_frozen(pool: Pool, seed: int, step: Step, senior_from: int, sweep: Seque
 
 
 def fit_again(first: Fitted, pool: Pool, seed: int, step: Step) -> Fitted:
-    """Heads and age space fitted anew with the pseudo-labels of a pool, everything else as it was chosen without them.
+    """Heads and age space fitted anew with the pseudo-labels of a pool, as far as it has some; choices stay.
 
     What gave the labels may have seen any of the pool's people: no choice and no calibration is made on or with them.
 
@@ -73,7 +73,10 @@ def fit_again(first: Fitted, pool: Pool, seed: int, step: Step) -> Fitted:
         first: fitted to the same pool without its rows with pseudo-labels, seed and pool alike.
     """
     heads, reports = dict(first.heads), dict(first.reports)
+    pseudo = pool.table[~pool.real]
     for task, head in first.heads.items():
+        if not pseudo[task].isin(head.classes).any():
+            continue
         heads[task], reports[task] = retrained(
             pool,
             task,

@@ -6,7 +6,20 @@ import os
 
 import typer
 
-from . import audit, build_index, embed, evaluate, index, predict, pseudo_label, relabel, render_masks, review, split
+from . import (
+    audit,
+    build_index,
+    embed,
+    ensemble,
+    evaluate,
+    index,
+    predict,
+    pseudo_label,
+    relabel,
+    render_masks,
+    review,
+    split,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +37,7 @@ app.command("relabel")(relabel.relabel)
 app.add_typer(index.app, name="index")
 app.command("review")(review.review)
 app.command("pseudo-label")(pseudo_label.pseudo_label)
+app.command("ensemble")(ensemble.ensemble)
 
 
 @app.callback()
