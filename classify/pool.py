@@ -146,7 +146,7 @@ def pool_of(sets: Sequence[EmbeddingSet], used: int | None = None) -> Pool:
     number = np.repeat(np.arange(len(sets)), [len(item) for item in sets])
     position = np.concatenate([np.arange(len(item)) for item in sets])
     embeddings = np.concatenate([item.embeddings for item in sets])
-    best_first = table["face_id"].iloc[np.argsort(table["teacher"].notna(), kind="stable")]
+    best_first = table["face_id"].iloc[np.argsort(table["teacher"].notna().to_numpy(), kind="stable")]
     first = np.flatnonzero(~best_first.duplicated().sort_index().to_numpy())
     modes = {item.settings["face"] for item in sets}
     named = table["person"].notna()

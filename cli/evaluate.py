@@ -57,6 +57,9 @@ def evaluate(
     report: Annotated[Path | None, typer.Option(help="A page with all figures (.html).")] = None,
     casebook: Annotated[Path | None, typer.Option(help="A folder with every error as a card; holds faces.")] = None,
     answers: Annotated[Path | None, typer.Option(help="Out-of-fold answers: .csv or .parquet.")] = None,
+    other_answers: Annotated[
+        Path | None, typer.Option(file_okay=False, help="A folder for those of --baselines and without --unlabelled.")
+    ] = None,
 ) -> None:
     """Score mask, gender and age on people the model has not seen: k folds of people, everything fitted inside.
 
@@ -103,7 +106,7 @@ def evaluate(
             raise MaskclsError("--leakage: not with --finetune; the size of the leak is that of the data")
         if min_confidence and not unlabelled:
             raise MaskclsError("--min-confidence goes with --unlabelled")
-        written = next((path for path in (json_file, report, answers, casebook) if path), None)
+        written = next((path for path in (json_file, report, answers, casebook, other_answers) if path), None)
         with progress_bar() as progress:
             done = run(
                 pool,
@@ -137,6 +140,11 @@ def evaluate(
         if answers:
             write_answers(answers, table)
             typer.echo(f"{shown(answers)}: out-of-fold answers")
+        if other_answers:
+            for name, one in done.others.items():
+                place = other_answers / f"{name.replace(',', '').replace(' ', '-')}.parquet"
+                write_answers(place, one)
+                typer.echo(f"{shown(place)}: out-of-fold answers")
         if casebook:
             with progress_bar() as progress:
                 errors = write_casebook(

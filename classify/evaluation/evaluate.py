@@ -68,11 +68,13 @@ class Evaluation:
         answers: see :func:`.crossval.cross_validate`.
         summary: see :func:`.scores.summarise`; also ``data``, and if asked for ``baselines`` and ``leakage``.
         kept: the finished folds, to be cleared once the answers are safe.
+        others: answers of the baselines, and of what was built without pseudo-labels, by name.
     """
 
     answers: pd.DataFrame
     summary: dict[str, Any]
     kept: Kept
+    others: Tables
 
 
 def plan(
@@ -199,7 +201,8 @@ def evaluate(
         "encoder": f"{pool.encoder.name} ({pool.encoder.fingerprint})",
         "notes": [*notes, *scarce_classes(pool.subset(chosen.scored), chosen.folds)],
     }
-    return Evaluation(tables[MASKCLS], summary, kept)
+    others_answers = {name: table for name, table in tables.items() if name != MASKCLS}
+    return Evaluation(tables[MASKCLS], summary, kept, others_answers)
 
 
 BASELINE_NOTE = (

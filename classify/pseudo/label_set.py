@@ -11,11 +11,11 @@ import pandas as pd
 from ...embedder.encoder import Encoder
 from ...embedder.errors import MaskclsError
 from ...embedder.files import locked
-from ...embedder.forgotten import read_forgotten
+from ...embedder.forgotten import FORGOTTEN, read_forgotten
 from ...embedder.labels import age_band
 from ...embedder.photo import shown
-from ...embedder.pseudo_labels import COLUMNS, CONFIDENCES, PseudoLabels, Teacher
-from ...embedder.store import MANIFEST, REJECT_COLUMNS, EmbeddingSet, SetWriter, finish_interrupted, open_set
+from ...embedder.pseudo_labels import COLUMNS, CONFIDENCES, PSEUDO_LABELS, PseudoLabels, Teacher
+from ...embedder.store import MANIFEST, NEXT, REJECT_COLUMNS, EmbeddingSet, SetWriter, finish_interrupted
 from ...embedder.table import COLUMNS as TABLE
 from ..model import Model
 from ..pool import Progress, pool_of
@@ -53,9 +53,11 @@ def check_teacher(model: Model, folder: Path, found: EmbeddingSet, unlabelled: P
     """Make sure that a model can label an embedding set.
 
     Raises:
-        MaskclsError: the model does not say who it was built from, another encoder made the set, or another model
-            labelled it.
+        MaskclsError: the model does not say who it was built from, another encoder made the set, another model
+            labelled it, or it holds no face.
     """
+    if not len(found):
+        raise MaskclsError(f"{shown(unlabelled)}: no faces in there")
     if found.pseudo is not None:
         raise MaskclsError(f"{shown(unlabelled)}: holds pseudo-labels; name the set that they were made for")
     if not model.seen:
@@ -77,11 +79,11 @@ def check_out(out: Path) -> None:
     """
     if out.is_file():
         raise MaskclsError(f"{shown(out)}: a file, not a folder; choose another --out")
-    finish_interrupted(out)
+    if (out / PSEUDO_LABELS).exists() or (out / NEXT / PSEUDO_LABELS).exists() or not out.exists():
+        return
     if (out / MANIFEST).exists():
-        if open_set(out).pseudo is None:
-            raise MaskclsError(f"{shown(out)}: holds labels that somebody gave; choose another --out")
-    elif out.exists() and any(path.name not in (".lock", "forgotten.json") for path in out.iterdir()):
+        raise MaskclsError(f"{shown(out)}: holds labels that somebody gave; choose another --out")
+    if any(path.name not in (".lock", NEXT, FORGOTTEN) for path in out.iterdir()):
         raise MaskclsError(f"{shown(out)}: not empty and not an embedding set; choose another --out")
 
 
