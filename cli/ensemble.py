@@ -18,11 +18,18 @@ WIDTH = 24
 
 def ensemble(
     answers: Annotated[
-        list[Path], typer.Argument(help="Out-of-fold answers of each member, as of `maskcls evaluate --answers`.")
+        list[Path],
+        typer.Argument(
+            help="Out-of-fold answers of each member, as of `maskcls evaluate --answers`; with --use, its predictions."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", dir_okay=False, help="Mixed answers: .csv or .parquet.")],
     weights: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Weights and scores as JSON. Default: beside --out.")
+    ] = None,
+    use: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Mix `maskcls predict` files by these weights, those of all folds."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the resamples for the intervals.")] = 0,
 ) -> None:
@@ -35,10 +42,17 @@ def ensemble(
     with one_line_errors():
         from ..classify.ensemble.ensemble import mix
         from ..classify.ensemble.members import read_members
+        from ..classify.ensemble.predictions import mix_predictions
         from ..classify.predict import write_answers
         from ..embedder.files import write_json
         from ..embedder.photo import shown
 
+        if use:
+            table = mix_predictions(answers, use)
+            write_answers(out, table)
+            counts = table["status"].value_counts()
+            typer.echo(f"{shown(out)}: {len(table)} photos, {counts.get('ok', 0)} answered")
+            return
         members = read_members(answers)
         done = mix(members, seed=seed)
         for line in _lines(done):

@@ -14,7 +14,6 @@ from ...embedder.labels import class_id
 from ..columns import CLASSES, PROBABILITIES
 from ..evaluation.bootstrap import Bootstrap, Estimate, Statistic, Tally, mean
 from ..evaluation.confusion import flattened, macro_f1
-from ..evaluation.crossval import KEPT
 from ..evaluation.graded import UNKNOWN, Bools, Graded, grade
 from ..evaluation.scores import overall
 from .members import ENSEMBLE, Members
@@ -44,6 +43,12 @@ class Mixing:
         """As JSON values."""
         weights = {name: np.round(values, 6).tolist() for name, values in self.weights.items()}
         return {"weights": weights, "correction": self.correction, "prior": np.round(self.prior, 6).tolist()}
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Mixing:
+        """What :meth:`content` gave; raises KeyError, TypeError or ValueError where it is something else."""
+        weights = {name: np.array(content["weights"][name], np.float64) for name in QUESTIONS}
+        return cls(weights, float(content["correction"]), np.array(content["prior"], np.float64))
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,8 @@ def mix(members: Members, rounds: int = 1000, seed: int = 0) -> Mixed:
     graded = [grade(table.assign(person=members.people)) for table in members.tables]
     fold = members.fold
     folds = {int(number): fitted(members, graded, fold != number) for number in np.unique(fold)}
-    parts = [mixed_answers(members, graded, mixing, fold == number) for number, mixing in folds.items()]
-    answers = pd.concat(parts).sort_index()
+    parts = [mixed_answers(members.tables, graded, mixing)[fold == number] for number, mixing in folds.items()]
+    answers = pd.concat([members.faces, pd.concat(parts).sort_index()], axis=1)
     everywhere = fitted(members, graded, np.ones(len(fold), bool))
     together = grade(answers)
     bootstrap = Bootstrap(members.people, rounds, seed)
@@ -136,27 +141,29 @@ def fitted(members: Members, graded: Sequence[Graded], rows: Bools) -> Mixing:
     return replace(mixing, correction=max(CORRECTIONS, key=quality))
 
 
-def mixed_answers(members: Members, graded: Sequence[Graded], mixing: Mixing, rows: Bools) -> pd.DataFrame:
-    """Answers to some rows (n,): probabilities and years are weighted means, as are the ends of the intervals.
+def mixed_answers(tables: Sequence[pd.DataFrame], graded: Sequence[Graded], mixing: Mixing) -> pd.DataFrame:
+    """What the mixture says of n faces: classes, ``class_id``, probabilities, years and their intervals.
 
-    Of the classes that a member with a weight says, the likeliest by the mixture is said, rare age bands weighed up
-    (:attr:`Mixing.correction`): what all members say, the ensemble says. An interval needs all members with a weight
-    to have one (quantiles are averaged: Vincent averaging, Ratcliff 1979).
+    Probabilities and years are weighted means, as are the ends of the intervals. Of the classes that a member with a
+    weight says, the likeliest by the mixture is said, rare age bands weighed up (:attr:`Mixing.correction`): what all
+    members say, the ensemble says. An interval needs all members with a weight to have one (quantiles are averaged:
+    Vincent averaging, Ratcliff 1979).
+
+    Args:
+        tables: answers of the members, row i of all about the same face.
+        graded: the same as arrays.
     """
-    first = members.tables[0]
-    kept = [name for name in first.columns if name in KEPT or name.startswith("true_")]
-    answers = first[kept].assign(person=members.people, fold=members.fold)
+    answers = pd.DataFrame(index=tables[0].index)
     for task, columns in PROBABILITIES.items():
         said, probabilities = _said(graded, task, mixing)
         answers[task] = pd.Series(np.array([*CLASSES[task], None], object)[said], answers.index, "str")
         answers[list(columns.values())] = probabilities
     for name in (AGE, "age_low", "age_high"):
-        years = np.stack([table[name].to_numpy(np.float64, na_value=np.nan) for table in members.tables])
+        years = np.stack([table[name].to_numpy(np.float64, na_value=np.nan) for table in tables])
         answers[name] = _mean(mixing.weights[AGE], years[..., None], strict=name != AGE)[:, 0]
     triples = answers[list(CLASSES)].dropna().itertuples()
     ids = {row: class_id(*names) for row, *names in triples}
-    answers["class_id"] = pd.Series(ids, dtype="Int64").reindex(answers.index)
-    return answers[rows]
+    return answers.assign(class_id=pd.Series(ids, dtype="Int64").reindex(answers.index))
 
 
 def _said(graded: Sequence[Graded], task: str, mixing: Mixing) -> tuple[Ints, Floats]:

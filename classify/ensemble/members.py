@@ -13,7 +13,7 @@ import pandas as pd
 from ...embedder.errors import MaskclsError
 from ...embedder.photo import shown
 from ..columns import PROBABILITIES
-from ..evaluation.crossval import TRUTH
+from ..evaluation.crossval import KEPT, TRUTH
 from ..evaluation.graded import COLUMNS, grade
 from ..people import sharing
 
@@ -24,7 +24,8 @@ ENSEMBLE = "ensemble"
 """What the mixture is called beside its members."""
 NEEDED = ("face_id", "fold", *COLUMNS)
 """Columns of a file of answers that are read."""
-_TEXTS = ("face_id", "path", "source", "true_mask", "true_gender", "true_race", *PROBABILITIES)
+_TEXTS = dict.fromkeys(("face_id", "path", "source", "true_mask", "true_gender", "true_race", *PROBABILITIES), "str")
+_YEARS = ("true_age_low", "true_age_high", "age", "age_low", "age_high")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,13 @@ class Members:
     def fold(self) -> Ints:
         """(n,) fold of each face, the same for all members."""
         return self.tables[0]["fold"].to_numpy(np.int64)
+
+    @property
+    def faces(self) -> pd.DataFrame:
+        """What the faces are, beside what is said of them: where they are from, their true labels, person and fold."""
+        first = self.tables[0]
+        kept = [name for name in first if name in KEPT or str(name).startswith("true_")]
+        return first[kept].assign(person=self.people, fold=self.fold)
 
     @property
     def true_ages(self) -> tuple[Floats, Floats]:
@@ -109,14 +117,22 @@ def _check_same(first: pd.DataFrame, where: str, table: pd.DataFrame, there: str
             )
 
 
-def _read(path: Path) -> pd.DataFrame:
-    where = shown(path)
+def read_table(path: Path) -> pd.DataFrame:
+    """A table of answers, CSV or Parquet.
+
+    Raises:
+        MaskclsError: it cannot be read.
+    """
     try:
         with path.open("rb") as file:
-            table = pd.read_parquet(file) if path.suffix == ".parquet" else pd.read_csv(file, dtype=_dtypes())
+            return pd.read_parquet(file) if path.suffix == ".parquet" else pd.read_csv(file, dtype=_TEXTS)
     except Exception as error:  # pandas and pyarrow raise many types on a damaged table
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:150]
-        raise MaskclsError(f"{where}: cannot be read as answers ({shown(reason)})") from error
+        raise MaskclsError(f"{shown(path)}: cannot be read as answers ({shown(reason)})") from error
+
+
+def _read(path: Path) -> pd.DataFrame:
+    where, table = shown(path), read_table(path)
     if lacking := [name for name in (*NEEDED, "path") if name not in table]:
         raise MaskclsError(
             f"{where}: no column {', '.join(lacking)}; name out-of-fold answers as of `maskcls evaluate --answers`"
@@ -125,14 +141,9 @@ def _read(path: Path) -> pd.DataFrame:
         raise MaskclsError(f"{where}: no answers in there")
     if table["face_id"].duplicated().any():
         raise MaskclsError(f"{where}: a face has two answers; name the answers of one model")
-    numbers = ("true_age_low", "true_age_high", "age", "age_low", "age_high")
     try:
-        table = table.astype({"fold": "int64", "person": "int64"} | dict.fromkeys(numbers, "float64"))
+        table = table.astype({"fold": "int64", "person": "int64"} | dict.fromkeys(_YEARS, "float64"))
         grade(table)
         return table
     except (ValueError, TypeError) as error:
         raise MaskclsError(f"{where}: cannot be read as answers ({shown(str(error))[:150]})") from error
-
-
-def _dtypes() -> dict[str, type]:
-    return dict.fromkeys(_TEXTS, str)
