@@ -24,7 +24,8 @@ def predictions(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def weights_file(path: Path, *shares: float) -> Path:
-    mixing = {"weights": dict.fromkeys((*CLASSES, "age"), list(shares)), "correction": 0.0, "prior": [0.4, 0.4, 0.2]}
+    weights = {question: list(shares) for question in (*CLASSES, "age")}
+    mixing = {"weights": weights, "correction": 0.0, "prior": [0.4, 0.4, 0.2]}
     path.write_text(json.dumps({"members": [f"m{i}" for i in range(len(shares))], "all": mixing}))
     return path
 
