@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -136,7 +136,9 @@ def train_network(
             progress(done, total)
             torch.manual_seed(int(np.random.default_rng((seed, done, 1)).integers(2**62)))
             chosen = rows[step * settings.batch_size : (step + 1) * settings.batch_size]
-            speed = _set_rate(optimiser, settings, done, total, log.losses)
+            speed = learning_rate(settings, done, total, log.losses)
+            for group in optimiser.param_groups:
+                group["lr"] = speed
             images = augmented(photos.images(chosen), transform).to(machine.device)
             with torch.autocast(machine.device, torch.bfloat16, machine.bfloat16):
                 said = net(images)
@@ -232,21 +234,19 @@ def _optimiser(net: nn.Module, settings: Settings) -> torch.optim.Optimizer:
     return kind(net.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
 
 
-def _set_rate(
-    optimiser: torch.optim.Optimizer, settings: Settings, step: int, steps: int, validation: list[float]
-) -> float:
-    """Set and give the learning rate of a step; it follows from the step and the validation losses so far alone."""
+def learning_rate(settings: Settings, step: int, steps: int, validation: Sequence[float]) -> float:
+    """Of a step; it follows from the step's number and the validation losses of the epochs before it alone.
+
+    ``cosine`` is a straight rise and half a cosine (:func:`~..finetune.rate`), ``plateau`` torch's
+    ``ReduceLROnPlateau``.
+    """
     if settings.schedule == "cosine":
-        speed = settings.learning_rate * rate(step, steps)
-    else:
-        scratch = torch.optim.SGD([nn.Parameter(torch.zeros(()))], settings.learning_rate)
-        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(scratch, patience=PLATEAU_PATIENCE)
-        for loss in validation:
-            plateau.step(loss)
-        speed = float(scratch.param_groups[0]["lr"])
-    for group in optimiser.param_groups:
-        group["lr"] = speed
-    return speed
+        return settings.learning_rate * rate(step, steps)
+    scratch = torch.optim.SGD([nn.Parameter(torch.zeros(()))], settings.learning_rate)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(scratch, patience=PLATEAU_PATIENCE)
+    for loss in validation:
+        plateau.step(loss)
+    return float(scratch.param_groups[0]["lr"])
 
 
 def _validated(

@@ -114,8 +114,8 @@ def settings_of(content: Mapping[str, Any], where: str) -> Settings:
     for key in content:
         if key not in known:
             near = get_close_matches(key, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise MaskclsError(f"{where}: unknown key {key!r}{hint} Known: {', '.join(known)}")
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise MaskclsError(f"{where}: unknown key {key!r}{hint}; known are {', '.join(known)}")
     if bad := next(
         (key for key, value in content.items() if isinstance(value, float) and not math.isfinite(value)), None
     ):

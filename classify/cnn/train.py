@@ -138,7 +138,7 @@ def train(job: Job, out: Path, step: Step = lambda what, done, total: None) -> d
     write_csv(out / CURVES, curve)
     draw_curves(out / PICTURE, curve)
     write_json(out / METRICS, metrics)
-    files = [FACES, ANSWERS, CURVES, PICTURE, METRICS, *(f"fold-{fold}.safetensors" for fold in parts)]
+    files = [CURVES, PICTURE, METRICS, *(f"fold-{fold}.safetensors" for fold in parts)]  # a person may leave the tables
     write_json(out / CONFIG, config | {"finished": _now(), "files": checksums(out, files)})
     kept.clear()
     return metrics
@@ -150,10 +150,10 @@ def _part(job: Job, fold: int, factors: np.ndarray[Any, np.dtype[np.float64]]) -
     seen = job.pool.subset(fit)
     people = len(np.unique(seen.people))
     if people < 2:
-        raise MaskclsError(
-            f"fold {fold}: only {people} person is left to train on, and one more must be held out; add people"
-        )
+        raise MaskclsError(f"fold {fold}: one person is left to train on, and another must be held out; add people")
     held_out = pool_folds(seen, min(HELD_OUT_PARTS, people), job.seed) == 0
+    if np.count_nonzero(~held_out) < 2:
+        raise MaskclsError(f"fold {fold}: one face is left to train on; add people")
     real = seen.table["drawn_on"].isna().to_numpy(bool)
     judges = held_out & real if (held_out & real).any() else held_out
     return Part(fit[~held_out], fit[judges], factors)

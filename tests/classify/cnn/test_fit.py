@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from maskcls.classify import checkpoint
-from maskcls.classify.cnn.fit import Part, Trained, train_network
+from maskcls.classify.cnn.fit import CPU, Part, Trained, ask, learning_rate, train_network
 from maskcls.classify.cnn.photos import Photos, read_photos
 from maskcls.classify.cnn.recipes import NO_RECIPE
-from maskcls.classify.cnn.settings import Settings
 from maskcls.classify.cnn.targets import Targets, targets_of
 from maskcls.classify.pool import Pool, open_pool
+from maskcls.classify.training import log_losses
 
 SETTINGS = NO_RECIPE.settings({"image_size": 32, "epochs": 3, "batch_size": 20, "learning_rate": 0.003, "cutout": 0.1})
 
@@ -85,11 +85,11 @@ def test_a_cut_training_ends_as_if_it_had_not_been_cut(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(checkpoint, "EVERY_SECONDS", 0.0)
     begun: list[int] = []
 
     def kill(done: int, total: int) -> None:
         begun.append(done)
+        monkeypatch.setattr(checkpoint, "EVERY_SECONDS", 0.0 if done == at - 1 else 1e9)  # saved once, before the kill
         if done == at and len(begun) <= at + 1:
             raise KilledError
 
@@ -102,13 +102,28 @@ def test_a_cut_training_ends_as_if_it_had_not_been_cut(
     assert without_seconds(whole) == without_seconds(again)
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
-def test_learning_rates_and_early_stopping(schedule: str, photos: Photos, targets: Targets, part: Part) -> None:
-    still: Settings = SETTINGS.model_copy(
-        update={"schedule": schedule, "learning_rate": 1e-12, "epochs": 12, "patience": 4, "batch_size": 60}
-    )
-    curve = train_network(photos, targets, part, ("gender",), still, 0).curve
-    losses = [row["validation_loss"] for row in curve]
-    assert len(curve) == 12 or len(curve) - 1 - int(np.argmin(losses)) == 4
-    rates = [row["learning_rate"] for row in curve]
-    assert rates[-1] < rates[1] if schedule == "cosine" else set(np.round(np.log10(rates))) <= {-12, -13, -14}
+@pytest.mark.parametrize(
+    ("schedule", "step", "validation", "share"),
+    [
+        pytest.param("cosine", 0, [], 1 / 16, id="cosine: first of 15 steps of rise"),
+        pytest.param("cosine", 15, [], 1.0, id="cosine: top"),
+        pytest.param("cosine", 99, [], 0.0003, id="cosine: end"),
+        pytest.param("plateau", 50, [3, 2, 1, 1, 1], 1.0, id="plateau: two epochs no better"),
+        pytest.param("plateau", 50, [3, 2, 1, 1, 1, 1], 0.1, id="plateau: three"),
+        pytest.param("plateau", 50, [3, 2, 1, 1, 1, 1, 0.5], 0.1, id="plateau: never up again"),
+    ],
+)
+def test_learning_rates(schedule: str, step: int, validation: list[float], share: float) -> None:
+    settings = NO_RECIPE.settings({"schedule": schedule, "learning_rate": 0.5})
+    assert learning_rate(settings, step, 100, validation) == pytest.approx(0.5 * share, rel=0.15)
+
+
+def test_the_best_epoch_is_kept_and_patience_ends(photos: Photos, targets: Targets, part: Part) -> None:
+    settings = SETTINGS.model_copy(update={"epochs": 12, "patience": 1, "learning_rate": 0.02})
+    trained = train_network(photos, targets, part, ("gender",), settings, 0)
+    losses = [row["validation_loss"] for row in trained.curve]
+    assert len(losses) < 12
+    assert losses[-1] > min(losses)
+    logits = ask(trained.net, photos, part.held_out, settings.flip, CPU)["gender"]
+    kept = log_losses(logits, targets.true["gender"][part.held_out]).mean()
+    assert kept == pytest.approx(min(losses), abs=1e-6)

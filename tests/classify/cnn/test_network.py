@@ -11,7 +11,7 @@ from torchvision import models
 
 from maskcls.classify.cnn import pretrained
 from maskcls.classify.cnn.network import Network, headless
-from maskcls.classify.cnn.pretrained import LAST, download_pretrained, published, put_in, read_pretrained
+from maskcls.classify.cnn.pretrained import LAST, Pretrained, download_pretrained, published, put_in, read_pretrained
 from maskcls.classify.cnn.settings import Backbone
 from maskcls.embedder.errors import MaskclsError
 
@@ -43,6 +43,14 @@ def test_imagenet_weights_from_a_file(tmp_path: Path) -> None:
     net, _ = headless("resnet18", 64)
     put_in(net, "resnet18", 64, weights)
     torch.testing.assert_close(net.get_submodule("layer4.1.conv2").weight, whole.layer4[1].conv2.weight)
+
+
+def test_position_embeddings_are_interpolated_to_the_image_size() -> None:
+    with torch.device("meta"):
+        net, _ = headless("vit_b_16", 128)
+        state = models.vit_b_16(image_size=224).state_dict()
+        put_in(net, "vit_b_16", 128, Pretrained(state, "vit.pth", ""))
+    assert net.state_dict()["encoder.pos_embedding"].shape == (1, 1 + 8 * 8, 768)
 
 
 def test_published_pth_is_read_and_any_other_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,9 @@ def test_settings_survive_json() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("epoch = 3", "unknown key 'epoch'; did you mean epochs?", id="unknown key"),
+        pytest.param(
+            "epoch = 3", "unknown key 'epoch' (did you mean epochs?); known are backbone, tasks", id="unknown key"
+        ),
         pytest.param("wisdom = 3", "unknown key 'wisdom'", id="nothing like it"),
         pytest.param("epochs = 0", "epochs: Input should be greater than or equal to 1 (not 0)", id="too small"),
         pytest.param("epochs = '3'", "epochs: Input should be a valid integer (not '3')", id="text"),

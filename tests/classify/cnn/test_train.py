@@ -13,7 +13,7 @@ from maskcls.classify.cnn.train import Job, train
 from maskcls.classify.cnn.trained import answer_table, load_run
 from maskcls.embedder.errors import MaskclsError
 
-TINY = {"image_size": 32, "epochs": 2, "folds": 2, "batch_size": 24, "learning_rate": 0.003}
+TINY = {"image_size": 32, "epochs": 1, "folds": 2, "batch_size": 24, "learning_rate": 0.003}
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_only_training_sees_the_relabelled(paint_set: Callable[..., Path], tmp_p
     assert (targets.true["age"][middle] == -1).all()
 
 
-@pytest.mark.parametrize("damage", ["fold-0.safetensors", "answers.parquet"])
+@pytest.mark.parametrize("damage", ["fold-0.safetensors", "metrics.json"])
 def test_a_damaged_run_is_refused(run: Path, damage: str, tmp_path: Path) -> None:
     import shutil
 
