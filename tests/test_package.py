@@ -23,7 +23,7 @@ def test_the_wheel_holds_every_module_and_nothing_loose(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     expected = {f"maskcls/{path.relative_to(ROOT)}" for room in ROOMS for path in (ROOT / room).rglob("*.*")}
-    expected = {name for name in expected if name.endswith((".py", ".html", ".css", ".js", ".svg"))} | {
+    expected = {name for name in expected if name.endswith((".py", ".html", ".css", ".js", ".svg", ".toml"))} | {
         "maskcls/__init__.py",
         "maskcls/py.typed",
     }

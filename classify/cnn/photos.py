@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from tempfile import TemporaryFile
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ...embedder.crops import check_photos, read_crops, read_whole
+from .settings import Crop
 
 BATCH = 64
 
@@ -37,7 +37,7 @@ class Photos:
 
 def read_photos(
     table: pd.DataFrame,
-    crop: Literal["face", "photo"],
+    crop: Crop,
     size: int,
     progress: Progress = lambda done, total: None,
     jobs: int = 2,

@@ -106,7 +106,7 @@ def compare(entries: Sequence[Entry], rounds: int = ROUNDS, seed: int = 0) -> Co
     """Score finished entries on the faces that all of them answered; people are resampled, for all alike.
 
     Raises:
-        MaskclsError: no face was answered by all, or two entries tell different people or truths of a face.
+        MaskclsError: no face was answered by all, or two entries give a face other labels.
     """
     tables = {entry.name: entry.answers.set_index("face_id") for entry in entries if entry.answers is not None}
     if not tables:
@@ -120,7 +120,13 @@ def compare(entries: Sequence[Entry], rounds: int = ROUNDS, seed: int = 0) -> Co
     people = first.loc[common, "person"]
     graded = {name: grade(table.loc[common].assign(person=people)) for name, table in tables.items()}
     bootstrap = Bootstrap(people.to_numpy(np.int64), rounds, seed)
-    (base_name, base), *_ = graded.items()
+    (base_name, base), *others_graded = graded.items()
+    for name, one in others_graded:
+        relabelled = [task.truth != base.tasks[kind].truth for kind, task in one.tasks.items()]
+        if count := int(np.any(relabelled, axis=0).sum()):
+            raise MaskclsError(
+                f"{base_name} and {name}: other labels of {count} faces; make the older answers again to compare them"
+            )
     rows = []
     for name, one in graded.items():
         row: dict[str, Any] = {"name": name, "difference": {}}

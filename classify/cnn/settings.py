@@ -14,6 +14,7 @@ from ...embedder.errors import MaskclsError
 from .augment import OPERATIONS
 
 Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet152", "efficientnet_b0", "vgg19", "vit_b_16"]
+Crop = Literal["face", "photo"]
 Task = Literal["mask", "gender", "age"]
 TASKS: tuple[Task, ...] = ("mask", "gender", "age")
 PATCH = 16
@@ -40,7 +41,7 @@ class Settings(BaseModel):
     backbone: Backbone = "resnet18"
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)] = TASKS
     per_task: bool = False
-    crop: Literal["face", "photo"] = "face"
+    crop: Crop = "face"
     image_size: Annotated[int, Field(ge=32, le=512)] = 128
     folds: Annotated[int, Field(ge=2)] = 5
     epochs: Annotated[int, Field(ge=1)] = 20

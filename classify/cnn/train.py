@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -109,20 +109,15 @@ def train(job: Job, out: Path, step: Step = lambda what, done, total: None) -> d
         return dict(json.loads((out / METRICS).read_text(encoding="utf-8")))
     kept = Kept(out / FOLDS, config["key"])
     write_json(out / CONFIG, config)
-    _faces(job).to_parquet(out / FACES, index=False)
-    photos: list[Photos] = []
+    write_answers(out / FACES, _faces(job))
+
+    @cache
+    def photos() -> Photos:
+        progress = partial(step, "reading photos")
+        return read_photos(pool.table, settings.crop, settings.image_size, progress)
 
     def trained(fold: int) -> Tables:
-        if not photos:
-            photos.append(
-                read_photos(
-                    pool.table,
-                    settings.crop,
-                    settings.image_size,
-                    lambda done, total: step("reading photos", done, total),
-                )
-            )
-        return _train_fold(job, photos[0], targets, parts[fold], fold, out, step)
+        return _train_fold(job, photos(), targets, parts[fold], fold, out, config["key"], step)
 
     answers, curves = [], []
     for number, fold in enumerate(parts):
@@ -160,12 +155,11 @@ def _part(job: Job, fold: int, factors: np.ndarray[Any, np.dtype[np.float64]]) -
 
 
 def _train_fold(
-    job: Job, photos: Photos, targets: Targets, part: Part, fold: int, out: Path, step: Step
+    job: Job, photos: Photos, targets: Targets, part: Part, fold: int, out: Path, key: str, step: Step
 ) -> dict[str, pd.DataFrame]:
     networks, curves = [], []
     tasks_of = [tuple(task for task in tasks if task in targets.classes) for tasks in job.settings.networks]
     for number, tasks in enumerate(tasks for tasks in tasks_of if tasks):
-        name = f"fold {fold} {'+'.join(tasks)}"
         network = train_network(
             photos,
             targets,
@@ -176,8 +170,8 @@ def _train_fold(
             job.machine,
             job.weights,
             out / FOLDS / f"fold-{fold}-{number}",
-            (read_config(out)["key"], fold, tasks),
-            lambda done, total, name=name: step(name, done, total),  # type: ignore[misc]
+            (key, fold, tasks),
+            partial(step, f"fold {fold} {'+'.join(tasks)}"),
         )
         networks.append(network)
         curves.append(pd.DataFrame(network.curve).assign(fold=fold, network="+".join(tasks)))

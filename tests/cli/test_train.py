@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -10,6 +12,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from maskcls.classify.cnn.settings import Backbone, Crop, Settings
+from maskcls.cli import train
 from maskcls.cli.main import app
 
 TINY = ("--image-size", "32", "--epochs", "2", "--folds", "2", "--batch-size", "16", "--no-bfloat16")
@@ -97,6 +101,25 @@ def test_runs_beside_other_answers(runs: Path, tmp_path: Path) -> None:
     assert "gain on retrieval" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        pytest.param({"true_mask": "wear"}, "other labels of 48 faces; make the older answers again", id="relabelled"),
+        pytest.param({"face_id": "0"}, "no face was answered by all", id="other faces"),
+    ],
+)
+def test_runs_that_cannot_be_compared(runs: Path, tmp_path: Path, columns: dict[str, str], message: str) -> None:
+    pd.read_parquet(runs / "plain" / "answers.parquet").assign(**columns).to_parquet(tmp_path / "other.parquet")
+    fails(call("runs", runs / "smooth", "--beside", tmp_path / "other.parquet"), "other and smooth: ", message)
+
+
+def test_no_answers_to_compare_with(runs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "other.parquet"
+    fails(call("runs", runs, "--beside", path), f"{path}: cannot be read as answers (No such file or directory)")
+    pd.DataFrame({"face_id": ["a"]}).to_parquet(path)
+    fails(call("runs", runs, "--beside", path), "column person is missing")
+
+
 def test_a_finished_run_is_left_alone(runs: Path, painted: Path) -> None:
     before = (runs / "plain" / "config.json").read_bytes()
     again = call("train", painted, "--out", runs / "plain", *TINY, "--learning-rate", "0.003")
@@ -178,3 +201,10 @@ def test_a_class_without_examples(paint_set: Callable[..., Path], tmp_path: Path
 
 def test_no_runs(tmp_path: Path) -> None:
     fails(call("runs", tmp_path), "no runs in there; make one with `maskcls train")
+
+
+def test_every_setting_has_its_option() -> None:
+    options = set(inspect.signature(train.train).parameters)
+    assert set(Settings.model_fields) - options == {"sample_weights"}  # --weight
+    for option, of_settings in ((train.Backbone, Backbone), (train.Crop, Crop)):
+        assert tuple(option) == get_args(of_settings)
