@@ -78,7 +78,8 @@ def read_answers(path: Path) -> pd.DataFrame:
         MaskclsError: the file cannot be read or is no such table.
     """
     try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        with path.open("rb") as file:
+            table = pd.read_parquet(file) if path.suffix == ".parquet" else pd.read_csv(file)
     except Exception as error:  # pandas and pyarrow raise many types on a damaged table
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:150]
         raise MaskclsError(f"{shown(path)}: cannot be read as answers ({shown(reason)})") from error
