@@ -107,6 +107,7 @@ def train(job: Job, out: Path, step: Step = lambda what, done, total: None) -> d
     config = _config(job)
     if _finished(out, config):
         return dict(json.loads((out / METRICS).read_text(encoding="utf-8")))
+    config["started"] = read_config(out).get("started", config["started"])
     kept = Kept(out / FOLDS, config["key"])
     write_json(out / CONFIG, config)
     write_answers(out / FACES, _faces(job))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,9 +65,11 @@ def test_a_killed_run_goes_on_with_its_fold(run: Path, job: Job, tmp_path: Path)
         train(job, out, kill)
     with pytest.raises(MaskclsError, match="not finished; run its `maskcls train` command again"):
         load_run(out)
+    started = json.loads((out / "config.json").read_text())["started"]
     seen.clear()
     train(job, out, lambda what, done, total: seen.append(what))
     assert not [what for what in seen if what.startswith("fold 0")]
+    assert json.loads((out / "config.json").read_text())["started"] == started
     pd.testing.assert_frame_equal(pd.read_parquet(out / "answers.parquet"), pd.read_parquet(run / "answers.parquet"))
     for name in ("fold-0.safetensors", "fold-1.safetensors"):
         assert (out / name).read_bytes() == (run / name).read_bytes()
@@ -112,8 +116,6 @@ def test_only_training_sees_the_relabelled(paint_set: Callable[..., Path], tmp_p
 
 @pytest.mark.parametrize("damage", ["fold-0.safetensors", "metrics.json"])
 def test_a_damaged_run_is_refused(run: Path, damage: str, tmp_path: Path) -> None:
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(run, copy)
     (copy / damage).write_bytes((copy / damage).read_bytes()[:-10])
