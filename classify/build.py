@@ -78,7 +78,7 @@ def build_model(
     seen = fitted.pool
     rows = with_age(seen)
     faces = seen.subset(rows)
-    gallery, table = _gallery(fitted.vote.space, faces, prototypes)
+    gallery, table = gallery_for(fitted.vote.space, faces, prototypes)
     missing = tuple(task for task in TASKS if task not in fitted.heads) + (() if len(rows) else ("age",))
     people = len(np.unique(pool.people))
     report = BuildReport(
@@ -105,7 +105,7 @@ def with_bare(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(mask=table["mask"].mask(bare, "normal"))
 
 
-def _gallery(space: AgeSpace, faces: Pool, prototypes: int) -> tuple[Gallery, pd.DataFrame]:
+def gallery_for(space: AgeSpace, faces: Pool, prototypes: int) -> tuple[Gallery, pd.DataFrame]:
     """The gallery of faces that all have an age, or of their prototypes, and its table.
 
     Raises:

@@ -17,7 +17,7 @@ from ..embedder.errors import MaskclsError
 from ..embedder.finder import FaceFinder, FaceMode
 from ..embedder.photo import list_photos, photo_of, shown, stored, stored_below
 from ..embedder.pipeline import Source, encode_photos
-from .builtin import BUILTIN, load_model
+from .loading import BUILTIN, load_model
 from .model import Model
 from .predict import answer, table_of
 from .predictions import Predictions

@@ -49,8 +49,8 @@ def predict(
     A killed run goes on where it stopped.
     """
     with one_line_errors():
-        from ..classify.builtin import BUILTIN, load_model, name_of
         from ..classify.explain import write_evidence
+        from ..classify.loading import BUILTIN, load_model, name_of
         from ..classify.predict import ANSWERED, predict_photos, write_answers
         from ..classify.report import LARGEST_REPORT, write_report
         from ..classify.submission import write_submission
