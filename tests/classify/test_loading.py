@@ -39,7 +39,7 @@ def test_the_built_in_model_answers_everything(builtin: Model) -> None:
         "gender": ("male", "female"),
     }
     assert builtin.card["counts"]["source"].keys() == {"fairface", "csv"}  # photos, and masks drawn on them
-    assert set(builtin.table["mask"]) == {"wear", "incorrect", "normal"}
+    assert {"wear", "incorrect", "normal"} <= set(builtin.table["mask"])
     assert (builtin.person_bands[1] > 20).all()
 
 

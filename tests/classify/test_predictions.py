@@ -50,7 +50,8 @@ def test_rows_come_back_as_plain_values() -> None:
 
 def test_a_frame_is_a_copy() -> None:
     answers = of(GOOD)
-    answers.to_frame()["mask"] = "normal"
+    frame = answers.to_frame()
+    frame["mask"] = "normal"
     assert answers[0]["mask"] == "wear"
 
 

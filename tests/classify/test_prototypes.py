@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,12 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskcls.classify.age_space import LinearSpace
-from maskcls.classify.build import build_model
-from maskcls.classify.model import GALLERY_COLUMNS
+from maskcls.classify.build import build_model, with_bare
+from maskcls.classify.explain import Evidence, write_evidence
+from maskcls.classify.gallery_edit import add_faces
+from maskcls.classify.gallery_list import summary
+from maskcls.classify.model import GALLERY_COLUMNS, Model
 from maskcls.classify.pool import Pool, pool_of
+from maskcls.classify.predict import EVIDENCE, Answers, answer, table_of
 from maskcls.classify.prototypes import CELL, _split, gallery_of, make_prototypes, projected
+from maskcls.classify.report import write_report
 from maskcls.embedder.encoder import MAP_SHAPE
 from maskcls.embedder.errors import MaskclsError
+from maskcls.embedder.finder import Found
+from maskcls.embedder.photo import FileState
+from maskcls.embedder.pipeline import EncodedFace, EncodedPhoto
 from maskcls.embedder.store import EmbeddingSet
 from maskcls.embedder.table import gallery_ids
 
@@ -103,3 +113,59 @@ def test_a_model_of_prototypes_is_tuned_and_answers(faces: Pool) -> None:
 def test_prototypes_of_too_few_people_are_refused(faces: Pool, least: int, words: str) -> None:
     with pytest.raises(MaskclsError, match=words):
         build_model(faces, prototypes=least)
+
+
+@pytest.fixture
+def answered(faces: Pool) -> tuple[Answers, Model]:
+    """One explained answer of a model of prototypes."""
+    model, _ = build_model(faces, prototypes=5)
+    found = Found(np.array([0, 0, 9, 9], np.float32), np.empty((0, 2), np.float32), 1.0, 1, "whole")
+    crop = np.zeros((160, 160, 3), np.uint8)
+    face = EncodedFace(found, crop, faces.embeddings[0], faces.maps(np.array([0]))[0], 20.0, "f" * 64)
+    (row,) = answer([EncodedPhoto(Path("a.jpg"), FileState(1, 1), face, None)], ["a.jpg"], model, explain=True)
+    return Answers(table_of([row]), {0: crop}, {0: Evidence(**row[EVIDENCE])}), model
+
+
+def test_evidence_says_how_many_people_a_prototype_is(answered: tuple[Answers, Model], tmp_path: Path) -> None:
+    answers, model = answered
+    write_evidence(tmp_path / "e.jsonl", answers.table, answers.evidence, model)
+    (card,) = map(json.loads, (tmp_path / "e.jsonl").read_text(encoding="utf-8").splitlines())
+    members = model.table["members"].iloc[list(answers.evidence[0].voters)]
+    assert [voter["members"] for voter in card["voters"]] == members.tolist()
+    assert all(voter["path"] is None and voter["root"] is None for voter in card["voters"])
+
+
+def test_the_report_says_how_many_people_a_prototype_is(answered: tuple[Answers, Model], tmp_path: Path) -> None:
+    answers, model = answered
+    write_report(tmp_path / "report.html", answers, model, "t")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for place in answers.evidence[0].voters[:6]:
+        row = model.table.iloc[place]
+        assert f'class="n{row["face_id"]}">prototype of {row["members"]} people</i>' in page
+    assert f"of {len(model.table)} prototypes" in page
+    assert "background-image" not in page
+
+
+def test_faces_can_come_into_a_gallery_of_prototypes_and_it_is_saved(
+    faces: Pool, make_set: MakeSet, tmp_path: Path
+) -> None:
+    model, _ = build_model(faces, prototypes=5)
+    more, added = add_faces(model, [make_set(2, seed=9, age=50)])
+    assert added.faces == 2
+    more.save(tmp_path / "model")
+    table = Model.load(tmp_path / "model").table
+    assert table["members"].isna().tolist() == [False] * len(model.table) + [True] * 2
+    assert summary(table)["faces"] == len(table)
+
+
+def test_photos_that_masks_were_drawn_on_are_bare(make_set: MakeSet) -> None:
+    photos = make_set(12, seed=1, gender=["male", "female"] * 6)
+    originals = photos.table["file_sha256"].tolist()
+    drawn = make_set(8, seed=2, mask="wear", drawn_on=originals[:8], gender=["male", "female"] * 4)
+    pool = pool_of([photos, drawn])
+    told = with_bare(pool.table)["mask"]
+    assert told.isna().tolist() == [False] * 8 + [True] * 4 + [False] * 8
+    assert told.dropna().tolist() == ["normal"] * 8 + ["wear"] * 8
+    model, _ = build_model(pool)
+    assert model.heads["mask"].classes == ("wear", "normal")
+    assert pool.table["mask"].isna().sum() == 12  # what is scored stays what the data says
