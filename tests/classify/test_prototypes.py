@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from maskcls.classify.age_space import LinearSpace
 from maskcls.classify.build import build_model, with_bare
 from maskcls.classify.explain import Evidence, write_evidence
+from maskcls.classify.finetune import FineTuning
 from maskcls.classify.gallery_edit import add_faces
 from maskcls.classify.gallery_list import summary
 from maskcls.classify.model import GALLERY_COLUMNS, Model
@@ -169,3 +170,8 @@ def test_photos_that_masks_were_drawn_on_are_bare(make_set: MakeSet) -> None:
     model, _ = build_model(pool)
     assert model.heads["mask"].classes == ("wear", "normal")
     assert pool.table["mask"].isna().sum() == 12  # what is scored stays what the data says
+
+
+def test_prototypes_and_fine_tuning_do_not_go_together(faces: Pool) -> None:
+    with pytest.raises(MaskclsError, match="not with --finetune"):
+        build_model(faces, prototypes=5, finetuning=FineTuning("block8", 1))
