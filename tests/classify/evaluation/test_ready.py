@@ -7,7 +7,7 @@ import pytest
 
 from maskcls.classify.evaluation import ready
 from maskcls.classify.evaluation.crossval import answers_of
-from maskcls.classify.evaluation.evaluate import HEADLINES
+from maskcls.classify.evaluation.evaluate import HEADLINES, ROUNDS
 from maskcls.classify.evaluation.scores import summarise
 from maskcls.classify.model import Model
 from maskcls.classify.pool import Pool, pool_of
@@ -27,7 +27,7 @@ def test_the_built_in_model_stands_behind_the_own_one_and_before_the_baselines(
     builtin, rows = made_up(40, 0, VoteSettings(5)), np.arange(5, 20)
     monkeypatch.setattr(ready, "load_model", lambda folder: builtin)
     own = summarise(answers_of(made_up(40, 1, VoteSettings(5)), pool, rows), 50)
-    theirs = summarise(answers_of(builtin, pool, rows), ready.ROUNDS, 7)
+    theirs = summarise(answers_of(builtin, pool, rows), ROUNDS, 7)
     found = ready.beside_builtin(own, pool, rows, 7)["baselines"]
     assert [row["name"] for row in found["rows"]] == ["maskcls", "built-in model"]
     assert found["rows"][0]["age MAE"] == own["overall"]["age MAE"]
