@@ -77,6 +77,18 @@ def barred(pool: Pool, people: Ints) -> Bools:
     return np.asarray(~pool.real & (names.isin(knowing).to_numpy(bool) | np.isin(pool.people, people)), bool)
 
 
+def unseen(pool: Pool) -> Bools:
+    """Rows (n,) of people that a training may be judged on: seen by no teacher of the pool's pseudo-labels.
+
+    All rows with labels that somebody gave where there are no others; none where it cannot be told whom a teacher saw.
+    """
+    there = [pool.teachers[name] for name in pool.table["teacher"].dropna().unique()]
+    if any(taught.unplaced for taught in there):
+        return np.zeros(len(pool), bool)
+    known = [taught.people for taught in there]
+    return np.asarray(pool.real & ~np.isin(pool.people, np.concatenate([np.empty(0, np.int64), *known])), bool)
+
+
 def refuse_knowing(pool: Pool, people: Ints, whose: str) -> None:
     """Refuse pseudo-labels whose teacher has seen people that a model is to be scored or tuned on.
 

@@ -27,9 +27,18 @@ def build_index(
     seed: Annotated[int, typer.Option(help="Of held-out people and training.")] = 0,
     split: Annotated[Path | None, typer.Option(help="Split made by `maskcls split`, for --without.")] = None,
     without: Annotated[
-        str | None, typer.Option(metavar="FOLD", help="Build without the people of this fold of --split.")
+        list[str] | None,
+        typer.Option(metavar="FOLD", help="Build without the people of this fold of --split (repeatable)."),
     ] = None,
     known: KnownOption = None,
+    prototypes: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="The gallery holds centroids of so many people at least, alike in age, gender and mask state, and "
+            "nobody's own face; 0 for faces.",
+        ),
+    ] = 0,
     finetune: FinetuneOption = None,
     passes: PassesOption = PASSES,
     device: DeviceOption = Device.auto,
@@ -47,19 +56,20 @@ def build_index(
         from ..embedder.photo import shown
 
         check_target(out)
-        pool, left_out = training_pool(faces, known or [], split, without)
+        pool, left_out = training_pool(faces, known or [], split, without or [])
         checkpoints = out.resolve().with_name(f".{out.resolve().name}.finetune")
         wanted = fine_tuning(finetune, passes, device, weights, checkpoints)
         with progress_bar() as progress:
-            model, report = build_model(pool, seed, progress, finetuning=wanted)
+            model, report = build_model(pool, seed, progress, finetuning=wanted, prototypes=prototypes)
         model.save(out)
         shutil.rmtree(checkpoints, ignore_errors=True)
+        kind = "prototypes" if prototypes else "faces"
         typer.echo(
-            f"{shown(out)}: {report.gallery} faces in the gallery, {report.faces} faces of about "
+            f"{shown(out)}: {report.gallery} {kind} in the gallery, {report.faces} faces of about "
             f"{report.people} people used, {report.copies} exact copies left out"
         )
         if left_out:
-            typer.echo(f"{left_out} faces of people of fold {shown(without or '')} left out")
+            typer.echo(f"{left_out} faces of people of fold {shown(', '.join(without or []))} left out")
         if pseudo := int((~pool.real).sum()):
             typer.echo(f"{pseudo} of the faces have pseudo-labels")
         if report.vote:

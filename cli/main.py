@@ -9,6 +9,7 @@ import typer
 from . import (
     audit,
     build_index,
+    doctor,
     embed,
     ensemble,
     evaluate,
@@ -18,7 +19,9 @@ from . import (
     relabel,
     render_masks,
     review,
+    runs,
     split,
+    train,
 )
 
 app = typer.Typer(
@@ -38,6 +41,9 @@ app.add_typer(index.app, name="index")
 app.command("review")(review.review)
 app.command("pseudo-label")(pseudo_label.pseudo_label)
 app.command("ensemble")(ensemble.ensemble)
+app.command("train")(train.train)
+app.command("runs")(runs.runs)
+app.command("doctor")(doctor.doctor)
 
 
 @app.callback()

@@ -14,7 +14,7 @@ from ..teachers import DIGITS, barred, refuse_knowing, set_line, unplaced_line
 
 
 def training_pool(
-    faces: Sequence[Path], known: Sequence[Path] = (), split: Path | None = None, without: str | None = None
+    faces: Sequence[Path], known: Sequence[Path] = (), split: Path | None = None, without: Sequence[str] = ()
 ) -> tuple[Pool, int]:
     """The faces to build a model from, and how many were left out.
 
@@ -22,22 +22,24 @@ def training_pool(
         faces: embedding sets, with pseudo-labels or without.
         known: sets that only tell whom teachers have seen, see :func:`~..pool.open_pool`.
         split: split file, for ``without``.
-        without: fold of people to be left out, with all their photos and near-copies.
+        without: folds of people to be left out, with all their photos and near-copies.
 
     Raises:
         MaskclsError: see :func:`~..pool.open_sets` and :func:`~..evaluation.splits.fold_people`; also if a teacher has
-            seen people of that fold.
+            seen people of these folds.
     """
     pool = open_pool(faces, known)
-    if (split is None) != (without is None):
-        raise MaskclsError("--split and --without go together: a split file and one of its folds")
-    if split is None or without is None:
+    if (split is None) == bool(without):
+        raise MaskclsError("--split and --without go together: a split file and folds of it")
+    if split is None:
         return pool, 0
-    people = fold_people(split, pool, without)
-    refuse_knowing(pool, people, f"fold {without}")
-    rows = np.flatnonzero(~np.isin(pool.people, people))
+    gone: list[Rows] = []
+    for fold in without:
+        gone.append(fold_people(split, pool, fold))
+        refuse_knowing(pool, gone[-1], f"fold {fold}")
+    rows = np.flatnonzero(~np.isin(pool.people, np.concatenate(gone)))
     if not len(rows):
-        raise MaskclsError(f"--without {without}: nobody is left to build from")
+        raise MaskclsError(f"--without {', '.join(without)}: nobody is left to build from")
     return pool.subset(rows), len(pool) - len(rows)
 
 

@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 
 from maskcls.classify.build import build_model
+from maskcls.classify.cnn.settings import Settings
+from maskcls.classify.cnn.train import Job, _part
 from maskcls.classify.evaluation import crossval
 from maskcls.classify.evaluation.crossval import MASKCLS, cross_validate
-from maskcls.classify.evaluation.evaluate import evaluate, plan
+from maskcls.classify.evaluation.evaluate import Plan, evaluate, plan
 from maskcls.classify.evaluation.splits import write_split
 from maskcls.classify.finetune import FineTuning
 from maskcls.classify.model import Model
@@ -144,22 +146,22 @@ def test_building_without_a_fold_leaves_its_people_out_and_refuses_those_a_teach
     pool, split = open_pool([first, second]), tmp_path / "split.csv"
     is_other = pool.table["root"].eq("/others").to_numpy()
     write_split(split, pool, is_other.astype(np.int64))
-    left, out = training_pool([first, second, extra], split=split, without="1")
+    left, out = training_pool([first, second, extra], split=split, without=["1"])
     assert out == OTHERS
     assert set(left.table["root"]) == {"/labelled", "/unlabelled"}
     with pytest.raises(MaskclsError, match="12 of the 12 people of fold 0"):
-        training_pool([first, second, extra], split=split, without="0")
+        training_pool([first, second, extra], split=split, without=["0"])
     for arguments, reason in (
-        ({"split": split, "without": "7"}, "no fold 7; it has 0, 1"),
+        ({"split": split, "without": ["7"]}, "no fold 7; it has 0, 1"),
         ({"split": split}, "go together"),
-        ({"without": "1"}, "go together"),
+        ({"without": ["1"]}, "go together"),
     ):
         with pytest.raises(MaskclsError, match=reason):
             training_pool([first, second], **arguments)
-    only, _ = training_pool([second], split=split, without="0")
+    only, _ = training_pool([second], split=split, without=["0"])
     assert len(only) == OTHERS
     with pytest.raises(MaskclsError, match="nobody is left"):
-        training_pool([second], split=split, without="1")
+        training_pool([second], split=split, without=["1"])
 
 
 def test_fine_tuning_refuses_a_teacher_that_knows_the_people_it_holds_out(
@@ -174,6 +176,27 @@ def test_fine_tuning_refuses_a_teacher_that_knows_the_people_it_holds_out(
     pool = pool_of([labelled, open_set(extra)])
     with pytest.raises(MaskclsError, match="the tenth that --finetune"):
         build_model(pool, finetuning=FineTuning("block8", 1, "cpu"))
+
+
+def test_networks_are_judged_on_people_no_teacher_has_seen_or_the_labels_are_refused(
+    labelled: EmbeddingSet, others: EmbeddingSet, extra: Path
+) -> None:
+    pool = pool_of([labelled, others, open_set(extra)])
+    is_other = pool.table["root"].eq("/others").to_numpy()
+    q_parity = pool.people % 2
+    fold = np.where(pool.real, np.where(is_other, q_parity, 2), -1)
+    job = Job(pool, Plan(fold, np.flatnonzero(pool.real), 3), Settings())
+    factors = np.ones(len(pool))
+    part = _part(job, 0, factors)
+    assert is_other[part.held_out].all()
+    assert (~pool.real[part.fit]).sum() == 10
+    assert not np.isin(pool.people[part.fit], pool.people[part.held_out]).any()
+    assert pool.real[_part(job, 2, factors).fit].all(), "its teacher has seen all people of fold 2"
+    only = Job(pool, Plan(np.where(is_other, 0, fold), np.flatnonzero(is_other), 1), Settings())
+    with pytest.raises(MaskclsError, match=r"12 of the 12 people of fold 0, a tenth of whom choose the epoch"):
+        _part(only, 0, factors)
+    alone = Job(pool_of([labelled]), plan(pool_of([labelled]), [], folds=2), Settings())
+    assert len(_part(alone, 0, factors).held_out)
 
 
 @pytest.fixture
