@@ -69,7 +69,7 @@ def _lines(done: Mixed) -> list[str]:
     from ..classify.evaluation.evaluate import HEADLINES
 
     names = list(done.scores)
-    lines = [f"{'':24}" + "".join(f"{name[-WIDTH + 2 :]:>{WIDTH}}" for name in names)]
+    lines = [f"{'':24}" + "".join(f"{name[: WIDTH - 2]:>{WIDTH}}" for name in names)]
     for figure in HEADLINES:
         cells = []
         for name in names:

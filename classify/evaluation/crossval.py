@@ -94,7 +94,7 @@ def cross_validate(
         asked = scored[fold[scored] == held_out]
         if waiting.any() and least is not None:
             first = build_model(pool.subset(fit), seed, senior_from=senior_from, sweep=SENIOR_SWEEP)
-            tables[WITHOUT] = answers_of(first[0], pool, asked).assign(fold=held_out)
+            tables[WITHOUT] = answers_of(first[0], pool, asked)
             rows = np.flatnonzero(usable & waiting)
             taught, fit = taught_by(first[0], pool, fit, rows, least, f"fold {held_out}")
         wanted = finetuning and replace(finetuning, folder=kept.folder and kept.folder / f"finetune-{held_out}")
@@ -111,9 +111,9 @@ def cross_validate(
         seen = pool.subset(asked)
         if wanted:
             seen = seen.encoded_by(FaceNetEncoder(wanted.weights, wanted.device, model.tuned))
-        answers = answers_of(model, seen, np.arange(len(seen)), sweep=sweep).assign(fold=held_out)
+        answers = answers_of(model, seen, np.arange(len(seen)), sweep=sweep)
         tables = {MASKCLS: answers, **tables, **each(FoldModel(held_out, model, fit, asked, seen, answers))}
-        return {name: table.set_index(asked) for name, table in tables.items()}
+        return {name: table.assign(fold=held_out).set_index(asked) for name, table in tables.items()}
 
     parts: dict[str, list[pd.DataFrame]] = {}
     for number, held_out in enumerate(folds.tolist()):

@@ -106,7 +106,7 @@ def label_set(
         encoder: the model's own, where it is fine-tuned; photos are then read again.
 
     Raises:
-        MaskclsError: another run is writing there, the model is sure of no face, or a photo is gone.
+        MaskclsError: another run is writing there, no face is left, the model is sure of none, or a photo is gone.
     """
     with locked(out):
         finish_interrupted(out)
@@ -116,6 +116,8 @@ def label_set(
         refused = np.any([photo.map(lambda one: one in forgotten).to_numpy(bool) for photo in photos], axis=0)
         own = np.any([one.persons(photos[0]) >= 0 for one in model.seen], axis=0) & ~refused
         asked = pool.subset(np.flatnonzero(~own & ~refused))
+        if not len(asked):
+            raise MaskclsError("nothing to label: the model was built from all of these photos, or they are forgotten")
         seen = asked if encoder is None else asked.encoded_by(encoder, progress)
         labels = pseudo_labels(model, seen, least)
         sure = np.flatnonzero(labels[list(CONFIDENCES.values())].notna().any(axis=1))

@@ -13,7 +13,7 @@ from ...embedder.labels import AGE_BANDS, BAND_STARTS, MAX_AGE
 from ...embedder.pseudo_labels import CONFIDENCES
 from ...embedder.table import COLUMNS
 from ..answers import answer_faces
-from ..columns import PROBABILITIES
+from ..columns import ANSWER_COLUMNS, PROBABILITIES
 from ..model import Model
 from ..pool import Pool, Rows
 from ..teachers import Taught
@@ -71,7 +71,7 @@ def pseudo_labels(model: Model, pool: Pool, least: Thresholds) -> pd.DataFrame:
     parts = [
         _part(model, pool, np.arange(start, min(start + BATCH, len(pool)))) for start in range(0, len(pool), BATCH)
     ]
-    answers = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(PROBABILITIES))
+    answers = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(ANSWER_COLUMNS))
     labels = pd.DataFrame(index=answers.index)
     for task, column in CONFIDENCES.items():
         said = answers["age_band" if task == "age" else task]

@@ -48,7 +48,7 @@ def test_mistakes_are_one_line(contest_faces: Path, model_folder: Path, tmp_path
     cases: list[tuple[list[str | Path], str]] = [
         (["pseudo-label", tmp_path / "none", contest_faces, "--out", tmp_path / "x"], "no such folder"),
         (["pseudo-label", model_folder, contest_faces, "--out", contest_faces], "labels that somebody gave"),
-        (["pseudo-label", model_folder, contest_faces, "--out", tmp_path / "x"], "--min-confidence"),
+        (["pseudo-label", model_folder, contest_faces, "--out", tmp_path / "x"], "built from all of these photos"),
         (
             ["pseudo-label", model_folder, contest_faces, "--out", tmp_path / "x", "--min-confidence", "much"],
             "a number from 0 to 1",

@@ -10,6 +10,8 @@ import pytest
 
 from maskcls.classify.build import build_model
 from maskcls.classify.columns import ANSWER_COLUMNS
+from maskcls.classify.ensemble.ensemble import mix
+from maskcls.classify.ensemble.members import read_members
 from maskcls.classify.evaluation import crossval
 from maskcls.classify.evaluation import evaluate as evaluation
 from maskcls.classify.evaluation.baselines import BASELINES, without_vote
@@ -18,6 +20,7 @@ from maskcls.classify.evaluation.evaluate import TRAIN_ONLY, Evaluation, evaluat
 from maskcls.classify.evaluation.kept import Tables
 from maskcls.classify.model import Model
 from maskcls.classify.pool import Pool, open_pool, pool_of
+from maskcls.classify.predict import write_answers
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.store import EmbeddingSet
 
@@ -104,6 +107,16 @@ def test_every_baseline_stands_beside_the_vote_and_the_majority_is_the_worst(don
         if name != "majority class":
             assert row["mask accuracy"]["value"] >= majority["mask accuracy"]["value"]
             assert row["age band macro F1"]["value"] > majority["age band macro F1"]["value"]
+
+
+def test_answers_of_the_baselines_can_be_mixed_with_those_of_the_vote(done: Evaluation, tmp_path: Path) -> None:
+    assert set(done.others) == set(BASELINES)
+    paths = [tmp_path / "vote.parquet", tmp_path / "linear.parquet"]
+    for path, table in zip(paths, [done.answers, done.others["linear on the same features"]], strict=True):
+        write_answers(path, table)
+    mixed = mix(read_members(paths), rounds=20)
+    assert mixed.answers["face_id"].tolist() == done.answers["face_id"].tolist()
+    assert mixed.answers["fold"].tolist() == done.answers["fold"].tolist()
 
 
 def test_a_learned_space_also_answers_without_a_vote(

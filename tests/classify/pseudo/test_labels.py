@@ -83,6 +83,15 @@ def test_all_that_is_said_is_a_label_where_nothing_is_asked_of_it(teacher: Model
     assert labels["age_low"].notna().any()
 
 
+def test_no_faces_have_no_labels(teacher: Model, unlabelled: EmbeddingSet) -> None:
+    nothing = np.empty(0, np.int64)
+    pool = pool_of([unlabelled])
+    labels = pseudo_labels(teacher, pool.subset(nothing), ALL)
+    assert len(labels) == 0
+    taught = taught_pool(pool, nothing, labels, Taught(Teacher("t", ()), nothing))
+    pd.testing.assert_frame_equal(taught.table, pool.table)
+
+
 def test_a_taught_pool_has_the_labels_where_they_were_given_and_nowhere_else(
     teacher: Model, labelled: EmbeddingSet, unlabelled: EmbeddingSet
 ) -> None:
