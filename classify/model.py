@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,7 @@ from ..embedder.encoder import EncoderInfo
 from ..embedder.errors import MaskclsError
 from ..embedder.files import checksums, locked, read_manifest, write_json
 from ..embedder.photo import shown
+from ..embedder.pseudo_labels import SeenPeople, read_seen, seen_content
 from ..embedder.table import gallery_ids
 from ..index.gallery import Gallery
 from .age_space import AgeSpace, load_age_space, save_age_space
@@ -46,6 +48,7 @@ MANIFEST = "model.json"
 MAKE = "maskcls build-index FACES --out MODEL"
 _FILES = ("gallery.faiss", "gallery.parquet", "age_space.safetensors", "heads.safetensors")
 _TRUNK = "trunk.safetensors"
+_SEEN = "seen.json"
 GALLERY_COLUMNS = (
     "face_id",
     "person",
@@ -87,6 +90,8 @@ class Model:
         card: the training data card.
         tuned: FaceNet's fine-tuned tensors, in half precision; queries are encoded with them in place of its own.
         fingerprint: SHA-256 of the saved manifest, which names every file's; empty for a model never saved.
+        seen: everybody it was built from, and those whom teachers of its pseudo-labels were built from; empty for a
+            model of before this was kept.
     """
 
     gallery: Gallery
@@ -100,6 +105,7 @@ class Model:
     card: Mapping[str, Any] = field(default_factory=dict)
     tuned: Mapping[str, Tensor] | None = None
     fingerprint: str = ""
+    seen: tuple[SeenPeople, ...] = ()
 
     @cached_property
     def _groups(self) -> Ints:
@@ -205,6 +211,8 @@ class Model:
             save_heads(staging / "heads.safetensors", self.heads)
             if self.tuned is not None:
                 save_file(dict(self.tuned), staging / _TRUNK)
+            if self.seen:
+                write_json(staging / _SEEN, {"seen": seen_content(self.seen)})
             write_json(staging / MANIFEST, self._manifest(staging))
         (staging / ".lock").unlink(missing_ok=True)
         _replace(folder, staging)
@@ -220,7 +228,7 @@ class Model:
             "vote": asdict(self.settings),
             "heads": head_settings(self.heads),
             "data": dict(self.card),
-            "files": checksums(folder, _FILES if self.tuned is None else (*_FILES, _TRUNK)),
+            "files": checksums(folder, [*_FILES, *(name for name in (_TRUNK, _SEEN) if (folder / name).exists())]),
         }
 
     @classmethod
@@ -250,6 +258,7 @@ class Model:
             manifest["data"],
             load_file(folder / _TRUNK) if _TRUNK in manifest["files"] else None,
             hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
+            _read_seen(folder) if _SEEN in manifest["files"] else (),
         )
 
     def check_encoder(self, encoder: EncoderInfo, folder: Path) -> None:
@@ -263,6 +272,10 @@ class Model:
                 f"{shown(folder)}: built with encoder {self.encoder.name} ({self.encoder.fingerprint}), this run has "
                 f"{encoder.name} ({encoder.fingerprint}); pass the --weights it was built with, or build it again"
             )
+
+
+def _read_seen(folder: Path) -> tuple[SeenPeople, ...]:
+    return read_seen(json.loads((folder / _SEEN).read_text(encoding="utf-8"))["seen"])
 
 
 def check_target(folder: Path) -> None:

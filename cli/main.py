@@ -11,9 +11,11 @@ from . import (
     build_index,
     doctor,
     embed,
+    ensemble,
     evaluate,
     index,
     predict,
+    pseudo_label,
     relabel,
     render_masks,
     review,
@@ -37,6 +39,8 @@ app.command("audit")(audit.audit)
 app.command("relabel")(relabel.relabel)
 app.add_typer(index.app, name="index")
 app.command("review")(review.review)
+app.command("pseudo-label")(pseudo_label.pseudo_label)
+app.command("ensemble")(ensemble.ensemble)
 app.command("train")(train.train)
 app.command("runs")(runs.runs)
 app.command("doctor")(doctor.doctor)

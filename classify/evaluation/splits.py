@@ -178,6 +178,23 @@ def read_split(path: Path, pool: Pool) -> Split:
     return Split(fold, names, ignored)
 
 
+def fold_people(path: Path, pool: Pool, fold: str) -> Rows:
+    """Numbers of the pool's people in one fold of a split file, which may lack faces of the pool.
+
+    Raises:
+        MaskclsError: see :func:`read_split`; also if the file has no such fold.
+    """
+    table = _read_table(path)
+    key = next((name for name in KEYS if name in table), KEYS[0])
+    faces = pool.subset(np.flatnonzero(pool.table[key].isin(table.get(key, pd.Series())) & pool.real))
+    if not len(faces):
+        raise MaskclsError(f"{shown(path)}: none of the faces is in this file")
+    split = read_split(path, faces)
+    if fold not in split.names:
+        raise MaskclsError(f"{shown(path)}: no fold {shown(fold)}; it has {shown(', '.join(split.names))}")
+    return np.unique(faces.people[split.fold == split.names.index(fold)])
+
+
 def _refuse_leaks(where: str, pool: Pool, fold: Rows, names: tuple[str, ...]) -> None:
     leaky = pd.Series(fold).groupby(pool.people).nunique() > 1
     if not leaky.any():
