@@ -92,7 +92,8 @@ def train_network(
     """Train a network for some tasks; every step's randomness follows from ``seed`` and its number.
 
     After each epoch it answers for the held-out people; the epoch with the least log loss there, summed over the
-    tasks, is kept.
+    tasks, is kept. The loss is that of calibrated probabilities, since those are what is answered: growing too sure of
+    itself alone makes no epoch worse.
 
     Args:
         checkpoint_folder: where the state is kept; a run that was cut goes on there as if it had not been.
@@ -258,7 +259,7 @@ def _validated(
     settings: Settings,
     machine: Machine,
 ) -> dict[str, float]:
-    """Log loss summed over the tasks, and each task's accuracy and macro F1, on held-out people."""
+    """Log loss at the best temperatures, summed over the tasks, and each task's accuracy and macro F1."""
     logits = ask(net, photos, held_out, settings.flip, machine)
     found: dict[str, float] = {"validation_loss": 0.0}
     for task in tasks:
@@ -266,8 +267,9 @@ def _validated(
         known = labels >= 0
         if not known.any():
             continue
-        said = logits[task][known].argmax(1)
-        found["validation_loss"] += float(log_losses(logits[task][known], labels[known]).mean())
+        answers, said = logits[task][known], logits[task][known].argmax(1)
+        calibrated = answers / np.float32(fit_temperature(answers, labels[known]))
+        found["validation_loss"] += float(log_losses(calibrated, labels[known]).mean())
         found[f"{task}_accuracy"] = float((said == labels[known]).mean())
         found[f"{task}_macro_f1"] = float(f1_score(labels[known], said, average="macro"))
     return found
