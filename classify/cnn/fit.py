@@ -100,7 +100,7 @@ def train_network(
         key: what such a state must have been made from.
 
     Raises:
-        MaskclsError: the loss is no longer a number, or ``weights`` do not fit.
+        MaskclsError: nobody has a label, the loss is no longer a number, or ``weights`` do not fit.
     """
     classes = {task: targets.classes[task] for task in tasks}
     torch.manual_seed(seed)
@@ -109,11 +109,13 @@ def train_network(
         put_in(net.backbone, settings.backbone, settings.image_size, weights)
     net = net.to(machine.device).to(memory_format=torch.channels_last)
     best = Network(settings.backbone, settings.image_size, {task: len(names) for task, names in classes.items()})
-    losses = {task: _loss(task, targets.learnt[task][part.fit], len(classes[task]), settings) for task in tasks}
+    fit = part.fit[np.any([targets.learnt[task][part.fit] >= 0 for task in tasks], axis=0)]
+    if not len(fit):
+        raise MaskclsError(f"training {'+'.join(tasks)}: none of the people to train on has a label; add people")
+    losses = {task: _loss(task, targets.learnt[task][fit], len(classes[task]), settings) for task in tasks}
     losses = {task: loss.to(machine.device) for task, loss in losses.items()}
     labels = {task: torch.from_numpy(targets.learnt[task]) for task in tasks}
-    learnt = [targets.learnt[task][part.fit] for task in tasks]
-    draw = sampling_weights(learnt, settings.balance, part.factors[part.fit])
+    draw = sampling_weights([targets.learnt[task][fit] for task in tasks], settings.balance, part.factors[fit])
     transform = augmentation(
         settings.flip,
         settings.randaugment,
@@ -124,15 +126,15 @@ def train_network(
     optimiser = _optimiser(net, settings)
     checkpoint = Checkpoint(checkpoint_folder, {"net": net, "best": best}, optimiser, key)
     log = _Log.read(checkpoint.notes)
-    steps = -(-len(part.fit) // settings.batch_size)
-    if steps > 1 and len(part.fit) % settings.batch_size == 1:
+    steps = -(-len(fit) // settings.batch_size)
+    if steps > 1 and len(fit) % settings.batch_size == 1:
         steps -= 1  # batch norm needs two faces
     total = settings.epochs * steps
     done, began = checkpoint.step, monotonic() - log.seconds
     while done < total and not log.finished(settings.patience):
         epoch, first = divmod(done, steps)
         net.train()
-        rows = part.fit[order(draw, seed, epoch)]
+        rows = fit[order(draw, seed, epoch)]
         for step in range(first, steps):
             progress(done, total)
             torch.manual_seed(int(np.random.default_rng((seed, done, 1)).integers(2**62)))
