@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -20,6 +19,7 @@ from ..checkpoint import Checkpoint
 from ..finetune import rate
 from ..training import fit_temperature, log_losses
 from .augment import augmentation, augmented, normalised
+from .log import Log
 from .losses import TaskLoss, class_balanced, smoothed_targets
 from .network import Network, logits_of
 from .photos import Photos
@@ -125,7 +125,7 @@ def train_network(
     )
     optimiser = _optimiser(net, settings)
     checkpoint = Checkpoint(checkpoint_folder, {"net": net, "best": best}, optimiser, key)
-    log = _Log.read(checkpoint.notes)
+    log = Log.read(checkpoint.notes)
     steps = -(-len(fit) // settings.batch_size)
     if steps > 1 and len(fit) % settings.batch_size == 1:
         steps -= 1  # batch norm needs two faces
@@ -182,47 +182,6 @@ def ask(net: nn.Module, photos: Photos, rows: Ints, flip: bool, machine: Machine
         for task, logits in logits_of(net, images, flip, machine.bfloat16).items():
             parts.setdefault(task, []).append(logits.cpu())
     return {task: torch.cat(logits).numpy() for task, logits in parts.items()}
-
-
-class _Log:
-    """Figures so far, so that what depends on them can be worked out again after a cut."""
-
-    def __init__(self, curve: list[dict[str, Any]], running: list[float], seconds: float) -> None:
-        self.curve, self.running, self.seconds = curve, running, seconds
-
-    @classmethod
-    def read(cls, text: str) -> _Log:
-        return cls(**json.loads(text)) if text else cls([], [], 0.0)
-
-    def text(self) -> str:
-        return json.dumps({"curve": self.curve, "running": self.running, "seconds": self.seconds})
-
-    @property
-    def losses(self) -> list[float]:
-        return [row["validation_loss"] for row in self.curve]
-
-    def add(self, loss: float, seconds: float) -> None:
-        self.running.append(loss)
-        self.seconds = seconds
-
-    def end_epoch(self, epoch: int, speed: float, found: Mapping[str, float]) -> bool:
-        """Note an epoch; True where it is the best so far."""
-        is_best = found["validation_loss"] <= min(self.losses, default=np.inf)
-        loss = float(np.mean(self.running))
-        self.curve.append(
-            {"epoch": epoch, "learning_rate": speed, "train_loss": loss, **found, "seconds": round(self.seconds, 1)}
-        )
-        self.running = []
-        return is_best
-
-    def finished(self, patience: int) -> bool:
-        """Whether so many epochs were no better than the best before; never for a patience of 0."""
-        return bool(
-            patience
-            and self.curve
-            and not self.running
-            and len(self.losses) - 1 - int(np.argmin(self.losses)) >= patience
-        )
 
 
 def _loss(task: Task, labels: Ints, classes: int, settings: Settings) -> TaskLoss:
