@@ -79,7 +79,7 @@ def pseudo_labels(model: Model, pool: Pool, least: Thresholds) -> pd.DataFrame:
         kept = (sure >= least.get(task, np.inf)).to_numpy(bool)
         if task == "age":
             low, high = _years(answers)
-            kept &= (low <= high).to_numpy(bool)
+            kept = kept & (low <= high).to_numpy(bool)
             labels = labels.assign(age_low=low.where(kept), age_high=high.where(kept))
         else:
             labels[task] = said.where(kept)
