@@ -18,9 +18,10 @@ from torch import Tensor
 
 from ..embedder.encoder import EncoderInfo
 from ..embedder.errors import MaskclsError
-from ..embedder.files import checksums, locked, read_manifest, write_json
+from ..embedder.files import checksums, locked, parsing, read_manifest, replacing, write_manifest
 from ..embedder.photo import shown
-from ..embedder.table import gallery_ids
+from ..embedder.store import encoder_of
+from ..embedder.table import check_rows, gallery_ids
 from ..index.gallery import Gallery
 from .age_space import AgeSpace, load_age_space, save_age_space
 from .heads import TrainedHead, head_settings, load_heads, save_heads
@@ -35,6 +36,7 @@ from .vote import (
     one_vote_a_person,
     person_bands,
     prior_of,
+    read_settings,
     tally,
     vote,
     year_profiles,
@@ -198,10 +200,11 @@ class Model:
             save_age_space(staging / "age_space.safetensors", self.age_space)
             save_heads(staging / "heads.safetensors", self.heads)
             if self.tuned is not None:
-                save_file(dict(self.tuned), staging / _TRUNK)
-            write_json(staging / MANIFEST, self._manifest(staging))
-        (staging / ".lock").unlink(missing_ok=True)
-        _replace(folder, staging)
+                with replacing(staging / _TRUNK) as temporary:
+                    save_file(dict(self.tuned), temporary)
+            write_manifest(staging / MANIFEST, self._manifest(staging))
+            _replace(folder, staging)  # the lock moves with the folder, so that nobody else writes to it
+            (folder / ".lock").unlink(missing_ok=True)
 
     def _manifest(self, folder: Path) -> dict[str, Any]:
         return {
@@ -225,23 +228,33 @@ class Model:
             MaskclsError: one line saying which part is missing, damaged or of another format.
         """
         recover(folder.resolve())
-        manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE)
+        manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE, _FILES)
+        with parsing(folder, MAKE):
+            return cls._parsed(folder, manifest)
+
+    @classmethod
+    def _parsed(cls, folder: Path, manifest: Mapping[str, Any]) -> Model:
+        """The model of a folder whose files have the right checksums; any error where they are none all the same."""
         gallery = Gallery.load(folder / "gallery.faiss")
         table = pd.read_parquet(folder / "gallery.parquet")
         if "drawn_on" not in table:  # a model of before it was kept
             table.insert(len(GALLERY_COLUMNS) - 1, "drawn_on", pd.Series(None, table.index, "str"))
         if not np.array_equal(gallery.ids, gallery_ids(table["face_id"])):
             raise MaskclsError(f"{shown(folder)}: gallery.faiss and gallery.parquet differ; run `{MAKE}` again")
+        check_rows(table)
+        space = load_age_space(folder / "age_space.safetensors")
+        if space.dimension != gallery.dimension:
+            raise ValueError("gallery and age space of other dimensions")
         return cls(
             gallery,
             table,
-            load_age_space(folder / "age_space.safetensors"),
-            VoteSettings(**manifest["vote"] | {"calibration": tuple(map(tuple, manifest["vote"]["calibration"]))}),
+            space,
+            read_settings(manifest["vote"]),
             load_heads(folder / "heads.safetensors", manifest["heads"]),
-            EncoderInfo(**manifest["encoder"]),
-            manifest["face"],
-            manifest["least_norm"],
-            manifest["data"],
+            encoder_of(manifest),
+            str(manifest["face"]),
+            float(manifest["least_norm"]),
+            dict(manifest["data"]),
             load_file(folder / _TRUNK) if _TRUNK in manifest["files"] else None,
             hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
+
+from .labels import GENDERS, MASKS, MAX_AGE
+from .photo import shown
 
 COLUMNS: dict[str, str] = {
     "face_id": "str",
@@ -49,3 +52,33 @@ def face_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 def gallery_ids(face_ids: pd.Series[str]) -> Any:
     """``face_id`` (16 hexadecimal digits, below 2**63) as the int64 ids of a gallery, shape (n,)."""
     return face_ids.map(lambda digits: int(digits, 16)).to_numpy("int64")
+
+
+_TESTS: dict[str, Callable[[pd.Series[Any]], pd.Series[Any]]] = {
+    "face_id": lambda column: column.str.fullmatch("[0-7][0-9a-f]{15}", na=False),
+    "file_sha256": lambda column: column.str.fullmatch("[0-9a-f]{64}", na=False),
+    "path": lambda column: column.notna() & ~column.str.contains(r"^/|(?:^|/)\.\.(?:/|$)|\0", na=False),
+    "root": lambda column: column.str.fullmatch("[^\0]+", na=False),
+    "mask": lambda column: column.isna() | column.isin(MASKS),
+    "gender": lambda column: column.isna() | column.isin(GENDERS),
+    "age_low": lambda column: column.isna() | column.between(0, MAX_AGE),
+    "age_high": lambda column: column.isna() | column.between(0, MAX_AGE),
+    "box": lambda column: column.map(len) == 4,
+    "landmarks": lambda column: column.map(len).isin((0, 10)),
+}
+
+
+def check_rows(table: pd.DataFrame) -> None:
+    """Make sure that every cell of a table is one, as far as it has the columns (``root``: the folder of photos).
+
+    A path must stay below its folder of photos.
+
+    Raises:
+        ValueError: which is not.
+    """
+    for name, test in _TESTS.items():
+        if name in table and not (good := test(table[name]).to_numpy(bool)).all():
+            row = int(good.argmin())
+            raise ValueError(f"{name} of row {row} is {shown(str(table[name].iloc[row])[:60])}")
+    if (table["age_low"].isna() != table["age_high"].isna()).any() or (table["age_low"] > table["age_high"]).any():
+        raise ValueError("an age that ends before it begins")

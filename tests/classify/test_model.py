@@ -15,6 +15,7 @@ from maskcls.classify.model import Ages, Model
 from maskcls.classify.pool import Pool
 from maskcls.classify.vote import NOBODY
 from maskcls.embedder.errors import MaskclsError
+from maskcls.embedder.files import write_manifest
 
 FILES = ["age_space.safetensors", "gallery.faiss", "gallery.parquet", "heads.safetensors", "model.json"]
 
@@ -36,7 +37,7 @@ def copied(model_folder: Path, tmp_path: Path) -> Path:
 
 def edit_manifest(folder: Path, **changes: object) -> None:
     manifest = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps(manifest | changes))
+    write_manifest(folder / "model.json", manifest | changes)
 
 
 def test_saved_model_gives_the_same_answers(model: Model, pool: Pool, tmp_path: Path) -> None:
