@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 PRELOADED = [
-    *("benchmarks.kill_campaign", "maskcls.cli.main", "maskcls.embedder.embed", "maskcls.embedder.rendering"),
+    *("maskcls.cli.main", "maskcls.embedder.embed", "maskcls.embedder.rendering"),
     *(
         "maskcls.classify.build",
         "maskcls.classify.predict",
@@ -242,11 +242,16 @@ def campaign(runner: Runner, kills: int, seed: int, names: list[str]) -> tuple[C
     failures: list[str] = []
     undisturbed: dict[str, tuple[dict[str, str], int, float]] = {}
     for name in names:
-        runner.prepare(COMMANDS[name])
-        code, changes, seconds = runner.run(COMMANDS[name].line(runner.base, runner.work))
-        if code:
-            raise RuntimeError(f"{name}: exit code {code}\n{runner.log.read_text()}")
-        undisturbed[name] = outcome(runner.work), changes, seconds
+        outcomes = []
+        for _ in range(2):
+            runner.prepare(COMMANDS[name])
+            code, changes, seconds = runner.run(COMMANDS[name].line(runner.base, runner.work))
+            if code:
+                raise RuntimeError(f"{name}: exit code {code}\n{runner.log.read_text()}")
+            outcomes.append(outcome(runner.work))
+        if outcomes[0] != outcomes[1]:
+            failures.append(f"{name}: two undisturbed runs differ")
+        undisturbed[name] = outcomes[0], changes, seconds
         print(f"{name}: {changes} changes on disk in {seconds:.1f} s, undisturbed", flush=True)
     number = 0
     while sum(count for (_, what), count in done.items() if what in ("killed", "interrupted")) < kills:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -25,6 +24,7 @@ from ..embedder.table import check_rows, gallery_ids
 from ..index.gallery import Gallery
 from .age_space import AgeSpace, load_age_space, save_age_space
 from .heads import TrainedHead, head_settings, load_heads, save_heads
+from .model_place import MANIFEST, check_target, recover, replace_model, staging_of
 from .vote import (
     NOBODY,
     RAW_PER_VOTER,
@@ -44,7 +44,6 @@ from .vote import (
 
 FORMAT = 2
 KIND = "maskcls-model"
-MANIFEST = "model.json"
 MAKE = "maskcls build-index FACES --out MODEL"
 _FILES = ("gallery.faiss", "gallery.parquet", "age_space.safetensors", "heads.safetensors")
 _TRUNK = "trunk.safetensors"
@@ -195,6 +194,9 @@ class Model:
         check_target(folder)
         staging = staging_of(folder)
         with locked(staging):
+            for path in staging.iterdir():  # of a run that was killed
+                if path.name != ".lock":
+                    path.unlink()
             self.gallery.save(staging / "gallery.faiss")
             self.table.to_parquet(staging / "gallery.parquet", index=False)
             save_age_space(staging / "age_space.safetensors", self.age_space)
@@ -203,7 +205,7 @@ class Model:
                 with replacing(staging / _TRUNK) as temporary:
                     save_file(dict(self.tuned), temporary)
             write_manifest(staging / MANIFEST, self._manifest(staging))
-            _replace(folder, staging)  # the lock moves with the folder, so that nobody else writes to it
+            replace_model(folder, staging)  # the lock moves with the folder, so that nobody else writes to it
             (folder / ".lock").unlink(missing_ok=True)
 
     def _manifest(self, folder: Path) -> dict[str, Any]:
@@ -270,42 +272,3 @@ class Model:
                 f"{shown(folder)}: built with encoder {self.encoder.name} ({self.encoder.fingerprint}), this run has "
                 f"{encoder.name} ({encoder.fingerprint}); pass the --weights it was built with, or build it again"
             )
-
-
-def check_target(folder: Path) -> None:
-    """Make sure that a model may be saved to a folder: a new one, an empty one, or one that holds a model.
-
-    Raises:
-        MaskclsError: it is something else.
-    """
-    if folder.is_file():
-        raise MaskclsError(f"{shown(folder)}: a file, not a folder; choose another --out")
-    if folder.exists() and any(p.name != ".lock" for p in folder.iterdir()) and not (folder / MANIFEST).exists():
-        raise MaskclsError(f"{shown(folder)}: not empty and not a model; choose another --out")
-
-
-def _replace(folder: Path, staging: Path) -> None:
-    """Put a complete model in its place; a kill at any moment leaves the old or the new one to be loaded."""
-    recover(folder)
-    backup = backup_of(folder)
-    shutil.rmtree(backup, ignore_errors=True)
-    if folder.exists():
-        folder.rename(backup)
-    staging.rename(folder)
-    shutil.rmtree(backup, ignore_errors=True)
-
-
-def recover(folder: Path) -> None:
-    """Bring back the old model if a replacement was cut between its two renames."""
-    if not folder.exists() and backup_of(folder).exists():
-        backup_of(folder).rename(folder)
-
-
-def backup_of(folder: Path) -> Path:
-    """Where a model stands while another one takes its place."""
-    return folder.with_name(f".{folder.name}.old")
-
-
-def staging_of(folder: Path) -> Path:
-    """Where a model is written before it takes its place."""
-    return folder.with_name(f".{folder.name}.next")

@@ -7,8 +7,10 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,12 +23,14 @@ from .photo import shown
 
 SEAL = "sha256"
 """Key of a manifest's checksum of itself."""
+_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _clear_left_over(path.parent.resolve())
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -168,6 +172,19 @@ def _seal(content: Mapping[str, Any]) -> str:
 def _is_plain(name: str) -> bool:
     """Whether a name stays inside its folder."""
     return name not in ("", ".", "..") and not set(name) & {"/", "\\", "\0"}
+
+
+@cache
+def _clear_left_over(folder: Path) -> None:
+    """Remove what :func:`replacing` was writing in runs that were killed; looked for once a run."""
+    for path in folder.iterdir() if os.name == "posix" else ():
+        if found := _TEMPORARY.fullmatch(path.name):
+            try:
+                os.kill(int(found[1]), 0)  # asks whether the process is there
+            except (ProcessLookupError, OverflowError):
+                path.unlink(missing_ok=True)
+            except OSError:
+                pass
 
 
 def _sync(path: Path) -> None:

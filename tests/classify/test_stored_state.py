@@ -27,7 +27,7 @@ from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.files import checksums, locked, write_manifest
 from maskcls.embedder.store import PATCH_COLUMNS, EmbeddingSet, SetWriter, open_set
 
-CASES = int(os.environ.get("MASKCLS_SOAK_CASES", "400"))
+CASES = int(os.environ.get("MASKCLS_SOAK_CASES", "150"))
 """Random damages of each kind of folder; ``make soak`` asks for more."""
 FACES = 12
 KINDS = ("set", "model", "tuned")
@@ -86,9 +86,8 @@ def pristine(
         one = make_set(FACES, seed=seed, person=[f"p{i // 2}" for i in range(FACES)], gender=genders, age=40.0)
         write_set(folder / f"{prefix}set", one)
         model = made_up(FACES, seed, VoteSettings(voters=3))
-        rows = one.table[list(GALLERY_COLUMNS[:6])].assign(age_low=model.table["age_low"]).drop(columns="face_id")
-        rows = model.table.drop(columns=["mask", "gender"]).assign(**{n: rows[n] for n in ("person", "mask", "gender")})
-        table = rows.reindex(columns=[*GALLERY_COLUMNS, "group"])
+        mine = {name: model.table[name] for name in ("face_id", "age_low", "age_high", "group")}
+        table = one.table.assign(root="/nowhere", **mine)[[*GALLERY_COLUMNS, "group"]]
         model = replace(model, table=table, heads=heads(seed), card={"edits": []})
         model.save(folder / f"{prefix}model")
         tuned = {"last_linear.bias": torch.full((512,), float(seed)).half()}
@@ -201,19 +200,19 @@ def leaves(content: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 def test_strange_values_in_a_manifest_are_one_line_at_worst(kind: str, pristine: Pristine, tmp_path: Path) -> None:
     folder, manifest = pristine.copy(kind, tmp_path / "copy"), MANIFESTS[kind]
     original = (folder / manifest).read_text()
+    cases = [(where, value) for where in leaves(json.loads(original)) for value in (*STRANGE, KeyError)]
     lines = set()
-    for where in leaves(json.loads(original)):
-        for value in (*STRANGE, KeyError):
-            content = json.loads(original)
-            inner = content
-            for key in where[:-1]:
-                inner = inner[key]
-            if value is KeyError:
-                del inner[where[-1]]
-            else:
-                inner[where[-1]] = value
-            write_manifest(folder / manifest, content)
-            lines.add(refused(kind, folder))
+    for where, value in random.Random(2).sample(cases, min(CASES, len(cases))):
+        content = json.loads(original)
+        inner = content
+        for key in where[:-1]:
+            inner = inner[key]
+        if value is KeyError:
+            del inner[where[-1]]
+        else:
+            inner[where[-1]] = value
+        write_manifest(folder / manifest, content)
+        lines.add(refused(kind, folder))
     assert len(lines) > 10
 
 
@@ -223,7 +222,7 @@ def test_strange_values_in_a_manifest_are_one_line_at_worst(kind: str, pristine:
         pytest.param('{"a":' * 100_000, "not a", id="nested without end"),
         pytest.param("[" * 100_000 + "]" * 100_000, "not a", id="nested deeply"),
         pytest.param("9" * 10_000, "not a", id="a long number"),
-        pytest.param('{"kind": "%s", "format": "1\\n2"}', r"format 1\\n2, this maskcls reads 2", id="two lines"),
+        pytest.param('{"kind": "%s", "format": "1\\n2"}', r"format 1\n2, this maskcls reads 2", id="two lines"),
         pytest.param('{"kind": "%s", "format": 1}', "format 1, this maskcls reads 2; make it", id="older"),
         pytest.param('{"kind": "%s", "format": 3}', "format 3, this maskcls reads 2; make it", id="newer"),
         pytest.param('{"kind": "%s", "format": 2, "files": {}}', "not a", id="no files"),
