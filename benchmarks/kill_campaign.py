@@ -41,8 +41,8 @@ PRELOADED = [
     *("maskcls.classify.evaluation.page", "maskcls.classify.evaluation.casebook", "maskcls.embedder.corrections"),
 ]
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shutil.rmtree", "os.link", "os.symlink")
-PEOPLE, MORE = 4, 2
-"""Contest people, seven photos each, that everything is made of, and that are added to a gallery."""
+MORE = 2
+"""Contest people, seven photos each, that are added to a gallery."""
 LONGEST = 300.0
 """Seconds after which a run is said to hang."""
 
@@ -197,15 +197,15 @@ def _timeless(content: Any) -> Any:
     return [_timeless(value) for value in content] if isinstance(content, list) else content
 
 
-def make_base(runner: Runner, images: Path) -> None:
+def make_base(runner: Runner, images: Path, people: int) -> None:
     """Photos of a few people, and what the commands begin with."""
     from maskcls.classify.model import Model
     from maskcls.embedder.store import open_set
 
     base = runner.base
     folders = sorted(images.iterdir())
-    for number, folder in enumerate(folders[:: max(1, len(folders) // (PEOPLE + MORE))][: PEOPLE + MORE]):
-        shutil.copytree(folder, base / ("photos" if number < PEOPLE else "more-photos") / folder.name)
+    for number, folder in enumerate(folders[:: max(1, len(folders) // (people + MORE))][: people + MORE]):
+        shutil.copytree(folder, base / ("photos" if number < people else "more-photos") / folder.name)
     runner.work.mkdir()
     few = base / "few-photos"
     shutil.copytree(base / "photos", few)
@@ -294,13 +294,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("contest_images", type=Path)
     parser.add_argument("--kills", type=int, default=240)
+    parser.add_argument("--people", type=int, default=4, help="Contest people, seven photos each.")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--commands", nargs="*", choices=list(COMMANDS), default=list(COMMANDS))
     options = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         runner = Runner(Path(folder).resolve())
-        make_base(runner, options.contest_images)
+        make_base(runner, options.contest_images, options.people)
         done, failures = campaign(runner, options.kills, options.seed, options.commands)
     for name in options.commands:
         print(f"{name:18s} " + ", ".join(f"{n} {what}" for (one, what), n in sorted(done.items()) if one == name))

@@ -23,6 +23,8 @@ RAW_PER_VOTER = 10
 
 NO_CALIBRATION = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0))
 MOST_VOTERS = 10_000
+LARGEST_SETTING = 1e6
+"""Of any other number among the settings: larger ones say that a file is damaged."""
 LEAST_SHARE = 1e-3
 """Added to every band's share of the votes, so that a band without votes is unlikely, not impossible."""
 
@@ -71,10 +73,10 @@ def read_settings(saved: Mapping[str, Any]) -> VoteSettings:
         and 1 <= settings.voters <= MOST_VOTERS
         and isinstance(settings.senior_from, int)
         and BAND_STARTS[1] < settings.senior_from <= MAX_AGE
-        and bool(np.isfinite(np.array(numbers, np.float64)).all())
+        and bool((np.abs(np.array(numbers, np.float64)) <= LARGEST_SETTING).all())
         and (settings.temperature > 0 and settings.softness >= 0 and 0 <= settings.tail <= 0.5)
         and calibration.shape == (3, 4)
-        and bool(np.isfinite(calibration).all())
+        and bool((np.abs(calibration) <= LARGEST_SETTING).all())
     )
     if not usable:
         raise ValueError("no settings of a vote")

@@ -24,7 +24,7 @@ def paths(data: Path) -> list[Path]:
     """Crops and scenes of many sizes, masked and bare."""
     folders = ("contest/images", "utkface/photos", "fairface/photos", "masks/street", "masks/portraits")
     found = [list_photos(data / folder)[0] for folder in folders]
-    return [photos[n * len(photos) // 6] for n in range(6) for photos in found]
+    return [photos[n * len(photos) // 3] for n in range(3) for photos in found]
 
 
 def encoded(
@@ -37,8 +37,8 @@ def encoded(
 def test_faces_do_not_depend_on_batches_jobs_or_order(
     paths: list[Path], finder: FaceFinder, encoder: FaceNetEncoder
 ) -> None:
-    together = encoded(paths, finder, encoder, 30, 4)
-    assert sum(photo.face is not None for photo in together.values()) > 20
+    together = encoded(paths, finder, encoder, 15, 4)
+    assert sum(photo.face is not None for photo in together.values()) > 10
     for others in (encoded(paths, finder, encoder, 1, 1), encoded(paths[::-1], finder, encoder, 7, 2)):
         for path in paths:
             first, second = together[path], others[path]
