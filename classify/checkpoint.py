@@ -22,6 +22,7 @@ class Checkpoint:
 
     Attributes:
         step: the step to go on with, 0 for a new training.
+        notes: text that is kept with the state, such as the figures so far; empty for a new training.
     """
 
     def __init__(
@@ -34,14 +35,17 @@ class Checkpoint:
         self._path = None if folder is None else folder / FILE
         self._nets, self._optimiser, self._key = nets, optimiser, key_of(*key)
         self._saved = time.monotonic()
+        self.notes = ""
         self.step = self._load()
 
     def reached(self, step: int, *, last: bool = False) -> None:
         """Save the state before ``step``: the last one, and one every :data:`EVERY_SECONDS`."""
         if self._path is not None and (last or time.monotonic() - self._saved >= EVERY_SECONDS):
             with replacing(self._path) as temporary:
-                tensors = self._tensors()
-                save_file(tensors, temporary, {"key": self._key, "step": str(step), "sha256": _digest(tensors, step)})
+                tensors, step_text = self._tensors(), str(step)
+                digest = _digest(tensors, step_text, self.notes)
+                metadata = {"key": self._key, "step": step_text, "notes": self.notes, "sha256": digest}
+                save_file(tensors, temporary, metadata)
             self._saved = time.monotonic()
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -63,7 +67,7 @@ class Checkpoint:
                 if metadata.get("key") != self._key:
                     return 0
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-                if metadata.get("sha256") != _digest(tensors, metadata.get("step")):
+                if metadata.get("sha256") != _digest(tensors, metadata.get("step"), metadata.get("notes")):
                     return 0
         except (SafetensorError, OSError):
             return 0
@@ -78,12 +82,13 @@ class Checkpoint:
                 value = torch.empty_like(weight, requires_grad=False).copy_(value)
             states.setdefault(int(number), {})[part] = value
         self._optimiser.load_state_dict(self._optimiser.state_dict() | {"state": states})
+        self.notes = metadata.get("notes", "")
         return int(metadata["step"])
 
 
-def _digest(tensors: Mapping[str, Tensor], step: object) -> str:
+def _digest(tensors: Mapping[str, Tensor], *words: object) -> str:
     names = sorted(tensors)
-    return key_of(step, *names, *(tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes() for name in names))
+    return key_of(*words, *names, *(tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes() for name in names))
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

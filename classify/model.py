@@ -79,7 +79,8 @@ class Model:
 
     Attributes:
         gallery: FAISS gallery in age space, ids are the ``face_id`` of :data:`table`.
-        table: one row a gallery face (:data:`GALLERY_COLUMNS` and ``group``, the person as far as can be told).
+        table: one row a gallery face (:data:`GALLERY_COLUMNS` and ``group``, the person as far as can be told); where
+            prototypes are in the gallery also ``members``, how many people each is the centroid of.
         heads: ``mask`` and ``gender``, as far as the training data had labels for them.
         encoder: what queries must be encoded with.
         face: how photos were read when the gallery was made.
@@ -167,6 +168,11 @@ class Model:
         return one_vote_a_person(rows.astype(np.int64), found.similarities, self._groups, own, people)
 
     @property
+    def reading(self) -> str:
+        """How photos are read that are asked about: as the model's own, ``auto`` where these were read in many ways."""
+        return "auto" if self.face == "mixed" else self.face
+
+    @property
     def reach(self) -> int:
         """Gallery faces among which voters are looked for."""
         return self.settings.voters * RAW_PER_VOTER
@@ -243,7 +249,7 @@ class Model:
             table.insert(len(GALLERY_COLUMNS) - 1, "drawn_on", pd.Series(None, table.index, "str"))
         if not np.array_equal(gallery.ids, gallery_ids(table["face_id"])):
             raise MaskclsError(f"{shown(folder)}: gallery.faiss and gallery.parquet differ; run `{MAKE}` again")
-        check_rows(table)
+        check_rows(table, ("face_id", "age_low", "age_high", "group"))
         space = load_age_space(folder / "age_space.safetensors")
         if space.dimension != gallery.dimension:
             raise ValueError("gallery and age space of other dimensions")

@@ -98,7 +98,7 @@ def _parsed(folder: Path, manifest: Mapping[str, Any]) -> EmbeddingSet:
         corrections = pd.read_csv(folder / CORRECTIONS, dtype=LOG_COLUMNS, keep_default_na=False)
     if not len(table) == len(embeddings) == len(maps):
         raise MaskclsError(f"{shown(folder)}: its files hold different numbers of faces; make it again with `{MAKE}`")
-    check_rows(table)
+    check_rows(table, ("face_id", "path", "box", "landmarks", "file_sha256"))
     for array, dtype, shape in ((embeddings, "<f4", (EMBEDDING_DIM,)), (maps, "<f2", MAP_SHAPE)):
         if array.dtype != np.dtype(dtype) or array.shape[1:] != shape:
             raise ValueError(f"an array of {array.dtype} {array.shape}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from .labels import GENDERS, MASKS, MAX_AGE
@@ -54,31 +55,38 @@ def gallery_ids(face_ids: pd.Series[str]) -> Any:
     return face_ids.map(lambda digits: int(digits, 16)).to_numpy("int64")
 
 
-_TESTS: dict[str, Callable[[pd.Series[Any]], pd.Series[Any]]] = {
-    "face_id": lambda column: column.str.fullmatch("[0-7][0-9a-f]{15}", na=False),
-    "file_sha256": lambda column: column.str.fullmatch("[0-9a-f]{64}", na=False),
-    "path": lambda column: column.notna() & ~column.str.contains(r"^/|(?:^|/)\.\.(?:/|$)|\0", na=False),
-    "root": lambda column: column.str.fullmatch("[^\0]+", na=False),
-    "mask": lambda column: column.isna() | column.isin(MASKS),
-    "gender": lambda column: column.isna() | column.isin(GENDERS),
-    "age_low": lambda column: column.isna() | column.between(0, MAX_AGE),
-    "age_high": lambda column: column.isna() | column.between(0, MAX_AGE),
-    "box": lambda column: column.map(len) == 4,
-    "landmarks": lambda column: column.map(len).isin((0, 10)),
+_TESTS: dict[str, Callable[[pd.Series[Any]], pd.Series[bool]]] = {
+    "face_id": lambda cells: cells.str.fullmatch("[0-7][0-9a-f]{15}"),
+    "file_sha256": lambda cells: cells.str.fullmatch("[0-9a-f]{64}"),
+    "path": lambda cells: ~cells.str.contains(r"^/|(?:^|/)\.\.(?:/|$)|\0"),
+    "root": lambda cells: cells.str.fullmatch("[^\0]+"),
+    "mask": lambda cells: cells.isin(MASKS),
+    "gender": lambda cells: cells.isin(GENDERS),
+    "age_low": lambda cells: cells.between(0, MAX_AGE),
+    "age_high": lambda cells: cells.between(0, MAX_AGE),
+    "box": lambda cells: cells.map(len) == 4,
+    "landmarks": lambda cells: cells.map(len).isin((0, 10)),
 }
 
 
-def check_rows(table: pd.DataFrame) -> None:
-    """Make sure that every cell of a table is one, as far as it has the columns (``root``: the folder of photos).
+def check_rows(table: pd.DataFrame, never_missing: Sequence[str]) -> None:
+    """Make sure that every cell of a table is one or, but for some columns, missing.
 
-    A path must stay below its folder of photos.
+    ``root``, where the table has it, is the folder of photos, and ``path`` must stay below it.
 
     Raises:
         ValueError: which is not.
     """
+    for name in never_missing:
+        if (missing := table[name].isna()).any():
+            raise ValueError(f"{name} of row {int(missing.to_numpy().argmax())} is missing")
     for name, test in _TESTS.items():
-        if name in table and not (good := test(table[name]).to_numpy(bool)).all():
-            row = int(good.argmin())
-            raise ValueError(f"{name} of row {row} is {shown(str(table[name].iloc[row])[:60])}")
+        if name not in table:
+            continue
+        cells = table[name].dropna()
+        good = test(cells).to_numpy(bool) if len(cells) else np.ones(0, bool)
+        if not good.all():
+            bad = int(good.argmin())
+            raise ValueError(f"{name} of row {cells.index[bad]} is {shown(str(cells.iloc[bad])[:60])}")
     if (table["age_low"] > table["age_high"]).any():
         raise ValueError("an age that ends before it begins")
