@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch import Tensor
 
+from ..embedder.encoder import EMBEDDING_DIM, MAP_SHAPE
 from ..embedder.errors import MaskclsError
 from ..embedder.files import replacing
 from ..embedder.photo import shown
@@ -23,6 +24,8 @@ from .pool import Pool
 from .vote import Floats
 
 CHUNK = 4096
+FEATURES = EMBEDDING_DIM + MAP_SHAPE[0]
+"""Of the linear space, see :func:`age_features`."""
 BIN_YEARS = 5
 SHRINKAGE = 0.01
 MAP_GAIN = 0.1
@@ -160,9 +163,16 @@ def load_age_space(path: Path) -> AgeSpace:
     try:
         tensors = load_file(path)
         if tensors.keys() == {"mean", "matrix"}:
-            return LinearSpace(tensors["mean"].numpy(), tensors["matrix"].numpy())
+            mean, matrix = (tensors[name].numpy() for name in ("mean", "matrix"))
+            if (
+                mean.dtype != np.float32
+                or matrix.dtype != np.float32
+                or (mean.shape, matrix.shape[:-1]) != ((FEATURES,), (FEATURES,))
+            ):
+                raise ValueError("other features")
+            return LinearSpace(mean, matrix)
         net = AgeNet()
         net.load_state_dict(tensors)
         return LearnedSpace(net.eval())
-    except (SafetensorError, OSError, RuntimeError) as error:
+    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
         raise MaskclsError(f"{shown(path)}: not an age space; build the model again") from error

@@ -51,7 +51,7 @@ def build_index(
     """
     with one_line_errors():
         from ..classify.build import build_model
-        from ..classify.model import check_target
+        from ..classify.model_place import check_target
         from ..classify.pseudo.guard import training_pool
         from ..embedder.photo import shown
 
