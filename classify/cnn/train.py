@@ -155,7 +155,7 @@ def _part(job: Job, fold: int, factors: np.ndarray[Any, np.dtype[np.float64]]) -
     judged = np.flatnonzero(unseen(seen))
     people = len(np.unique(seen.people[judged]))
     if people < 2:
-        refuse_knowing(seen, seen.people[seen.real], f"fold {fold}, a tenth of whom choose the epoch")
+        refuse_knowing(seen, seen.people[seen.real], f"the training of fold {fold}, a tenth of whom choose the epoch")
         raise MaskclsError(f"fold {fold}: one person is left to train on, and another must be held out; add people")
     tenth = judged[pool_folds(seen.subset(judged), min(HELD_OUT_PARTS, people), job.seed) == 0]
     held_out = np.isin(seen.people, seen.people[tenth])
