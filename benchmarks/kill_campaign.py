@@ -187,7 +187,7 @@ def outcome(work: Path) -> dict[str, str]:
 
 
 def _alike(one: str | None, other: str | None) -> bool:
-    """Whether two digests are equal or, of drawn photos, the pixels but for rounding: faces are found batch by batch."""
+    """Whether digests are equal or, of drawn photos, the pixels but for rounding: faces are found batch by batch."""
     if one == other or not one or not other or not one.startswith(_JPEG) or not other.startswith(_JPEG):
         return one == other
     first, second = (np.asarray(Image.open(io.BytesIO(text.encode("latin-1"))), np.float32) for text in (one, other))
