@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import json
 import multiprocessing
 import os
@@ -29,6 +30,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 PRELOADED = [
     *("maskcls.cli.main", "maskcls.embedder.embed", "maskcls.embedder.rendering"),
     *(
@@ -43,6 +47,9 @@ PRELOADED = [
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shutil.rmtree", "os.link", "os.symlink")
 MORE = 2
 """Contest people, seven photos each, that are added to a gallery."""
+_JPEG = "\xff\xd8\xff"
+ROUNDING = 0.5
+"""Mean difference, in 8-bit levels, that two drawings of one mask may have."""
 LONGEST = 300.0
 """Seconds after which a run is said to hang."""
 
@@ -179,7 +186,17 @@ def outcome(work: Path) -> dict[str, str]:
     return found
 
 
+def _alike(one: str | None, other: str | None) -> bool:
+    """Whether digests are equal or, of drawn photos, the pixels but for rounding: faces are found batch by batch."""
+    if one == other or not one or not other or not one.startswith(_JPEG) or not other.startswith(_JPEG):
+        return one == other
+    first, second = (np.asarray(Image.open(io.BytesIO(text.encode("latin-1"))), np.float32) for text in (one, other))
+    return first.shape == second.shape and float(np.abs(first - second).mean()) < ROUNDING
+
+
 def _digest(path: Path) -> str:
+    if path.suffix == ".jpg":
+        return path.read_bytes().decode("latin-1")
     if path.suffix == ".json":
         return hashlib.sha256(json.dumps(_timeless(json.loads(path.read_text())), sort_keys=True).encode()).hexdigest()
     if path.name == "corrections.csv":
@@ -280,7 +297,9 @@ def campaign(runner: Runner, kills: int, seed: int, names: list[str]) -> tuple[C
         if code and not (code == 1 and command.may_be_done):
             failures.append(f"{name} ({', '.join(told)}): then exit code {code}: {runner.log.read_text()[-300:]}")
         found = outcome(runner.work)
-        differing = sorted(key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key))
+        differing = sorted(
+            key for key in found.keys() | expected.keys() if not _alike(found.get(key), expected.get(key))
+        )
         if differing:
             failures.append(f"{name} ({', '.join(told)}): another outcome: {', '.join(differing[:8])}")
         if "Traceback" in runner.log.read_text():

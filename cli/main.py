@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import typer
 
@@ -23,6 +24,7 @@ from . import (
     split,
     train,
 )
+from .terminal import INTERRUPTED
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -55,4 +57,7 @@ def main() -> None:
     """Entry point of the console script."""
     # Threads that spin while they wait starve each other on a busy machine: three times the time was measured.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:  # before a command had begun
+        sys.exit(INTERRUPTED)
