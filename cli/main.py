@@ -6,7 +6,7 @@ import os
 
 import typer
 
-from . import audit, build_index, embed, evaluate, index, predict, relabel, render_masks, review, split
+from . import audit, build_index, embed, evaluate, index, predict, relabel, render_masks, review, serve, split
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +23,7 @@ app.command("audit")(audit.audit)
 app.command("relabel")(relabel.relabel)
 app.add_typer(index.app, name="index")
 app.command("review")(review.review)
+app.command("serve")(serve.serve)
 
 
 @app.callback()

@@ -26,9 +26,10 @@ def review(
     loads nothing from anywhere else.
     """
     with one_line_errors():
-        from ..classify.review.security import is_loopback
-        from ..classify.review.server import open_browser, serve
+        from ..classify.review.server import serve
         from ..classify.review.session import open_review
+        from ..classify.web.guard import is_loopback
+        from ..classify.web.server import open_browser
         from ..embedder.photo import shown
 
         opened = open_review(faces, audit, decisions)

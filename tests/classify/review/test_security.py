@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
-from maskcls.classify.review.security import HEADERS, Guard, is_loopback
+from maskcls.classify.web.guard import HEADERS, Guard, is_loopback
 
 TOKEN, ADDRESS = "the-token", "http://127.0.0.1:8000"
 PATHS = (
