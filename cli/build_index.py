@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .options import PASSES, Device, DeviceOption, FinetuneOption, PassesOption, WeightsOption, fine_tuning
-from .terminal import one_line_errors, progress_bar
+from .terminal import one_line_errors, progress_bar, tell
 
 
 def build_index(
@@ -39,6 +39,16 @@ def build_index(
         with progress_bar() as progress:
             model, report = build_model(pool, seed, progress, finetuning=wanted)
         model.save(out)
+        tell(
+            out=out,
+            gallery=report.gallery,
+            faces=report.faces,
+            people=report.people,
+            copies=report.copies,
+            vote=report.vote,
+            heads=report.heads,
+            missing=report.missing,
+        )
         shutil.rmtree(checkpoints, ignore_errors=True)
         typer.echo(
             f"{shown(out)}: {report.gallery} faces in the gallery, {report.faces} faces of about "

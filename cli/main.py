@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 
-import typer
-
 from . import audit, build_index, embed, evaluate, index, predict, relabel, render_masks, review, serve, split
+from .app import App, before_command
 
-app = typer.Typer(
+app = App(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Mask, gender and age of faces: FaceNet embeddings, a FAISS gallery, and a vote of the nearest neighbours.",
@@ -26,9 +25,7 @@ app.command("review")(review.review)
 app.command("serve")(serve.serve)
 
 
-@app.callback()
-def _root() -> None:
-    """Keeps the commands named even when there is one."""
+app.callback()(before_command)
 
 
 def main() -> None:

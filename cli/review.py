@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .terminal import one_line_errors
+from .terminal import announce, one_line_errors
 
 
 def review(
@@ -39,7 +39,7 @@ def review(
         def ready(url: str) -> None:
             if not is_loopback(host):
                 typer.echo(f"warning: whoever can reach {host} and has the address below sees all faces", err=True)
-            typer.echo(f"{url}  (Ctrl-C ends)")
+            announce(f"{url}  (Ctrl-C ends)", url=url, decisions=opened.review.decisions.path)
             if open_page:
                 open_browser(url)
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .options import JOBS, Device, DeviceOption, Face, JobsOption, WeightsOption
-from .terminal import one_line_errors
+from .options import JOBS, BatchOption, Device, DeviceOption, Face, JobsOption, WeightsOption
+from .terminal import announce, one_line_errors
 
 PORT = 8765
 
@@ -30,6 +30,7 @@ def serve(
     ] = None,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = False,
     jobs: JobsOption = JOBS,
+    batch_size: BatchOption = 32,
     device: DeviceOption = Device.auto,
     weights: WeightsOption = None,
 ) -> None:
@@ -61,8 +62,8 @@ def serve(
             if not is_loopback(host):
                 typer.echo(f"warning: photos and the token reach {host} unencrypted", err=True)
             page = url if token is None else f"{url}?token={token}"
-            typer.echo(f"{page}  (Ctrl-C ends)")
+            announce(f"{page}  (Ctrl-C ends)", url=url, token=token)
             if open_page:
                 open_browser(page)
 
-        run(answerer, host, port, ready, token=token, jobs=jobs)
+        run(answerer, host, port, ready, token=token, jobs=jobs, batch=batch_size)

@@ -13,7 +13,7 @@ from ..web.guard import Guard, is_loopback
 from ..web.server import serve_app
 from .answerer import Answerer
 from .app import OPEN_PATHS, ROUTES, create_app
-from .engine import Engine
+from .engine import BATCH, Engine
 from .metrics import Measured, Metrics
 from .uploads import Limits
 
@@ -56,6 +56,7 @@ def serve(
     token: str | None = None,
     limits: Limits | None = None,
     jobs: int = 2,
+    batch: int = BATCH,
 ) -> None:
     """Answer until SIGINT.
 
@@ -66,12 +67,13 @@ def serve(
         token: that clients need, see :func:`token_for`.
         limits: by default :class:`.uploads.Limits`.
         jobs: threads that decode photos.
+        batch: photos of a pass of the networks at most.
 
     Raises:
         MaskclsError: nobody can listen there.
     """
     metrics = Metrics()
-    engine = Engine(answerer, jobs=jobs, passed=metrics.batches.observe)
+    engine = Engine(answerer, jobs=jobs, batch=batch, passed=metrics.batches.observe)
     metrics.watch(engine)
     try:
         serve_app(lambda port: guarded(engine, metrics, limits or Limits(), token, host, port), host, port, ready)
