@@ -34,8 +34,8 @@ class App(typer.Typer):
         register = super().command(name, **settings)
 
         def add(function: Callable[..., None]) -> Callable[..., None]:
-            group = self.info.name
-            register(_shared(function, " ".join(part for part in (group, name) if isinstance(part, str))))
+            parts = (self.info.name, name or function.__name__.replace("_", "-"))
+            register(_shared(function, " ".join(part for part in parts if isinstance(part, str))))
             return function
 
         return add

@@ -51,6 +51,7 @@ def create_app(engine: Engine, metrics: Metrics, limits: Limits) -> FastAPI:
         "Nothing that is sent is stored.",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         exception_handlers={HTTPException: _refused},
     )
     intake = Intake(limits)

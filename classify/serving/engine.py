@@ -69,6 +69,7 @@ class Engine:
         self._queue: SimpleQueue[_Asked | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._waiting = 0
+        self._closed = False
         self._decoders = ThreadPoolExecutor(jobs, thread_name_prefix="decode")
         self._worker = threading.Thread(target=self._work, name="answer", daemon=True)
         self._worker.start()
@@ -87,21 +88,25 @@ class Engine:
         """Answers in the order of the photos, whatever became of each. One who gives up waiting takes them back.
 
         Raises:
-            BusyError: there is no room for all of them.
+            BusyError: there is no room for all of them, or it is closed.
         """
         with self._lock:
-            if self._waiting + len(uploads) > self.room:
+            if self._closed or self._waiting + len(uploads) > self.room:
                 raise BusyError
-            self._waiting += len(uploads)
-        asked = [_Asked(shown(upload.name), self._decoders.submit(_read, upload.data), Future()) for upload in uploads]
-        for one in asked:
-            one.answered.add_done_callback(self._leave)
-            self._queue.put(one)
+            asked = [
+                _Asked(shown(upload.name), self._decoders.submit(_read, upload.data), Future()) for upload in uploads
+            ]
+            for one in asked:
+                one.answered.add_done_callback(self._leave)
+                self._queue.put(one)
+            self._waiting += len(asked)
         return list(await asyncio.gather(*(asyncio.wrap_future(one.answered) for one in asked)))
 
     def close(self) -> None:
         """Answer for those that wait, and stop."""
-        self._queue.put(None)
+        with self._lock:
+            self._closed = True
+            self._queue.put(None)
         self._worker.join()
         self._decoders.shutdown(cancel_futures=True)
 

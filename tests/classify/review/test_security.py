@@ -104,6 +104,10 @@ def test_a_change_without_an_origin(client: TestClient) -> None:
     assert client.post("/api/decisions", json=CHANGE).status_code == 403
 
 
+def test_the_review_page_is_for_browsers_alone(stranger: TestClient) -> None:
+    assert stranger.get("/api/faces", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 403
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
 def test_other_methods(client: TestClient, method: str) -> None:
     assert client.request(method, "/api/decisions").status_code == 405

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import tempfile
 import threading
 import time
 from typing import Any
 
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from maskcls.classify.model import Model
@@ -77,7 +79,9 @@ def test_no_photo(client: TestClient, data: bytes, words: str) -> None:
 
 
 def test_more_pixels_than_are_read(client: TestClient) -> None:
-    bomb = one(client, photo(side=7100))
+    buffer = io.BytesIO()
+    Image.new("1", (7100, 7100)).save(buffer, "PNG")  # a few kilobytes
+    bomb = one(client, buffer.getvalue())
     assert bomb.status_code == 422
     assert "limit is 50 megapixels" in bomb.json()["error"]
 
@@ -174,6 +178,7 @@ def test_memory_is_given_back(engine: Engine, client: TestClient) -> None:
 
 
 def test_a_sick_network_spoils_no_other_photo(client: TestClient, colours: Colours) -> None:
+    colours.hates_white = True
     files = [("photos", (name, photo(colour))) for name, colour in (("a", "red"), ("b", "white"), ("c", "green"))]
     said = post(client, "/predict/batch", *files).json()
     assert [one["status"] for one in said] == ["ok", "failed", "ok"]
