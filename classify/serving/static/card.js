@@ -1,6 +1,7 @@
 // One photo and what is said of it.
 
-const WORDS = { wear: "mask worn", incorrect: "mask worn wrongly", normal: "no mask" };
+const WORDS = { wear: "mask worn", incorrect: "mask worn wrongly", normal: "no mask", "<30": "under 30", ">=60": "60 or older" };
+const word = name => WORDS[name] ?? name;
 const template = document.getElementById("card");
 
 /** A card that waits for its answer; `answered` and `failed` fill it, `gone` lets its picture go. */
@@ -73,7 +74,7 @@ export function makeCard(photo, name) {
 function headline(said) {
   if (said.status === "no_face") return "No face found";
   if (said.status === "unreadable") return "No answer";
-  const words = [said.mask && WORDS[said.mask], said.gender, said.age_band].filter(Boolean).join(" · ");
+  const words = [said.mask, said.gender, said.age_band].filter(Boolean).map(word).join(" · ");
   return said.status === "unsure" ? `unsure: ${words}` : words;
 }
 
@@ -85,7 +86,7 @@ function bars(said) {
       const top = name === said[task] ? " top" : "", bar = document.createElement("i"), part = document.createElement("b");
       part.style.width = `${100 * p}%`;
       bar.append(part);
-      cells.push(text("span", WORDS[name] || name, top), bar, text("span", percent(p), "p" + top));
+      cells.push(text("span", word(name), top), bar, text("span", percent(p), "p" + top));
     }
   }
   return cells;
@@ -98,5 +99,5 @@ function text(tag, content, kind = "") {
   return made;
 }
 
-const percent = share => `${(100 * share).toFixed(share && share < 0.1 ? 1 : 0)} %`;
+const percent = share => `${(100 * share).toFixed(share && share < 1 && (share < 0.1 || share > 0.99) ? 1 : 0)} %`;
 const round = years => Math.round(years);

@@ -43,7 +43,7 @@ def test_a_photo_and_what_is_none(page: Page, server: Server, portrait: Path, tm
     face, letter = page.locator("article", has_text=portrait.name), page.locator("article", has_text="letter.jpg")
     expect(face).to_have_attribute("data-status", "ok", timeout=60_000)
     expect(face.locator(".answer")).to_have_text(
-        re.compile(r"(no mask|mask worn.*) · (male|female) · (<30|30-59|>=60)")
+        re.compile(r"(no mask|mask worn.*) · (male|female) · (under 30|30-59|60 or older)")
     )
     expect(face.locator(".years")).to_have_text(re.compile(r"about \d+ years, 80 % between \d+ and \d+"))
     expect(face.locator(".bars .p")).to_have_count(8)
