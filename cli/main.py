@@ -4,7 +4,22 @@ from __future__ import annotations
 
 import os
 
-from . import audit, build_index, embed, evaluate, index, predict, relabel, render_masks, review, serve, split
+from . import (
+    audit,
+    build_index,
+    doctor,
+    embed,
+    evaluate,
+    index,
+    predict,
+    relabel,
+    render_masks,
+    review,
+    runs,
+    serve,
+    split,
+    train,
+)
 from .app import App, before_command
 
 app = App(
@@ -24,6 +39,9 @@ app.command("relabel")(relabel.relabel)
 app.add_typer(index.app, name="index")
 app.command("review")(review.review)
 app.command("serve")(serve.serve)
+app.command("train")(train.train)
+app.command("runs")(runs.runs)
+app.command("doctor")(doctor.doctor)
 
 
 app.callback()(before_command)

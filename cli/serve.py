@@ -14,7 +14,10 @@ PORT = 8765
 
 
 def serve(
-    model: Annotated[Path | None, typer.Option("--model", "-m", help="Model made by `maskcls build-index`.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", "-m", help="Model made by `maskcls build-index`. Default: the built-in one."),
+    ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="To listen on; 0 takes a free one.")] = PORT,
     host: Annotated[str, typer.Option(help="To listen on; any but this machine's own needs --allow-remote.")] = (
         "127.0.0.1"
@@ -40,7 +43,7 @@ def serve(
     for monitors. Nothing that is sent is stored. With $MASKCLS_TOKEN set, clients need that token.
     """
     with one_line_errors():
-        from ..classify.loading import load_model
+        from ..classify.loading import BUILTIN, load_model, name_of
         from ..classify.serving.answerer import Answerer
         from ..classify.serving.server import serve as run
         from ..classify.serving.server import token_for
@@ -51,11 +54,12 @@ def serve(
 
         token = token_for(host, allow_remote)
         loaded = load_model(model)
+        if model is None:
+            typer.echo(f"no --model given: {name_of(model)} answers", err=True)
         chosen = pick_device(device.value)
         encoder = FaceNetEncoder(weights, chosen, loaded.tuned)
-        if model is not None:
-            loaded.check_encoder(encoder.info, model)
-        mode = face.value if face else loaded.face if loaded.face != "mixed" else "auto"
+        loaded.check_encoder(encoder.info, model or BUILTIN)
+        mode = face.value if face else loaded.reading
         answerer = Answerer(loaded, encoder, FaceFinder(chosen), mode, min_confidence)  # type: ignore[arg-type]
 
         def ready(url: str) -> None:

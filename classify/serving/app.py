@@ -68,7 +68,7 @@ def create_app(engine: Engine, metrics: Metrics, limits: Limits) -> FastAPI:
     async def ask(uploads: Sequence[Upload]) -> list[Answer]:
         try:
             async with asyncio.timeout(limits.answer_seconds):
-                answers = [said(one) for one in await engine.ask(uploads)]
+                answers = [said(one, engine.answerer.model) for one in await engine.ask(uploads)]
         except BusyError:
             reason = f"{engine.room} photos wait already; try again"
             raise HTTPException(503, reason, {"Retry-After": "1"}) from None
@@ -118,6 +118,7 @@ def create_app(engine: Engine, metrics: Metrics, limits: Limits) -> FastAPI:
             encoder=model.encoder.name,
             tasks=[task for task in PROBABILITIES if task == "age_band" or task in model.heads],
             gallery_faces=len(model.table),
+            prototypes="members" in model.table,
             voters=model.settings.voters,
             photo_bytes=limits.photo_bytes,
             photos=limits.photos,

@@ -11,6 +11,7 @@ from ...embedder.pipeline import EncodedFace
 from ..columns import PROBABILITIES
 from ..evidence import read_voters
 from ..explain import Evidence, flip_line
+from ..model import Model
 from ..predict import EVIDENCE
 from .answerer import Answered
 
@@ -22,6 +23,7 @@ class Voter(BaseModel):
     """A face of the gallery that voted on the age."""
 
     id: str = Field(description="The face's id in the model's gallery, as `maskcls index list` shows it.")
+    people: int | None = Field(description="How many people a prototype is the centroid of; null for a face.")
     age: str = Field(description="Years, or a band such as 30-39.")
     similarity: float = Field(ge=-1.001, le=1.001, description="Cosine in the space that votes.")
     weight: float = Field(ge=0, le=1, description="Share of the whole vote.")
@@ -80,14 +82,15 @@ class About(BaseModel):
     encoder: str
     tasks: list[str] = Field(description="Of `mask`, `gender` and `age_band`: those that the model answers.")
     gallery_faces: int
+    prototypes: bool = Field(description="Whether these are prototypes, each of several people, and nobody's face.")
     voters: int
     photo_bytes: int = Field(description="Largest photo.")
     photos: int = Field(description="Of a batch, at most.")
     request_bytes: int = Field(description="Largest batch.")
 
 
-def said(answered: Answered) -> Answer:
-    """An answer as the API puts it."""
+def said(answered: Answered, model: Model) -> Answer:
+    """An answer of a model as the API puts it."""
     row, face = answered
     evidence = row.get(EVIDENCE)
     return Answer(
@@ -100,15 +103,19 @@ def said(answered: Answered) -> Answer:
             for task, columns in PROBABILITIES.items()
             if row[task] is not None
         },
-        voters=_voters(row),
+        voters=_voters(row, evidence, model),
         voters_in_all=row["voters"] or 0,
         hangs_on=flip_line(Evidence(**evidence)) if evidence else None,
         face=None if face is None else _face(face),
     )
 
 
-def _voters(row: Mapping[str, Any]) -> list[Voter]:
-    return [Voter(**voter) for voter in read_voters(row, VOTERS)]
+def _voters(row: Mapping[str, Any], evidence: Mapping[str, Any] | None, model: Model) -> list[Voter]:
+    near = read_voters(row, VOTERS)
+    people: list[int | None] = [None] * len(near)
+    if evidence and "members" in model.table:
+        people = model.table["members"].iloc[evidence["voters"][: len(near)]].tolist()
+    return [Voter(**voter, people=members) for voter, members in zip(near, people, strict=True)]
 
 
 def _face(face: EncodedFace) -> Face:

@@ -86,11 +86,22 @@ def built(faces: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def trained(painted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one short training."""
+    folder = tmp_path_factory.mktemp("runs")
+    tiny = ("--image-size", "32", "--epochs", "1", "--folds", "2", "--score-folds", "1", "--no-bfloat16")
+    result = run("train", painted, "--out", folder / "run", *tiny)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
 class World:
     """Where a case finds its data; what it may change is a copy of its own."""
 
-    def __init__(self, photos: Path, faces: Path, built: Path, out: Path) -> None:
-        self.photos, self.out = photos, out
+    def __init__(self, photos: Path, faces: Path, built: Path, painted: Path, trained: Path, out: Path) -> None:
+        self.photos, self.painted, self.out = photos, painted, out
+        self.runs = Path(shutil.copytree(trained, out / "runs"))
         self.faces = Path(shutil.copytree(faces, out / "faces"))
         self.model = Path(shutil.copytree(built, out / "model"))
         self.face = str(pd.read_parquet(faces / "faces.parquet")["face_id"][0])
@@ -99,8 +110,8 @@ class World:
 
 
 @pytest.fixture
-def world(photos: Path, faces: Path, built: Path, tmp_path: Path) -> World:
-    return World(photos, faces, built, tmp_path)
+def world(photos: Path, faces: Path, built: Path, painted: Path, trained: Path, tmp_path: Path) -> World:
+    return World(photos, faces, built, painted, trained, tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +160,25 @@ CASES: dict[str, tuple[Callable[[World], list[str | Path]], dict[str, object]]] 
     ),
     "index check-receipt": (lambda w: [receipt(w), "--person", "p03"], {"about": True}),
     "review": (lambda w: [w.faces, "--no-open"], {"url": "http://127.0.0.1:0/"}),
+    "train": (
+        lambda w: [
+            w.painted,
+            "--out",
+            w.runs / "run",
+            "--image-size",
+            "32",
+            "--epochs",
+            "1",
+            "--folds",
+            "2",
+            "--score-folds",
+            "1",
+            "--no-bfloat16",
+        ],
+        {},
+    ),
+    "runs": (lambda w: [w.runs], {}),
+    "doctor": (lambda w: ["--model", w.model], {}),
     "serve": (lambda w: ["--model", w.model], {"url": "http://127.0.0.1:8765/", "token": None}),
 }
 """Command -> arguments, and some of what it says."""
@@ -199,7 +229,7 @@ def test_rows(world: World) -> None:
     [
         (("embed", "{out}/none", "--out", "{out}/x"), "no such folder"),
         (("predict", "{photos}", "--model", "{out}/none"), "no such folder"),
-        (("serve",), "--model"),
+        (("serve", "--model", "{out}/none"), "no such folder"),
         (("serve", "--model", "{model}", "--host", "0.0.0.0"), "--allow-remote"),
         (("index", "forget", "--in", "{out}"), "--person"),
     ],

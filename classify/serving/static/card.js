@@ -62,7 +62,7 @@ export function makeCard(photo, name) {
     find(".hangs").textContent = said.hangs_on || "";
     find("tbody").replaceChildren(...said.voters.map(voter => {
       const row = document.createElement("tr");
-      row.append(...[voter.age, percent(voter.weight), voter.similarity.toFixed(3), voter.id].map(cell => text("td", cell)));
+      row.append(...[voter.age, percent(voter.weight), voter.similarity.toFixed(3), voter.people ? `prototype of ${voter.people} people` : voter.id].map(cell => text("td", cell)));
       return row;
     }));
     find("details").hidden = false;

@@ -63,7 +63,7 @@ camera(add, say);
 
 try {
   limits = await about();
-  by("about").textContent = `maskcls ${limits.version}; the age is voted by the ${limits.voters} nearest of ${limits.gallery_faces.toLocaleString("en")} faces`;
+  by("about").textContent = `maskcls ${limits.version}; the age is voted by the ${limits.voters} nearest of ${limits.gallery_faces.toLocaleString("en")} ${limits.prototypes ? "prototypes" : "faces"}`;
 } catch (error) {
   say(error.message);
 }
