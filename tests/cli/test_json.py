@@ -264,3 +264,9 @@ def test_quiet(world: World) -> None:
 
 def test_quiet_or_not_the_address_of_a_page_is_said(world: World) -> None:
     assert run("serve", "--model", world.model, "--quiet").stdout == "http://127.0.0.1:8765/  (Ctrl-C ends)\n"
+
+
+def test_the_built_in_model_serves_where_none_is_named() -> None:
+    result = run("serve", "--json", "--port", "0")
+    assert json.loads(result.stdout)["url"] == "http://127.0.0.1:0/"
+    assert "no --model given: the built-in model" in result.stderr
