@@ -18,7 +18,7 @@ from .options import (
     WeightsOption,
     fine_tuning,
 )
-from .terminal import one_line_errors, progress_bar
+from .terminal import one_line_errors, progress_bar, tell
 
 
 def build_index(
@@ -62,6 +62,16 @@ def build_index(
         with progress_bar() as progress:
             model, report = build_model(pool, seed, progress, finetuning=wanted, prototypes=prototypes)
         model.save(out)
+        tell(
+            out=out,
+            gallery=report.gallery,
+            faces=report.faces,
+            people=report.people,
+            copies=report.copies,
+            vote=report.vote,
+            heads=report.heads,
+            missing=report.missing,
+        )
         shutil.rmtree(checkpoints, ignore_errors=True)
         kind = "prototypes" if prototypes else "faces"
         typer.echo(
