@@ -48,8 +48,6 @@ app.command("serve")(serve.serve)
 app.command("train")(train.train)
 app.command("runs")(runs.runs)
 app.command("doctor")(doctor.doctor)
-
-
 app.callback()(before_command)
 
 

@@ -81,7 +81,7 @@ def job(command: str, *, as_json: bool, quiet: bool) -> Iterator[None]:
         raise
     except Exception as error:
         tell(error=f"{type(error).__name__}: {error}")
-        running.send(FAILED)
+        running.send(getattr(error, "exit_code", FAILED))
         raise
     finally:
         _job.reset(before)
