@@ -11,6 +11,7 @@ import numpy as np
 
 from ..embedder.labels import BAND_STARTS, age_band
 from ..embedder.table import gallery_ids
+from ..index.stored import kind_in_memory
 from .age_space import fill_gallery
 from .finetune import FineTuning
 from .fitting import TASKS, Step, fit_frozen, fit_tuned
@@ -49,6 +50,7 @@ def build_model(
     senior_from: int = BAND_STARTS[2],
     sweep: Sequence[int] = (),
     finetuning: FineTuning | None = None,
+    gallery_kind: str = "auto",
 ) -> tuple[Model, BuildReport]:
     """Fit the age vote on faces with an age, and train a head for each task with at least two classes.
 
@@ -56,6 +58,7 @@ def build_model(
         senior_from: see :func:`.tuning.fit_vote`.
         sweep: see :func:`.tuning.fit_vote`.
         finetuning: also train FaceNet's last blocks, see :func:`.fitting.fit_tuned`.
+        gallery_kind: see :func:`~..index.stored.check_kind`.
 
     Raises:
         MaskclsError: there are too few faces to fine-tune on, or a photo is gone.
@@ -67,7 +70,8 @@ def build_model(
     seen = fitted.pool
     rows = with_age(seen)
     faces = seen.subset(rows)
-    gallery = fill_gallery(fitted.vote.space, faces, gallery_ids(faces.table["face_id"]))
+    ids = gallery_ids(faces.table["face_id"])
+    gallery = fill_gallery(fitted.vote.space, faces, ids, kind_in_memory(gallery_kind))
     table = faces.table[list(GALLERY_COLUMNS)].assign(group=faces.people)
     missing = tuple(task for task in TASKS if task not in fitted.heads) + (() if len(rows) else ("age",))
     people = len(np.unique(pool.people))
@@ -85,6 +89,7 @@ def build_model(
         least_norm=float(seen.table["norm"].quantile(STRANGE)),
         card=_card(pool, report, seed, finetuning),
         tuned=fitted.tuned,
+        gallery_kind=gallery_kind,
     )
     return model, report
 

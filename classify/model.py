@@ -21,7 +21,8 @@ from ..embedder.errors import MaskclsError
 from ..embedder.files import checksums, locked, read_manifest, write_json
 from ..embedder.photo import shown
 from ..embedder.table import gallery_ids
-from ..index.gallery import Gallery
+from ..index.interface import VectorGallery
+from ..index.stored import drop_tables, load_gallery, save_gallery, tables_of
 from .age_space import AgeSpace, load_age_space, save_age_space
 from .heads import TrainedHead, head_settings, load_heads, save_heads
 from .vote import (
@@ -44,7 +45,7 @@ FORMAT = 2
 KIND = "maskcls-model"
 MANIFEST = "model.json"
 MAKE = "maskcls build-index FACES --out MODEL"
-_FILES = ("gallery.faiss", "gallery.parquet", "age_space.safetensors", "heads.safetensors")
+_FILES = ("gallery.parquet", "age_space.safetensors", "heads.safetensors")
 _TRUNK = "trunk.safetensors"
 GALLERY_COLUMNS = (
     "face_id",
@@ -77,7 +78,7 @@ class Model:
     """Everything needed to answer.
 
     Attributes:
-        gallery: FAISS gallery in age space, ids are the ``face_id`` of :data:`table`.
+        gallery: vectors in age space, ids are the ``face_id`` of :data:`table`.
         table: one row a gallery face (:data:`GALLERY_COLUMNS` and ``group``, the person as far as can be told).
         heads: ``mask`` and ``gender``, as far as the training data had labels for them.
         encoder: what queries must be encoded with.
@@ -86,9 +87,10 @@ class Model:
         card: the training data card.
         tuned: FaceNet's fine-tuned tensors, in half precision; queries are encoded with them in place of its own.
         fingerprint: SHA-256 of the saved manifest, which names every file's; empty for a model never saved.
+        gallery_kind: how the gallery is to be saved, see :func:`~..index.stored.check_kind`.
     """
 
-    gallery: Gallery
+    gallery: VectorGallery
     table: pd.DataFrame
     age_space: AgeSpace
     settings: VoteSettings
@@ -99,6 +101,7 @@ class Model:
     card: Mapping[str, Any] = field(default_factory=dict)
     tuned: Mapping[str, Tensor] | None = None
     fingerprint: str = ""
+    gallery_kind: str = "auto"
 
     @cached_property
     def _groups(self) -> Ints:
@@ -193,17 +196,19 @@ class Model:
         check_target(folder)
         staging = staging_of(folder)
         with locked(staging):
-            self.gallery.save(staging / "gallery.faiss")
+            former = tables_of(folder)
+            stored = save_gallery(self.gallery, staging, self.gallery_kind, former)
             self.table.to_parquet(staging / "gallery.parquet", index=False)
             save_age_space(staging / "age_space.safetensors", self.age_space)
             save_heads(staging / "heads.safetensors", self.heads)
             if self.tuned is not None:
                 save_file(dict(self.tuned), staging / _TRUNK)
-            write_json(staging / MANIFEST, self._manifest(staging))
+            write_json(staging / MANIFEST, self._manifest(staging, stored))
         (staging / ".lock").unlink(missing_ok=True)
         _replace(folder, staging)
+        drop_tables(former)
 
-    def _manifest(self, folder: Path) -> dict[str, Any]:
+    def _manifest(self, folder: Path, stored: str) -> dict[str, Any]:
         return {
             "format": FORMAT,
             "kind": KIND,
@@ -214,7 +219,8 @@ class Model:
             "vote": asdict(self.settings),
             "heads": head_settings(self.heads),
             "data": dict(self.card),
-            "files": checksums(folder, _FILES if self.tuned is None else (*_FILES, _TRUNK)),
+            "gallery": {"asked": self.gallery_kind, "kind": self.gallery.kind},
+            "files": checksums(folder, (stored, *_FILES) if self.tuned is None else (stored, *_FILES, _TRUNK)),
         }
 
     @classmethod
@@ -226,12 +232,12 @@ class Model:
         """
         recover(folder.resolve())
         manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE)
-        gallery = Gallery.load(folder / "gallery.faiss")
+        gallery = load_gallery(folder)
         table = pd.read_parquet(folder / "gallery.parquet")
         if "drawn_on" not in table:  # a model of before it was kept
             table.insert(len(GALLERY_COLUMNS) - 1, "drawn_on", pd.Series(None, table.index, "str"))
-        if not np.array_equal(gallery.ids, gallery_ids(table["face_id"])):
-            raise MaskclsError(f"{shown(folder)}: gallery.faiss and gallery.parquet differ; run `{MAKE}` again")
+        if not np.array_equal(gallery.ids, np.sort(gallery_ids(table["face_id"]))):
+            raise MaskclsError(f"{shown(folder)}: the gallery and gallery.parquet differ; run `{MAKE}` again")
         return cls(
             gallery,
             table,
@@ -244,6 +250,7 @@ class Model:
             manifest["data"],
             load_file(folder / _TRUNK) if _TRUNK in manifest["files"] else None,
             hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
+            manifest.get("gallery", {}).get("asked", "auto"),
         )
 
     def check_encoder(self, encoder: EncoderInfo, folder: Path) -> None:

@@ -20,24 +20,29 @@ def build_index(
     passes: PassesOption = PASSES,
     device: DeviceOption = Device.auto,
     weights: WeightsOption = None,
+    gallery: Annotated[
+        str, typer.Option(help="exact, ivf, auto (by size) or postgresql://… of a server with pgvector.")
+    ] = "auto",
 ) -> None:
     """Make a model: a FAISS gallery for the age vote, and CNN heads for mask and gender.
 
-    Sets that lack a label take part where they have one. Choices are made on held-out people only. The last three
-    options are for --finetune.
+    Sets that lack a label take part where they have one. Choices are made on held-out people only. --passes,
+    --device and --weights are for --finetune.
     """
     with one_line_errors():
         from ..classify.build import build_model
         from ..classify.model import check_target
         from ..classify.pool import open_pool
         from ..embedder.photo import shown
+        from ..index.stored import check_kind
 
         check_target(out)
+        check_kind(gallery)
         pool = open_pool(faces)
         checkpoints = out.resolve().with_name(f".{out.resolve().name}.finetune")
         wanted = fine_tuning(finetune, passes, device, weights, checkpoints)
         with progress_bar() as progress:
-            model, report = build_model(pool, seed, progress, finetuning=wanted)
+            model, report = build_model(pool, seed, progress, finetuning=wanted, gallery_kind=gallery)
         model.save(out)
         shutil.rmtree(checkpoints, ignore_errors=True)
         typer.echo(
