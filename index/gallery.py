@@ -36,15 +36,15 @@ class Gallery:
     """A :class:`.interface.VectorGallery` of FAISS.
 
     Two kinds. ``exact`` compares with every vector (``IndexFlatIP``). ``ivf`` compares with those of the nearest cells,
-    stored in half precision (see :mod:`.cells`); as many cells are visited as recall@20 takes. It learns its cells from
-    the first vectors that are added, so that these should be all or most of them, and is memory-mapped when loaded,
-    until it is edited. Others were measured: docs/scale.md.
+    stored in half precision; as many cells are visited as it takes to find the nearest, see :mod:`.cells`. It learns
+    its cells from the first vectors that are added, so that these should be all or most of them, and is memory-mapped
+    when loaded, until it is edited. Others were measured: docs/scale.md.
     """
 
     def __init__(self, dimension: int, kind: Kind = "exact") -> None:
         self.kind: Kind = kind
         self.recall = 1.0
-        """Recall@20 on a sample when the cells were learned; 1 for a gallery that was loaded or is exact."""
+        """Recall@100 on a sample when the cells were learned; 1 for a gallery that was loaded or is exact."""
         self._ids: Ids = np.empty(0, np.int64)
         self._mapped = False
         flat = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension)) if kind == "exact" else None
@@ -73,6 +73,11 @@ class Gallery:
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    @property
+    def visited(self) -> str:
+        """What a search compares with, such as ``16 of 893 cells``."""
+        return "every vector" if self.kind == "exact" else f"{self._index.nprobe} of {self._index.nlist} cells"
 
     def add(self, vectors: Vectors, ids: Ids) -> None:
         """See :class:`.interface.VectorGallery`."""

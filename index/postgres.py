@@ -184,7 +184,7 @@ class PostgresGallery:
         """Make the search fast, if there are many vectors; to be called when most of them are in.
 
         Returns:
-            Recall@20 on a sample of the stored vectors, 0 to 1.
+            Recall@100 on a sample of the stored vectors, 0 to 1.
         """
         ids = self.ids
         if len(ids) < LARGE:
@@ -204,6 +204,13 @@ class PostgresGallery:
         with self._errors():
             _note(self._connection, self.table, self.dimension, width)
         return reached
+
+    @property
+    def size(self) -> int:
+        """Bytes on the server, the graph among them."""
+        with self._errors():
+            row = self._connection.execute("SELECT pg_total_relation_size(%s::regclass)", [self.table]).fetchone()
+        return int(row[0]) if row else 0
 
     def copy(self) -> Gallery:
         """See :class:`.interface.VectorGallery`."""
