@@ -18,7 +18,6 @@ from ..embedder.files import locked
 from ..embedder.photo import shown
 from ..embedder.store import EmbeddingSet
 from ..embedder.table import gallery_ids
-from ..index.stored import kind_in_memory
 from .age_space import fill_gallery
 from .evidence import without
 from .gallery_list import counts_of
@@ -128,7 +127,6 @@ def add_faces(
     more = fill_gallery(model.age_space, new, gallery_ids(new.table["face_id"]))
     gallery = model.gallery.copy()
     gallery.add(more.vectors(more.ids), more.ids)
-    gallery = gallery.fitting(kind_in_memory(model.gallery_kind))
     rows = new.table[list(GALLERY_COLUMNS)]
     table = pd.concat([model.table[list(GALLERY_COLUMNS)], rows], ignore_index=True).assign(group=groups)
     theirs = np.unique(groups[len(model.table) :])

@@ -219,7 +219,7 @@ class Model:
             "vote": asdict(self.settings),
             "heads": head_settings(self.heads),
             "data": dict(self.card),
-            "gallery": {"asked": self.gallery_kind, "kind": self.gallery.kind},
+            "gallery": self.gallery_kind,
             "files": checksums(folder, (stored, *_FILES) if self.tuned is None else (stored, *_FILES, _TRUNK)),
         }
 
@@ -250,7 +250,7 @@ class Model:
             manifest["data"],
             load_file(folder / _TRUNK) if _TRUNK in manifest["files"] else None,
             hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
-            manifest.get("gallery", {}).get("asked", "auto"),
+            manifest.get("gallery", "auto"),
         )
 
     def check_encoder(self, encoder: EncoderInfo, folder: Path) -> None:

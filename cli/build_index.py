@@ -34,6 +34,7 @@ def build_index(
         from ..classify.model import check_target
         from ..classify.pool import open_pool
         from ..embedder.photo import shown
+        from ..index.gallery import Gallery
         from ..index.stored import check_kind
 
         check_target(out)
@@ -49,6 +50,11 @@ def build_index(
             f"{shown(out)}: {report.gallery} faces in the gallery, {report.faces} faces of about "
             f"{report.people} people used, {report.copies} exact copies left out"
         )
+        if isinstance(model.gallery, Gallery) and model.gallery.kind == "ivf":
+            typer.echo(
+                f"gallery searched cell by cell: {model.gallery.visited} a search, "
+                f"{100 * model.gallery.recall:.1f} % of the 100 nearest found on a sample"
+            )
         if report.vote:
             vote = report.vote
             typer.echo(

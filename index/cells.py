@@ -12,13 +12,15 @@ from typing import Any
 import faiss
 import numpy as np
 
-from .interface import Ids, Vectors
+from .interface import Ids, Vectors, recall
 
 CELLS = 4.0
 """Cells a square root of the number of vectors."""
 LEAST_A_CELL, MOST_A_CELL = 39, 64
 """Vectors that k-means learns a cell from: FAISS warns below the first, and gains nothing above the second."""
-_DIRECT_MAP: Any = vars(faiss)["DirectMap"]  # which FAISS's own type hints leave out
+NEARLY, GAIN = 0.95, 0.002
+"""From this recall on, more cells that find less more are not worth it: what is missing are ties, which half precision
+does not tell apart."""
 ROUNDS = 10
 """Of k-means."""
 SAMPLE = 256
@@ -27,6 +29,7 @@ NEAREST = 100
 """Neighbours that the choice is made for: the vote looks through hundreds."""
 RECALL = 0.985
 """Share of the true :data:`NEAREST` neighbours to be found on the sample; .98 of the first 20 is promised."""
+_DIRECT_MAP: Any = vars(faiss)["DirectMap"]  # which FAISS's own type hints leave out
 
 
 def cells_for(count: int) -> int:
@@ -58,27 +61,27 @@ def train(vectors: Vectors, seed: int = 0) -> Any:
     return index
 
 
-def tune(index: Any, vectors: Vectors, seed: int = 0) -> float:
+def tune(index: Any, vectors: Vectors, ids: Ids, seed: int = 0) -> float:
     """Make a search visit as many cells as it takes to find :data:`RECALL` of the nearest neighbours.
 
     Args:
         index: holds the vectors; its ``nprobe`` is set.
         vectors: (n, dimension) of unit length; a sample of them is searched for, beside an exact search.
+        ids: (n,) of the vectors.
 
     Returns:
         The recall on the sample, 0 to 1.
     """
     asked = vectors[np.random.default_rng(seed).choice(len(vectors), min(SAMPLE, len(vectors)), replace=False)]
-    similarities, _ = faiss.knn(asked, vectors, min(NEAREST, len(vectors)), metric=faiss.METRIC_INNER_PRODUCT)
-    worst = similarities[:, -1:] - 1e-3  # an equally good neighbour, as half precision tells it, is no miss
-    probes, found = 1, 0.0
+    exact = ids[faiss.knn(asked, vectors, min(NEAREST, len(vectors)), metric=faiss.METRIC_INNER_PRODUCT)[1]]
+    probes, before = 1, 0.0
     while True:
         index.nprobe = min(probes, index.nlist)
-        near, _ = index.search(asked, similarities.shape[1])
-        found = float((near >= worst).mean())
-        if found >= RECALL or probes >= index.nlist:
+        found = recall(index.search(asked, exact.shape[1])[1], exact)
+        told_apart = found - before >= GAIN or found < NEARLY
+        if found >= RECALL or probes >= index.nlist or not told_apart:
             return found
-        probes *= 2
+        probes, before = 2 * probes, found
 
 
 def cells(index: Any) -> Iterator[tuple[int, Ids]]:

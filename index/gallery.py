@@ -93,7 +93,7 @@ class Gallery:
             self._index = cells.train(units)
         self._index.add_with_ids(units, ids)
         if untrained:
-            self.recall = cells.tune(self._index, units)
+            self.recall = cells.tune(self._index, units, ids)
         self._ids = np.sort(np.concatenate([self._ids, ids]))
 
     def remove(self, ids: Ids) -> int:

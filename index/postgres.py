@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,6 +67,7 @@ class PostgresGallery:
             raise MaskclsError(f"{shown(table)}: not the name of a gallery's table")
         self.table = table
         self._address = address
+        self._lock = RLock()
         self._connection = _connect(address)
         with self._errors():
             comment = self._connection.execute("SELECT obj_description(to_regclass(%s))", [table]).fetchone()
@@ -224,8 +226,11 @@ class PostgresGallery:
     def _q(self, text: str) -> Any:
         return _sql(text, self.table)
 
-    def _errors(self) -> Any:
-        return _said(self._address)
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """One question at a time, whoever asks, and its refusal as one line."""
+        with self._lock, _said(self._address):
+            yield
 
 
 def new_table() -> str:

@@ -50,8 +50,8 @@ def save_gallery(gallery: VectorGallery, folder: Path, asked: str, former: Table
         MaskclsError: the server cannot be reached or refuses.
     """
     if not is_server(asked):
-        one = gallery if isinstance(gallery, Gallery) else gallery.copy().fitting(kind_in_memory(asked))
-        one.save(folder / FILE)
+        one = gallery if isinstance(gallery, Gallery) else gallery.copy()
+        one.fitting(kind_in_memory(asked)).save(folder / FILE)
         return FILE
     drop_tables(tables_of(folder))  # of a run that was cut
     table = new_table()

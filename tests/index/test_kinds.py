@@ -17,7 +17,7 @@ Make = Callable[[int], VectorGallery]
 BIG_ID = 2**63 - 1
 CLOSE = 1e-3
 """Half precision over vectors of unit length."""
-quick = settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def unit_rows(count: int, dimension: int, seed: int = 0) -> Floats:

@@ -141,6 +141,7 @@ def test_vectors_of_a_dropped_table_leave_the_server(create: Open, postgres: str
     gallery = create(16)
     vectors = normalised(np.random.default_rng(3).standard_normal((50, 16)).astype(np.float32))
     gallery.add(vectors, np.arange(50))
+    stored = gallery.vectors(np.array([20])).tobytes()
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute("CHECKPOINT")
         place = connection.execute("SELECT setting FROM pg_settings WHERE name = 'data_directory'").fetchone()
@@ -148,6 +149,6 @@ def test_vectors_of_a_dropped_table_leave_the_server(create: Open, postgres: str
     assert place
     assert file
     heap = Path(place[0], file[0])
-    assert vectors[20].tobytes() in heap.read_bytes()
+    assert stored in heap.read_bytes()
     drop(postgres, gallery.table)
     assert not heap.exists() or not heap.read_bytes()
