@@ -146,8 +146,9 @@ class Gallery:
     def save(self, path: Path) -> None:
         """Write the gallery to one FAISS file, atomically."""
         self._own()
-        with replacing(path) as temporary:
-            faiss.serialize_index(self._index).tofile(temporary)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            writer = faiss.PyCallbackIOWriter(file.write)  # type: ignore[attr-defined]
+            faiss.write_index(self._index, writer)
 
     @classmethod
     def load(cls, path: Path) -> Gallery:
