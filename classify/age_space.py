@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from torch import Tensor
 from ..embedder.errors import MaskclsError
 from ..embedder.files import replacing
 from ..embedder.photo import shown
-from ..index.gallery import Gallery, Kind
+from ..index.gallery import Gallery
 from .age_net import HIDDEN, AgeNet, Progress, project, train_age_net, years
 from .pool import Pool
 from .vote import Floats
@@ -131,15 +131,13 @@ def fit_linear(features: Floats, ages: Floats) -> LinearSpace:
     return LinearSpace(features[usable].mean(axis=0).astype(np.float32), matrix)
 
 
-def fill_gallery(
-    space: AgeSpace, faces: Pool, ids: npt.NDArray[np.int64], kind: Kind | Literal["auto"] = "exact"
-) -> Gallery:
+def fill_gallery(space: AgeSpace, faces: Pool, ids: npt.NDArray[np.int64]) -> Gallery:
     """A gallery of all faces in their age space, under ``ids`` (n,); maps are read part by part."""
     vectors = np.empty((len(faces), space.dimension), np.float32)
     for start in range(0, len(faces), CHUNK):
         part = np.arange(start, min(start + CHUNK, len(faces)))
         vectors[part] = space.project(faces.embeddings[part], faces.maps(part))
-    return Gallery.of(vectors, ids, kind)
+    return Gallery.of(vectors, ids, "exact")
 
 
 def save_age_space(path: Path, space: AgeSpace) -> None:

@@ -18,7 +18,10 @@ LINES = 10
 
 def predict(
     photos: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of photos, searched recursively.")],
-    model: Annotated[Path, typer.Option("--model", "-m", help="Model made by `maskcls build-index`.")],
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", "-m", help="Model made by `maskcls build-index`. Default: the built-in one."),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Answers: .csv or .parquet.")] = Path("predictions.csv"),
     report: Annotated[Path | None, typer.Option(help="Also write a page with faces and neighbours (.html).")] = None,
     explain: Annotated[
@@ -47,7 +50,7 @@ def predict(
     """
     with one_line_errors():
         from ..classify.explain import write_evidence
-        from ..classify.model import Model
+        from ..classify.loading import BUILTIN, load_model, name_of
         from ..classify.predict import ANSWERED, predict_photos, write_answers
         from ..classify.report import LARGEST_REPORT, write_report
         from ..classify.submission import write_submission
@@ -58,11 +61,13 @@ def predict(
         from ..embedder.photo import shown
 
         dataset = read_dataset(photos, "folders")
-        loaded = Model.load(model)
+        loaded = load_model(model)
+        if model is None:
+            typer.echo(f"no --model given: {name_of(model)} answers", err=True)
         chosen = pick_device(device.value)
         encoder = FaceNetEncoder(weights, chosen, loaded.tuned)
-        loaded.check_encoder(encoder.info, model)
-        mode = face.value if face else loaded.face if loaded.face != "mixed" else "auto"
+        loaded.check_encoder(encoder.info, model or BUILTIN)
+        mode = face.value if face else loaded.reading
         journal = out.with_name(f".{out.name}.partial")
         with progress_bar() as progress:
             answers = predict_photos(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,11 @@ import numpy.typing as npt
 from .align import align
 from .encoder import Encoder
 from .finder import FaceFinder, FaceMode, Found
-from .photo import FileState, Photo, PhotoError, file_state, read_photo
+from .photo import NO_FILE, FileState, Photo, PhotoError, file_state, read_photo
 
 NO_FACE = "no face found"
+Source = Path | Callable[[], Photo]
+"""A photo's file, or what gives the photo or raises :class:`~.photo.PhotoError`."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class EncodedFace:
 
 @dataclass(frozen=True)
 class EncodedPhoto:
-    """What became of one photo: a face, or the reason why there is none."""
+    """What became of one photo: a face, or the reason why there is none; ``path`` is empty for one without a file."""
 
     path: Path
     state: FileState
@@ -42,7 +44,7 @@ class EncodedPhoto:
 
 
 def encode_photos(
-    paths: Sequence[Path],
+    paths: Sequence[Source],
     finder: FaceFinder,
     encoder: Encoder,
     *,
@@ -64,15 +66,15 @@ def encode_photos(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _read(path: Path) -> Photo | PhotoError:
+def _read(source: Source) -> Photo | PhotoError:
     try:
-        return read_photo(path)
+        return read_photo(source) if isinstance(source, Path) else source()
     except PhotoError as error:
         return error
 
 
 def _encode(
-    paths: Sequence[Path],
+    paths: Sequence[Source],
     photos: Sequence[Photo | PhotoError],
     finder: FaceFinder,
     encoder: Encoder,
@@ -94,9 +96,11 @@ def _encode(
             photo.sha256,
         )
     results: list[EncodedPhoto] = []
-    for path, outcome in zip(paths, photos, strict=True):
+    for source, outcome in zip(paths, photos, strict=True):
+        path = source if isinstance(source, Path) else Path()
         if isinstance(outcome, PhotoError):
-            results.append(EncodedPhoto(path, file_state(path), None, str(outcome)))
+            state = file_state(path) if isinstance(source, Path) else NO_FILE
+            results.append(EncodedPhoto(path, state, None, str(outcome)))
         else:
             found = by_photo.get(id(outcome))
             results.append(EncodedPhoto(path, outcome.state, found, None if found else NO_FACE))
