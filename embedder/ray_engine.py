@@ -23,6 +23,9 @@ from .pipeline import EncodedPhoto, encode_photos
 AHEAD = 2
 """Batches that are given out for each processor of the cluster, so that none waits and memory stays bounded."""
 
+RETRIES = 10
+"""Of a batch whose worker died: enough for machines that come and go, and an end where a photo is what kills it."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -78,7 +81,7 @@ def encode_with_ray(paths: Sequence[Path], work: Work) -> Iterator[list[EncodedP
     import ray
 
     gpu = 1 if work.device.startswith("cuda") else 0
-    task: Any = ray.remote(num_cpus=1, num_gpus=gpu, max_retries=-1)(_encode)
+    task: Any = ray.remote(num_cpus=1, num_gpus=gpu, max_retries=RETRIES)(_encode)
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     ahead = AHEAD * max(1, int(resources.get("GPU" if gpu else "CPU", 1)))
     waiting: deque[Any] = deque()

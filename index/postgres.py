@@ -72,7 +72,7 @@ class PostgresGallery:
         with self._errors():
             comment = self._connection.execute("SELECT obj_description(to_regclass(%s))", [table]).fetchone()
         if comment is None or comment[0] is None:
-            raise MaskclsError(f"{_place(address)}: holds no table {table}; build the model again")
+            raise MaskclsError(f"{shown(address)}: holds no table {table}; build the model again")
         noted = json.loads(comment[0])
         self.dimension = int(noted["dimension"])
         """Length of a vector."""
@@ -89,7 +89,7 @@ class PostgresGallery:
                 connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
             except connection_errors() as error:
                 raise MaskclsError(
-                    f"{_place(address)}: has no extension vector and cannot make it; install pgvector there, and let "
+                    f"{shown(address)}: has no extension vector and cannot make it; install pgvector there, and let "
                     f"an administrator run CREATE EXTENSION vector ({_first_line(error)})"
                 ) from error
             connection.execute(
@@ -193,9 +193,12 @@ class PostgresGallery:
             return 1.0
         sample = np.random.default_rng(seed).choice(ids, SAMPLE, replace=False)
         asked = self.vectors(sample)
+        self._width = 0
         exact = self.search(asked, NEAREST)
         with self._errors():
-            self._connection.execute(self._q("CREATE INDEX ON {table} USING hnsw (v vector_ip_ops)"))
+            self._connection.execute(
+                self._q("CREATE INDEX IF NOT EXISTS {graph} ON {table} USING hnsw (v vector_ip_ops)")
+            )
         width, reached = 2 * NEAREST, 0.0
         while True:
             self._width = width
@@ -301,7 +304,7 @@ def _said(address: str) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        raise MaskclsError(f"{_place(address)}: {_first_line(error)}") from error
+        raise MaskclsError(f"{shown(address)}: {_first_line(error)}") from error
 
 
 def _first_line(error: BaseException) -> str:
@@ -309,15 +312,11 @@ def _first_line(error: BaseException) -> str:
     return shown(lines[0]) if lines else type(error).__name__
 
 
-def _place(address: str) -> str:
-    return shown(address)
-
-
 def _sql(text: str, table: str, **numbers: int) -> Any:
     from psycopg import sql
 
     literals = {name: sql.Literal(number) for name, number in numbers.items()}
-    return sql.SQL(text).format(table=sql.Identifier(table), **literals)
+    return sql.SQL(text).format(table=sql.Identifier(table), graph=sql.Identifier(f"{table}_graph"), **literals)
 
 
 def _note(connection: psycopg.Connection[Any], table: str, dimension: int, width: int) -> None:
