@@ -166,6 +166,8 @@ class Gallery:
             raise MaskclsError(f"{shown(path)}: not a FAISS gallery; build the model again") from error
         if not (_is_exact(index) if exact else _is_cells(index)):
             raise MaskclsError(f"{shown(path)}: a FAISS index of another kind; build the model again")
+        if not (_exact_fits(index) if exact else _cells_fit(index)):
+            raise MaskclsError(f"{shown(path)}: its parts do not fit each other; build the model again")
         gallery = cls(index.d, "exact" if exact else "ivf")
         gallery._index, gallery._mapped = index, mapped
         stored = faiss.vector_to_array(index.id_map) if exact else cells.ids_of(index)
@@ -198,3 +200,13 @@ def _is_cells(index: Any) -> bool:
         and not index.by_residual
         and (index.is_trained or not index.ntotal)
     )
+
+
+def _exact_fits(index: Any) -> bool:
+    return (index.index.d, index.index.ntotal, index.id_map.size()) == (index.d, index.ntotal, index.ntotal)
+
+
+def _cells_fit(index: Any) -> bool:
+    centres = index.nlist if index.is_trained else 0
+    found = (index.quantizer.d, index.quantizer.ntotal, index.invlists.nlist, index.code_size)
+    return found == (index.d, centres, index.nlist, 2 * index.d) and index.invlists.compute_ntotal() == index.ntotal
