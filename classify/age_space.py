@@ -141,11 +141,11 @@ def fit_linear(features: Floats, ages: Floats) -> LinearSpace:
 
 def fill_gallery(space: AgeSpace, faces: Pool, ids: npt.NDArray[np.int64]) -> Gallery:
     """A gallery of all faces in their age space, under ``ids`` (n,); maps are read part by part."""
-    gallery = Gallery(space.dimension)
+    vectors = np.empty((len(faces), space.dimension), np.float32)
     for start in range(0, len(faces), CHUNK):
         part = np.arange(start, min(start + CHUNK, len(faces)))
-        gallery.add(space.project(faces.embeddings[part], faces.maps(part)), ids[part])
-    return gallery
+        vectors[part] = space.project(faces.embeddings[part], faces.maps(part))
+    return Gallery.of(vectors, ids, "exact")
 
 
 def save_age_space(path: Path, space: AgeSpace) -> None:

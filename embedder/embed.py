@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ from .table import face_table
 
 Progress = Callable[[int, int], None]
 """Called with the number of photos done and the number to do."""
+Encode = Callable[[Sequence[Path]], Iterator[list[EncodedPhoto]]]
+"""Photos to what became of them, batch by batch, in order."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,16 @@ def embed_folder(
     jobs: int = 2,
     batch_size: int = 64,
     progress: Progress = lambda done, total: None,
+    encode: Encode | None = None,
 ) -> EmbedReport:
     """Embed the photos of a dataset into the set ``out``, which is created, resumed or brought up to date.
 
     Photos are recognised by path, size and modification time. The set mirrors the folder: rows of photos that
     are gone are dropped, labels are read anew. The outcome does not depend on where a former run was cut. A photo
     that the set has been told to forget, or a mask drawn on it, becomes a reject.
+
+    Args:
+        encode: takes the place of :func:`.pipeline.encode_photos` on this machine, see :mod:`.ray_engine`.
 
     Raises:
         MaskclsError: ``out`` belongs to another folder, encoder or face mode, is damaged or cannot be written.
@@ -100,7 +107,9 @@ def embed_folder(
         progress(0, len(todo))
         done = 0
         paths = [item.path for item in todo]
-        for batch in encode_photos(paths, finder, encoder, mode=mode, jobs=jobs, batch_size=batch_size):
+        if encode is None:
+            encode = partial(encode_photos, finder=finder, encoder=encoder, mode=mode, jobs=jobs, batch_size=batch_size)
+        for batch in encode(paths):
             shards.append(_shard(batch, root))
             done += len(batch)
             progress(done, len(todo))
