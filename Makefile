@@ -41,7 +41,7 @@ chromium:  ## the browser that the review page is tested in
 
 builtin-model: $(VENV)/installed-demo  ## make the built-in model again, from FairFace; docs/model_card.md
 	$(BIN)/maskcls embed $(FAIRFACE) --out $(BUILD)/faces
-	$(BIN)/maskcls render-masks $(FAIRFACE) --out $(BUILD)/drawn --copies 2 --incorrect 0.17
+	$(BIN)/maskcls render-masks $(FAIRFACE) --out $(BUILD)/drawn --copies 2
 	$(BIN)/maskcls embed $(BUILD)/drawn --out $(BUILD)/drawn-faces
 	$(BIN)/maskcls build-index $(BUILD)/faces $(BUILD)/drawn-faces --prototypes 5 --out $(BUILD)/model
 	rm -rf classify/builtin_model

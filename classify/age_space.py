@@ -108,13 +108,18 @@ class LearnedSpace:
         return self.net.state_dict()
 
 
-def fit_age_space(faces: Pool, seed: int = 0, progress: Progress = lambda done, total: None) -> AgeSpace:
+def fit_age_space(
+    faces: Pool, seed: int = 0, progress: Progress = lambda done, total: None, *, learn: bool | None = None
+) -> AgeSpace:
     """The age space of faces that all have an age.
 
     Learned from :data:`MIN_FACES_TO_LEARN` faces on. Below, linear discriminant analysis with shrinkage on age bins
     of five years (Fisher 1936; Ledoit & Wolf 2004); with too few faces or bins for that, the embedding itself.
+
+    Args:
+        learn: which of the two, whatever the number of faces.
     """
-    if len(faces) >= MIN_FACES_TO_LEARN:
+    if len(faces) >= MIN_FACES_TO_LEARN if learn is None else learn:
         return LearnedSpace(train_age_net(faces, seed, progress))
     middle = ((faces.table["age_low"] + faces.table["age_high"]) / 2).to_numpy(np.float32)
     return fit_linear(age_features(faces.embeddings, faces.maps(np.arange(len(faces)))), middle)

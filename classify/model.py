@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -17,8 +18,9 @@ from torch import Tensor
 
 from ..embedder.encoder import EncoderInfo
 from ..embedder.errors import MaskclsError
-from ..embedder.files import checksums, locked, parsing, read_manifest, replacing, write_manifest
+from ..embedder.files import checksums, locked, parsing, read_manifest, replacing, write_json, write_manifest
 from ..embedder.photo import shown
+from ..embedder.pseudo_labels import SeenPeople, read_seen, seen_content
 from ..embedder.store import encoder_of
 from ..embedder.table import check_rows, gallery_ids
 from ..index.gallery import Gallery
@@ -47,6 +49,7 @@ KIND = "maskcls-model"
 MAKE = "maskcls build-index FACES --out MODEL"
 _FILES = ("gallery.faiss", "gallery.parquet", "age_space.safetensors", "heads.safetensors")
 _TRUNK = "trunk.safetensors"
+_SEEN = "seen.json"
 GALLERY_COLUMNS = (
     "face_id",
     "person",
@@ -88,6 +91,8 @@ class Model:
         card: the training data card.
         tuned: FaceNet's fine-tuned tensors, in half precision; queries are encoded with them in place of its own.
         fingerprint: SHA-256 of the saved manifest, which names every file's; empty for a model never saved.
+        seen: everybody it was built from, and those whom teachers of its pseudo-labels were built from; empty for a
+            model of before this was kept.
     """
 
     gallery: Gallery
@@ -101,6 +106,7 @@ class Model:
     card: Mapping[str, Any] = field(default_factory=dict)
     tuned: Mapping[str, Tensor] | None = None
     fingerprint: str = ""
+    seen: tuple[SeenPeople, ...] = ()
 
     @cached_property
     def _groups(self) -> Ints:
@@ -210,6 +216,8 @@ class Model:
             if self.tuned is not None:
                 with replacing(staging / _TRUNK) as temporary:
                     save_file(dict(self.tuned), temporary)
+            if self.seen:
+                write_json(staging / _SEEN, {"seen": seen_content(self.seen)})
             write_manifest(staging / MANIFEST, self._manifest(staging))
             replace_model(folder, staging)  # the lock moves with the folder, so that nobody else writes to it
             (folder / ".lock").unlink(missing_ok=True)
@@ -225,7 +233,7 @@ class Model:
             "vote": asdict(self.settings),
             "heads": head_settings(self.heads),
             "data": dict(self.card),
-            "files": checksums(folder, _FILES if self.tuned is None else (*_FILES, _TRUNK)),
+            "files": checksums(folder, [*_FILES, *(name for name in (_TRUNK, _SEEN) if (folder / name).exists())]),
         }
 
     @classmethod
@@ -265,6 +273,7 @@ class Model:
             dict(manifest["data"]),
             load_file(folder / _TRUNK) if _TRUNK in manifest["files"] else None,
             hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
+            _read_seen(folder) if _SEEN in manifest["files"] else (),
         )
 
     def check_encoder(self, encoder: EncoderInfo, folder: Path) -> None:
@@ -278,3 +287,7 @@ class Model:
                 f"{shown(folder)}: built with encoder {self.encoder.name} ({self.encoder.fingerprint}), this run has "
                 f"{encoder.name} ({encoder.fingerprint}); pass the --weights it was built with, or build it again"
             )
+
+
+def _read_seen(folder: Path) -> tuple[SeenPeople, ...]:
+    return read_seen(json.loads((folder / _SEEN).read_text(encoding="utf-8"))["seen"])

@@ -150,12 +150,25 @@ def read_photo(path: Path) -> Photo:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise PhotoError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    return _photo(data, FileState(stat.st_size, stat.st_mtime_ns))
+
+
+def read_photo_bytes(data: bytes) -> Photo:
+    """Decode a photo that is no file, such as an upload; see :func:`read_photo`.
+
+    Raises:
+        PhotoError: why the photo cannot be used.
+    """
+    return _photo(data, NO_FILE)
+
+
+def _photo(data: bytes, state: FileState) -> Photo:
     if not data:
         raise PhotoError("empty file (0 bytes)")
     if len(data) > MAX_BYTES:
         raise PhotoError(f"file larger than {MAX_BYTES // 2**20} MiB")
     image, scale = _decode(data)
-    return Photo(image, scale, hashlib.sha256(data).hexdigest(), FileState(stat.st_size, stat.st_mtime_ns))
+    return Photo(image, scale, hashlib.sha256(data).hexdigest(), state)
 
 
 def photo_of(image: Image.Image) -> Photo:

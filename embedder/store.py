@@ -19,6 +19,7 @@ from .errors import MaskclsError
 from .files import checksums, parsing, read_manifest, reserve, write_csv, write_manifest
 from .forgotten import FORGOTTEN, Forgotten
 from .photo import shown
+from .pseudo_labels import PSEUDO_LABELS, TEACHER, PseudoLabels, read_pseudo_labels
 from .table import COLUMNS, check_rows
 
 FORMAT = 2
@@ -28,7 +29,7 @@ REJECTS = "rejects.csv"
 MAKE = "maskcls embed PHOTOS --out FACES"
 CORRECTIONS = "corrections.csv"
 _FILES = ("faces.parquet", "embeddings.npy", "maps.npy")
-_OPTIONAL = (CORRECTIONS, FORGOTTEN)
+_OPTIONAL = (CORRECTIONS, FORGOTTEN, PSEUDO_LABELS, TEACHER)
 NEXT = ".next"
 PATCH_COLUMNS = {
     "face_id": "str",
@@ -56,6 +57,7 @@ class EmbeddingSet:
         encoder: what the vectors were made with.
         settings: how the photos were read: ``root``, ``layout``, ``face``.
         corrections: corrections of labels that ``table`` holds, in order (:data:`LOG_COLUMNS`).
+        pseudo: where the labels come from if a model gave them; None for labels that somebody gave.
     """
 
     table: pd.DataFrame
@@ -65,6 +67,7 @@ class EmbeddingSet:
     encoder: EncoderInfo
     settings: dict[str, str]
     corrections: pd.DataFrame
+    pseudo: PseudoLabels | None = None
 
     def __len__(self) -> int:
         return len(self.table)
@@ -108,7 +111,8 @@ def _parsed(folder: Path, manifest: Mapping[str, Any]) -> EmbeddingSet:
         if list(frame.columns) != list(columns):
             raise ValueError(f"other columns of {name}")
     settings = {name: str(manifest["settings"][name]) for name in ("root", "layout", "face")}
-    return EmbeddingSet(table, embeddings, maps, rejects, encoder_of(manifest), settings, corrections)
+    pseudo = read_pseudo_labels(folder, table["face_id"].tolist()) if PSEUDO_LABELS in manifest["files"] else None
+    return EmbeddingSet(table, embeddings, maps, rejects, encoder_of(manifest), settings, corrections, pseudo)
 
 
 def encoder_of(manifest: Mapping[str, Any]) -> EncoderInfo:
@@ -147,15 +151,16 @@ class SetWriter:
         settings: dict[str, str],
         corrections: pd.DataFrame | None = None,
         forgotten: Forgotten | None = None,
+        pseudo: PseudoLabels | None = None,
     ) -> None:
         """Save the table beside the arrays filled by the caller and replace the old state.
 
-        ``corrections`` and ``forgotten`` are new lists of corrected labels and of photos that must not come back;
-        without one the set keeps its own.
+        ``corrections``, ``forgotten`` and ``pseudo`` are new lists of corrected labels, of photos that must not come
+        back, and of where labels come from; without one the set keeps its own.
         """
         self.embeddings.flush()
         self.maps.flush()
-        _commit(self.folder, table, rejects, encoder, settings, corrections, forgotten)
+        _commit(self.folder, table, rejects, encoder, settings, corrections, forgotten, pseudo)
 
 
 def replace_tables(
@@ -166,10 +171,11 @@ def replace_tables(
     settings: dict[str, str],
     corrections: pd.DataFrame | None = None,
     forgotten: Forgotten | None = None,
+    pseudo: PseudoLabels | None = None,
 ) -> None:
     """Replace the table, the rejects and, if given, the other lists of a set whose vectors stay as they are."""
     _fresh_staging(folder)
-    _commit(folder, table, rejects, encoder, settings, corrections, forgotten)
+    _commit(folder, table, rejects, encoder, settings, corrections, forgotten, pseudo)
 
 
 def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.memmap[Any, Any]:
@@ -195,6 +201,7 @@ def _commit(
     settings: dict[str, str],
     corrections: pd.DataFrame | None,
     forgotten: Forgotten | None,
+    pseudo: PseudoLabels | None,
 ) -> None:
     """Add tables and manifest to the staged files and move them all; what is not staged stays as it is."""
     staging = folder / NEXT
@@ -204,6 +211,8 @@ def _commit(
         write_csv(staging / CORRECTIONS, corrections)
     if forgotten is not None:
         forgotten.save(staging / FORGOTTEN)
+    if pseudo is not None:
+        pseudo.save(staging)
     files: dict[str, str] = {}
     for name in (*_FILES, REJECTS, *_OPTIONAL):
         place = staging if (staging / name).exists() else folder

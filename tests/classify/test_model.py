@@ -17,7 +17,7 @@ from maskcls.classify.vote import NOBODY
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.files import locked, write_manifest
 
-FILES = ["age_space.safetensors", "gallery.faiss", "gallery.parquet", "heads.safetensors", "model.json"]
+FILES = ["age_space.safetensors", "gallery.faiss", "gallery.parquet", "heads.safetensors", "model.json", "seen.json"]
 
 
 def ask(model: Model, pool: Pool, rows: npt.NDArray[np.int64]) -> Ages:

@@ -19,7 +19,17 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from maskcls.embedder import photo
-from maskcls.embedder.photo import FileState, PhotoError, file_state, list_photos, read_photo, shown, stored
+from maskcls.embedder.photo import (
+    NO_FILE,
+    FileState,
+    PhotoError,
+    file_state,
+    list_photos,
+    read_photo,
+    read_photo_bytes,
+    shown,
+    stored,
+)
 
 
 def pixels(path: Path) -> npt.NDArray[np.uint8]:
@@ -200,6 +210,17 @@ def test_large_photos_are_decoded_one_at_a_time(tmp_path: Path, monkeypatch: pyt
     with ThreadPoolExecutor(4) as pool:
         assert [read.image.size for read in pool.map(read_photo, [path] * 8)] == [(64, 64)] * 8
     assert max(largest) == 1
+
+
+def test_bytes_are_read_as_a_file_is(portrait: Path) -> None:
+    data = portrait.read_bytes()
+    read, from_file = read_photo_bytes(data), read_photo(portrait)
+    assert np.array_equal(np.asarray(read.image), pixels(portrait))
+    assert (read.scale, read.sha256) == (from_file.scale, from_file.sha256)
+    assert read.state == NO_FILE
+    for bad, words in ((b"", "empty"), (b"%!PS", "not a photo"), (data[:300], "truncated")):
+        with pytest.raises(PhotoError, match=words):
+            read_photo_bytes(bad)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
