@@ -50,6 +50,7 @@ MORE = 2
 _JPEG = "\xff\xd8\xff"
 ROUNDING = 0.5
 """Mean difference, in 8-bit levels, that two drawings of one mask may have."""
+NOT_BEGUN = -1
 LONGEST = 300.0
 """Seconds after which a run is said to hang."""
 
@@ -122,6 +123,8 @@ def run(arguments: list[str], log: Path, work: Path, die_at: int | None, changes
     place = str(work)
 
     def count(event: str, details: tuple[Any, ...]) -> None:
+        if changes.value == NOT_BEGUN:
+            return
         if event == "open":
             if not (isinstance(details[2], int) and details[2] & (os.O_WRONLY | os.O_RDWR)):
                 return
@@ -137,6 +140,7 @@ def run(arguments: list[str], log: Path, work: Path, die_at: int | None, changes
 
     sys.argv = ["maskcls", *arguments]
     with log.open("a") as file, redirect_stdout(file), redirect_stderr(file):
+        changes.value = 0
         main()
 
 
@@ -159,10 +163,12 @@ class Runner:
         self, arguments: list[str], *, after: float = LONGEST, with_signal: int = 0, die_at: int | None = None
     ) -> tuple[int | None, int, float]:
         """Exit code, changes on disk and seconds of a run; a signal may be sent after a while."""
-        changes = self._server.Value("q", 0)
+        changes = self._server.Value("q", NOT_BEGUN)
         child = self._server.Process(target=run, args=(arguments, self.log, self.work, die_at, changes))
-        began = time.monotonic()
         child.start()
+        while changes.value == NOT_BEGUN and child.is_alive():
+            time.sleep(0.001)
+        began = time.monotonic()
         child.join(after)
         if child.is_alive() and with_signal and child.pid:
             os.kill(child.pid, with_signal)

@@ -23,14 +23,15 @@ from .photo import shown
 
 SEAL = "sha256"
 """Key of a manifest's checksum of itself."""
-_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp")
+_TEMPORARY = re.compile(r"\.(.+)\.(\d+)\.tmp", re.DOTALL)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _clear_left_over(path.parent.resolve())
+    for left_over in _left_over(path.parent.resolve()).pop(path.name, ()):
+        left_over.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -175,16 +176,18 @@ def _is_plain(name: str) -> bool:
 
 
 @cache
-def _clear_left_over(folder: Path) -> None:
-    """Remove what :func:`replacing` was writing in runs that were killed; looked for once a run."""
+def _left_over(folder: Path) -> dict[str, list[Path]]:
+    """What :func:`replacing` was writing in runs that were killed, by the name it was for; looked for once a run."""
+    found: dict[str, list[Path]] = {}
     for path in folder.iterdir() if os.name == "posix" else ():
-        if found := _TEMPORARY.fullmatch(path.name):
+        if match := _TEMPORARY.fullmatch(path.name):
             try:
-                os.kill(int(found[1]), 0)  # asks whether the process is there
+                os.kill(int(match[2]), 0)  # asks whether the process is there
             except (ProcessLookupError, OverflowError):
-                path.unlink(missing_ok=True)
+                found.setdefault(match[1], []).append(path)
             except OSError:
                 pass
+    return found
 
 
 def _sync(path: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError
@@ -60,7 +60,7 @@ def read_pretrained(path: Path, backbone: Backbone) -> Pretrained:
         )
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+    except (RuntimeError, UnpicklingError, EOFError) as error:
         raise MaskclsError(f"weights {shown(path)}: cannot be read as weights") from error
     return Pretrained(state, path.name, digest)
 

@@ -148,10 +148,11 @@ def test_parsing_says_any_error_in_one_line(folder: Path) -> None:
 def test_left_over_of_a_killed_run_is_removed(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     dead, alive = tmp_path / f".x.json.{done.stdout.strip()}.tmp", tmp_path / f".x.json.{os.getppid()}.tmp"
-    for path in (dead, alive, tmp_path / "y.1.tmp", tmp_path / f".x.{10**30}.tmp"):
+    others = [tmp_path / name for name in ("x.json.1.tmp", f".y.json.{done.stdout.strip()}.tmp")]
+    for path in (dead, alive, *others, tmp_path / f".x.json.{10**30}.tmp"):
         path.touch()
-    write_json(tmp_path / "z.json", {})
-    assert names(tmp_path) == sorted([alive.name, "y.1.tmp", "z.json"])
+    write_json(tmp_path / "x.json", {})
+    assert names(tmp_path) == sorted([alive.name, "x.json", *(path.name for path in others)])
 
 
 def test_reserved_disk(tmp_path: Path) -> None:
