@@ -9,7 +9,19 @@ from typing import Annotated
 
 import typer
 
-from .options import JOBS, BatchOption, Device, DeviceOption, Face, JobsOption, WeightsOption
+from .options import (
+    JOBS,
+    BatchOption,
+    Device,
+    DeviceOption,
+    Engine,
+    Face,
+    JobsOption,
+    Precision,
+    PrecisionOption,
+    RuntimeOption,
+    WeightsOption,
+)
 from .terminal import one_line_errors, progress_bar
 
 
@@ -43,6 +55,8 @@ def embed(
     jobs: JobsOption = JOBS,
     batch_size: BatchOption = 64,
     device: DeviceOption = Device.auto,
+    runtime: RuntimeOption = Engine.auto,
+    precision: PrecisionOption = Precision.auto,
     weights: WeightsOption = None,
 ) -> None:
     """Find the face in every photo and embed it with FaceNet.
@@ -57,11 +71,13 @@ def embed(
         from ..embedder.finder import FaceFinder
         from ..embedder.layouts import Columns, read_dataset
         from ..embedder.photo import shown
+        from ..embedder.runtimes import pick_runtime
 
         columns = Columns(path_column, person_column, mask_column, gender_column, race_column, age_column)
         dataset = read_dataset(photos, layout.value, labels, columns)
         chosen = pick_device(device.value)
-        encoder, finder = FaceNetEncoder(weights, chosen), FaceFinder(chosen)
+        how = pick_runtime(runtime.value, precision.value, chosen)
+        encoder, finder = FaceNetEncoder(weights, chosen, runtime=how), FaceFinder(chosen, how.engine)
         with progress_bar() as progress:
             report = embed_folder(
                 dataset,

@@ -40,9 +40,31 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class Engine(StrEnum):
+    """What runs the networks."""
+
+    auto = "auto"
+    torch = "torch"
+    openvino = "openvino"
+
+
+class Precision(StrEnum):
+    """What the networks reckon with."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
 JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Threads that decode photos.")]
 BatchOption = Annotated[int, typer.Option("--batch-size", min=1, max=1024, help="Photos per pass of the network.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="auto takes a GPU when there is one.")]
+RuntimeOption = Annotated[
+    Engine, typer.Option("--runtime", help="auto takes OpenVINO on a processor if it is installed, else torch.")
+]
+PrecisionOption = Annotated[
+    Precision, typer.Option("--precision", help="auto takes bf16 where the processor or GPU has it, else fp32.")
+]
 WeightsOption = Annotated[
     Path | None,
     typer.Option(

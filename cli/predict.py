@@ -9,7 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import JOBS, BatchOption, Device, DeviceOption, Face, JobsOption, WeightsOption
+from .options import (
+    JOBS,
+    BatchOption,
+    Device,
+    DeviceOption,
+    Engine,
+    Face,
+    JobsOption,
+    Precision,
+    PrecisionOption,
+    RuntimeOption,
+    WeightsOption,
+)
 from .terminal import one_line_errors, progress_bar
 
 LINES = 10
@@ -38,6 +50,8 @@ def predict(
     jobs: JobsOption = JOBS,
     batch_size: BatchOption = 64,
     device: DeviceOption = Device.auto,
+    runtime: RuntimeOption = Engine.auto,
+    precision: PrecisionOption = Precision.auto,
     weights: WeightsOption = None,
 ) -> None:
     """Say mask, gender and age of the largest face in every photo, one row a photo, with the neighbours behind it.
@@ -56,11 +70,13 @@ def predict(
         from ..embedder.finder import FaceFinder
         from ..embedder.layouts import read_dataset
         from ..embedder.photo import shown
+        from ..embedder.runtimes import pick_runtime
 
         dataset = read_dataset(photos, "folders")
         loaded = Model.load(model)
         chosen = pick_device(device.value)
-        encoder = FaceNetEncoder(weights, chosen, loaded.tuned)
+        how = pick_runtime(runtime.value, precision.value, chosen)
+        encoder = FaceNetEncoder(weights, chosen, loaded.tuned, how)
         loaded.check_encoder(encoder.info, model)
         mode = face.value if face else loaded.face if loaded.face != "mixed" else "auto"
         journal = out.with_name(f".{out.name}.partial")
@@ -70,7 +86,7 @@ def predict(
                 photos,
                 loaded,
                 encoder,
-                FaceFinder(chosen),
+                FaceFinder(chosen, how.engine),
                 mode=mode,  # type: ignore[arg-type]
                 min_confidence=min_confidence,
                 jobs=jobs,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pandas as pd
 
 from .align import sharpness
 from .corrections import corrected
-from .encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder
+from .encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder, EncoderInfo
 from .errors import MaskclsError
 from .files import locked
 from .finder import FaceFinder, FaceMode
@@ -86,7 +86,7 @@ def embed_folder(
         old = open_set(out) if (out / MANIFEST).exists() else None
         if old is not None:
             _check_same(out, old, encoder, settings)
-        shards = ShardFolder(out, f"{encoder.info.fingerprint} {mode}")
+        shards = ShardFolder(out, f"{encoder.info.fingerprint} {mode}", encoder.info.runtime)
         known, refused = _known(old, shards)
         todo = [
             item
@@ -241,15 +241,22 @@ def _save(
         and all(p.shard < 0 and p.position == i for i, p in enumerate(places))
     ):
         if not (table.equals(old.table) and reject_table.equals(old.rejects) and settings == old.settings):
-            replace_tables(out, table, reject_table, encoder.info, settings)
+            replace_tables(out, table, reject_table, old.encoder, settings)
     else:
         writer = SetWriter(out, len(places))
         _gather(writer, places, old, shards)
-        writer.commit(table, reject_table, encoder.info, settings)
+        writer.commit(table, reject_table, _made_with(encoder, old, shards), settings)
     shards.clear()
     whole = int((table["face"] == "whole").sum())
     read = len(dataset.photos) - sum(item.refused is not None for item in dataset.photos)
     return EmbedReport(len(table), len(rejects), embedded, read - embedded, whole)
+
+
+def _made_with(encoder: Encoder, old: EmbeddingSet | None, shards: ShardFolder) -> EncoderInfo:
+    """The encoder, with every runtime that ever wrote to the set."""
+    before = old.encoder.runtime.split(", ") if old is not None else []
+    runtimes = {*before, *shards.runtimes} or {encoder.info.runtime}
+    return replace(encoder.info, runtime=", ".join(sorted(runtimes)))
 
 
 def _gather(writer: SetWriter, places: Sequence[_Known], old: EmbeddingSet | None, shards: ShardFolder) -> None:

@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 from .encoder import EMBEDDING_DIM, MAP_SHAPE
 from .files import replacing
+from .runtimes import Runtime
 
 SHARDS = ".shards"
 
@@ -31,11 +32,16 @@ class Shard:
 
 
 class ShardFolder:
-    """The shards of one embedding set; shards made with other settings (``key``) are dropped."""
+    """The shards of one embedding set; shards made with other settings (``key``) are dropped.
 
-    def __init__(self, folder: Path, key: str) -> None:
+    Attributes:
+        runtimes: what the networks of its shards were run by.
+    """
+
+    def __init__(self, folder: Path, key: str, runtime: str = str(Runtime())) -> None:
         self._folder = folder / SHARDS
-        self._key = key
+        self._key, self._runtime = key, runtime
+        self.runtimes: set[str] = set()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._paths = [path for path in sorted(self._folder.glob("*.safetensors")) if self._usable(path)]
 
@@ -46,6 +52,7 @@ class ShardFolder:
         digest = _digest(shard.embeddings, shard.maps)
         metadata = {
             "key": self._key,
+            "runtime": self._runtime,
             "sha256": digest,
             "rows": json.dumps(shard.rows),
             "rejects": json.dumps(shard.rejects),
@@ -53,6 +60,7 @@ class ShardFolder:
         with replacing(path) as temporary:
             save_file({"embeddings": shard.embeddings, "maps": shard.maps}, temporary, metadata)
         self._paths.append(path)
+        self.runtimes.add(self._runtime)
 
     def read(self, number: int) -> Shard:
         """One saved batch."""
@@ -80,13 +88,16 @@ class ShardFolder:
                 embeddings, maps = file.get_tensor("embeddings"), file.get_tensor("maps")
                 fits = bool(
                     metadata["key"] == self._key
+                    and metadata["runtime"]
                     and metadata["sha256"] == _digest(embeddings, maps)
                     and embeddings.shape == (rows, EMBEDDING_DIM)
                     and maps.shape == (rows, *MAP_SHAPE)
                 )
         except (SafetensorError, OSError, KeyError, ValueError):
             fits = False
-        if not fits:
+        if fits:
+            self.runtimes.add(metadata["runtime"])
+        else:
             path.unlink(missing_ok=True)
         return fits
 
