@@ -63,7 +63,6 @@ def predict(
         from ..classify.explain import write_evidence
         from ..classify.model import Model
         from ..classify.predict import ANSWERED, predict_photos, write_answers
-        from ..classify.report import LARGEST_REPORT, write_report
         from ..classify.submission import write_submission
         from ..embedder.encoder import FaceNetEncoder, pick_device
         from ..embedder.errors import MaskclsError
@@ -72,6 +71,11 @@ def predict(
         from ..embedder.photo import shown
         from ..embedder.runtimes import pick_runtime
 
+        crops_kept = 0
+        if report:
+            from ..classify.report import LARGEST_REPORT, write_report
+
+            crops_kept = LARGEST_REPORT
         dataset = read_dataset(photos, "folders")
         loaded = Model.load(model)
         chosen = pick_device(device.value)
@@ -92,7 +96,7 @@ def predict(
                 jobs=jobs,
                 batch_size=batch_size,
                 partial=journal,
-                keep_crops=LARGEST_REPORT if report else 0,
+                keep_crops=crops_kept,
                 explain=bool(report or explain),
                 progress=partial(progress, "predicting"),
             )
