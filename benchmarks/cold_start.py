@@ -2,9 +2,10 @@
 
     python benchmarks/cold_start.py model/ crop.jpg scene.jpg --rounds 5
 
-``crop.jpg`` is a tight face crop, ``scene.jpg`` a photo in which the face must be searched for. Importing torch, which
-no answer can do without, stands beside them. Files are in the system's cache, exported networks in the user's: one run of
-each goes before. Wall-clock seconds and processor seconds, median and range of the rounds, which alternate.
+``crop.jpg`` is a tight face crop, ``scene.jpg`` a photo in which the face must be searched for. Importing torch,
+which no answer can do without, stands beside them. Files are in the system's cache, exported networks in the user's:
+one run of each goes before. Wall-clock seconds and processor seconds, median and range of the rounds, which
+alternate.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     python benchmarks/embed_memory.py ../shared/data/contest/images --sizes 1000 5000 20000
 
 The photos of the folder are linked as often as it takes; files are distinct, contents repeat. Memory is what the
-process has for itself (``RssAnon``, its peak, read 50 times a second): pages of the mapped arrays can be dropped at any time.
-``--bookkeeping`` replaces the networks by constants, to see what lists and tables alone need for very many photos.
-Linux only.
+process has for itself (``RssAnon``, its peak, read 50 times a second): pages of the mapped arrays can be dropped at
+any time. ``--bookkeeping`` replaces the networks by constants, to see what lists and tables alone need for very many
+photos. Linux only.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python benchmarks/embed_speed.py ../shared/data/contest/images ../shared/data/masks/rendered
 
-The first folder holds tight face crops, the second photos in which the face must be searched for. The peer is the loop
-of facenet-pytorch's README: open, ``MTCNN(image_size=160)``, ``InceptionResnetV1`` one photo at a time, here with the same
-packaged weights (with batch norm folded, which favours the peer). Everybody may use the same threads
+The first folder holds tight face crops, the second photos in which the face must be searched for. The peer is the
+loop of facenet-pytorch's README: open, ``MTCNN(image_size=160)``, ``InceptionResnetV1`` one photo at a time, here
+with the same packaged weights (with batch norm folded, which favours the peer). Everybody may use the same threads
 (``OMP_NUM_THREADS``). Rounds alternate; medians and ranges are reported, model loading is left out on all sides.
 """
 
