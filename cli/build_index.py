@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from .options import PASSES, Device, DeviceOption, FinetuneOption, PassesOption, WeightsOption, fine_tuning
+from .options import (
+    PASSES,
+    Device,
+    DeviceOption,
+    FinetuneOption,
+    PassesOption,
+    Precision,
+    PrecisionOption,
+    WeightsOption,
+    fine_tuning,
+)
 from .terminal import one_line_errors, progress_bar
 
 
@@ -20,10 +30,11 @@ def build_index(
     passes: PassesOption = PASSES,
     device: DeviceOption = Device.auto,
     weights: WeightsOption = None,
+    precision: PrecisionOption = Precision.auto,
 ) -> None:
     """Make a model: a FAISS gallery for the age vote, and CNN heads for mask and gender.
 
-    Sets that lack a label take part where they have one. Choices are made on held-out people only. The last three
+    Sets that lack a label take part where they have one. Choices are made on held-out people only. The last four
     options are for --finetune.
     """
     with one_line_errors():
@@ -35,7 +46,7 @@ def build_index(
         check_target(out)
         pool = open_pool(faces)
         checkpoints = out.resolve().with_name(f".{out.resolve().name}.finetune")
-        wanted = fine_tuning(finetune, passes, device, weights, checkpoints)
+        wanted = fine_tuning(finetune, passes, device, weights, checkpoints, precision)
         with progress_bar() as progress:
             model, report = build_model(pool, seed, progress, finetuning=wanted)
         model.save(out)

@@ -89,16 +89,26 @@ JOBS = os.cpu_count() or 2
 
 
 def fine_tuning(
-    finetune: Depth | None, passes: int, device: Device, weights: Path | None, folder: Path | None = None
+    finetune: Depth | None,
+    passes: int,
+    device: Device,
+    weights: Path | None,
+    folder: Path | None = None,
+    precision: Precision = Precision.auto,
 ) -> FineTuning | None:
     """What the options of fine-tuning ask for, None where they do not; ``folder`` is for checkpoints.
 
+    Torch encodes the faces again: exporting a trunk that is used once does not pay.
+
     Raises:
-        MaskclsError: a GPU was asked for and there is none.
+        MaskclsError: a GPU was asked for and there is none, or bf16 and the device has none.
     """
     if finetune is None:
         return None
     from ..classify.finetune import FineTuning
     from ..embedder.encoder import pick_device
+    from ..embedder.runtimes import pick_runtime
 
-    return FineTuning(finetune.value, passes, pick_device(device.value), weights, folder)
+    chosen = pick_device(device.value)
+    runtime = pick_runtime("torch", precision.value, chosen)
+    return FineTuning(finetune.value, passes, chosen, weights, folder, runtime)

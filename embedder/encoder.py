@@ -16,7 +16,7 @@ from . import align, finder
 from .detector import DETECTOR
 from .errors import MaskclsError
 from .openvino_net import OpenVinoNet
-from .runtimes import Runtime
+from .runtimes import REFERENCE, Runtime
 from .weights import find_weights, load_facenet, tune, tuned_weights
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class EncoderInfo:
     name: str
     weights_sha256: str
     preprocessing: dict[str, object]
-    runtime: str = field(default=str(Runtime()), compare=False)
+    runtime: str = field(default=str(REFERENCE), compare=False)
 
     @property
     def fingerprint(self) -> str:
@@ -87,7 +87,7 @@ class FaceNetEncoder:
         weights: Path | None = None,
         device: str = "cpu",
         tuned: Mapping[str, Tensor] | None = None,
-        runtime: Runtime = Runtime(),
+        runtime: Runtime = REFERENCE,
     ) -> None:
         """Load the weights (see :func:`~.weights.load_facenet`); ``tuned`` tensors take the place of theirs.
 

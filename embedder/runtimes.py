@@ -20,13 +20,17 @@ INSTALL = "pip install 'maskcls[fast]'"
 
 @dataclass(frozen=True)
 class Runtime:
-    """An engine and the precision it reckons with; ``torch fp32`` is what all others are measured against."""
+    """An engine and the precision it reckons with."""
 
     engine: Engine = "torch"
     precision: Precision = "fp32"
 
     def __str__(self) -> str:
         return f"{self.engine} {self.precision}"
+
+
+REFERENCE = Runtime()
+"""What all others are measured against."""
 
 
 def pick_runtime(engine: str = "auto", precision: str = "auto", device: str = "cpu") -> Runtime:

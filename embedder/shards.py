@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from .encoder import EMBEDDING_DIM, MAP_SHAPE
 from .files import replacing
-from .runtimes import Runtime
+from .runtimes import REFERENCE
 
 SHARDS = ".shards"
 
@@ -38,7 +38,7 @@ class ShardFolder:
         runtimes: what the networks of its shards were run by.
     """
 
-    def __init__(self, folder: Path, key: str, runtime: str = str(Runtime())) -> None:
+    def __init__(self, folder: Path, key: str, runtime: str = str(REFERENCE)) -> None:
         self._folder = folder / SHARDS
         self._key, self._runtime = key, runtime
         self.runtimes: set[str] = set()
