@@ -189,6 +189,28 @@ def test_another_encoder_is_refused(run: Run, wrap: Wrap, out: Path, pixel_encod
     assert contents(out) == before
 
 
+def test_the_set_says_what_reckoned(run: Run, wrap: Wrap, photos: Path, out: Path, pixel_encoder: Encoder) -> None:
+    other = replace(pixel_encoder.info, runtime="openvino bf16")
+    run()
+    before = contents(out)
+    run(wrap(pixel_encoder, info=other))  # finds nothing to do
+    assert contents(out) == before
+    assert open_set(out).encoder.runtime == "torch fp32"
+    shutil.copy(photos / PERSON / "normal.jpg", photos / PERSON / "mask6.jpg")
+    run(wrap(pixel_encoder, info=other))
+    assert open_set(out).encoder.runtime == "openvino bf16, torch fp32"
+    assert open_set(out).encoder == pixel_encoder.info
+
+
+def test_what_reckoned_before_a_kill_is_said_too(
+    run: Run, wrap: Wrap, photos: Path, out: Path, pixel_encoder: Encoder
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(wrap(pixel_encoder, batches=1, info=replace(pixel_encoder.info, runtime="openvino bf16")))
+    assert run().reused == 3
+    assert open_set(out).encoder.runtime == "openvino bf16, torch fp32"
+
+
 def test_another_face_mode_or_folder_is_refused(run: Run, photos: Path, out: Path) -> None:
     run()
     with pytest.raises(MaskclsError, match=f"^{out}: made with --face auto, not whole; choose another --out$"):
