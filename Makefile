@@ -4,7 +4,10 @@ BIN := $(VENV)/bin
 CONTEST := $(wildcard ../shared/data/contest/images)
 GALLERY := $(if $(CONTEST),$(CONTEST),demo/gallery --labels demo/gallery.csv)
 
-.PHONY: demo test check chromium clean
+FAIRFACE := $(or $(MASKCLS_DATA),../shared/data)/fairface
+BUILD := builtin-build
+
+.PHONY: demo test check chromium builtin-model clean
 
 demo: $(VENV)/installed-demo  ## set up, then embed, build an index and predict
 	$(BIN)/python benchmarks/demo_photos.py demo
@@ -25,6 +28,15 @@ chromium:  ## the browser that the review page is tested in
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 	{ test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y --no-install-recommends chromium; } || \
 	echo "no chromium on PATH: tests of the review page need it (Debian: apt-get install chromium)"
+
+builtin-model: $(VENV)/installed-demo  ## make the built-in model again, from FairFace; docs/model_card.md
+	$(BIN)/maskcls embed $(FAIRFACE) --out $(BUILD)/faces
+	$(BIN)/maskcls render-masks $(FAIRFACE) --out $(BUILD)/drawn --copies 2 --incorrect 0.17
+	$(BIN)/maskcls embed $(BUILD)/drawn --out $(BUILD)/drawn-faces
+	$(BIN)/maskcls build-index $(BUILD)/faces $(BUILD)/drawn-faces --prototypes 5 --out $(BUILD)/model
+	rm -rf classify/builtin_model
+	cp -R $(BUILD)/model classify/builtin_model
+	chmod -R u=rwX,go=rX classify/builtin_model
 
 $(VENV)/installed-%: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -120,13 +120,14 @@ class Setting:
         """
         known, split = slice(0, self.test), self.test - self.held
         labels = self.low[known], self.high[known]
-        asked, real = np.arange(self.held, self.test), np.ones(self.test, bool)  # intervals are not scored here
+        held = slice(self.held, self.test)
+        people = self.people[held]
+        real, weight = np.ones(split, bool), 1 / np.bincount(people)[people]  # intervals are not scored here
+        ballots, asked = tuning.Ballots(*labels, self.people[known]), (self.low[held], self.high[held])
         with ExitStack() as patches:
             for name, value in (choice or {}).items():
                 patches.enter_context(patch.object(tuning, name, value))
-            settings, _ = tuning._choose(
-                self.people[known], *labels, real, asked, near[:split], similar[:split], BAND_STARTS[2]
-            )
+            settings, _ = tuning._choose(ballots, *asked, real, weight, near[:split], similar[:split], BAND_STARTS[2])
         profiles, k = year_profiles(*labels, settings.softness), settings.voters
         years = tally(near[:, :k], similar[:, :k], profiles, settings.temperature)
         if beside is not None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
 import numpy as np
+import pandas as pd
 
+from ..embedder.errors import MaskclsError
 from ..embedder.labels import BAND_STARTS, age_band
 from ..embedder.table import gallery_ids
-from .age_space import fill_gallery
+from ..index.gallery import Gallery
+from .age_space import AgeSpace, fill_gallery
 from .finetune import FineTuning
 from .fitting import TASKS, Step, fit_frozen, fit_tuned
 from .model import GALLERY_COLUMNS, Model
 from .pool import Pool
+from .prototypes import gallery_of, make_prototypes
 from .training import HeadReport
 from .tuning import VoteReport, with_age
 from .vote import VoteSettings
@@ -28,7 +32,8 @@ STRANGE = 0.01
 class BuildReport:
     """What was built, and how it did on held-out people; ``None`` where there was too little to hold out.
 
-    ``sweep`` holds vote settings for other first years of the oldest band.
+    ``gallery`` is the number of faces or prototypes in it; ``sweep`` holds vote settings for other first years of the
+    oldest band.
     """
 
     faces: int
@@ -49,6 +54,7 @@ def build_model(
     senior_from: int = BAND_STARTS[2],
     sweep: Sequence[int] = (),
     finetuning: FineTuning | None = None,
+    prototypes: int = 0,
 ) -> tuple[Model, BuildReport]:
     """Fit the age vote on faces with an age, and train a head for each task with at least two classes.
 
@@ -56,23 +62,27 @@ def build_model(
         senior_from: see :func:`.tuning.fit_vote`.
         sweep: see :func:`.tuning.fit_vote`.
         finetuning: also train FaceNet's last blocks, see :func:`.fitting.fit_tuned`.
+        prototypes: the gallery holds prototypes of so many people at least (:mod:`.prototypes`), nobody's face; 0 for
+            faces.
 
     Raises:
-        MaskclsError: there are too few faces to fine-tune on, or a photo is gone.
+        MaskclsError: there are too few faces to fine-tune on or to make prototypes of, or a photo is gone.
     """
+    if prototypes and finetuning:
+        raise MaskclsError("--prototypes: not with --finetune")
+    pool = replace(pool, table=with_bare(pool.table))
     if finetuning is None:
-        fitted = fit_frozen(pool, seed, step, senior_from, sweep)
+        fitted = fit_frozen(pool, seed, step, senior_from, sweep, prototypes)
     else:
         fitted = fit_tuned(pool, seed, step, senior_from, sweep, finetuning)
     seen = fitted.pool
     rows = with_age(seen)
     faces = seen.subset(rows)
-    gallery = fill_gallery(fitted.vote.space, faces, gallery_ids(faces.table["face_id"]))
-    table = faces.table[list(GALLERY_COLUMNS)].assign(group=faces.people)
+    gallery, table = gallery_for(fitted.vote.space, faces, prototypes)
     missing = tuple(task for task in TASKS if task not in fitted.heads) + (() if len(rows) else ("age",))
     people = len(np.unique(pool.people))
     report = BuildReport(
-        len(pool), len(rows), people, pool.copies, fitted.vote.report, fitted.reports, missing, fitted.vote.sweep
+        len(pool), len(table), people, pool.copies, fitted.vote.report, fitted.reports, missing, fitted.vote.sweep
     )
     model = Model(
         gallery,
@@ -83,13 +93,36 @@ def build_model(
         seen.encoder,
         pool.face,
         least_norm=float(seen.table["norm"].quantile(STRANGE)),
-        card=_card(pool, report, seed, finetuning),
+        card=_card(pool, report, seed, finetuning, prototypes),
         tuned=fitted.tuned,
     )
     return model, report
 
 
-def _card(pool: Pool, report: BuildReport, seed: int, finetuning: FineTuning | None) -> dict[str, object]:
+def with_bare(table: pd.DataFrame) -> pd.DataFrame:
+    """A pool's table in which photos whose mask state is unknown, and that masks were drawn on, are ``normal``."""
+    bare = table["mask"].isna() & table["file_sha256"].isin(table["drawn_on"].dropna())
+    return table.assign(mask=table["mask"].mask(bare, "normal"))
+
+
+def gallery_for(space: AgeSpace, faces: Pool, prototypes: int) -> tuple[Gallery, pd.DataFrame]:
+    """The gallery of faces that all have an age, or of their prototypes, and its table.
+
+    Raises:
+        MaskclsError: nowhere are there enough people alike for a prototype.
+    """
+    if not prototypes:
+        table = faces.table[list(GALLERY_COLUMNS)].assign(group=faces.people)
+        return fill_gallery(space, faces, gallery_ids(table["face_id"])), table
+    made = make_prototypes(space, faces, prototypes)
+    if len(faces) and not len(made.table):
+        raise MaskclsError(f"--prototypes: nowhere {prototypes} people of one age, gender and mask state; take fewer")
+    return gallery_of(made, GALLERY_COLUMNS)
+
+
+def _card(
+    pool: Pool, report: BuildReport, seed: int, finetuning: FineTuning | None, prototypes: int
+) -> dict[str, object]:
     """What the model was made of: counts, never names."""
     table = pool.table
     middle = ((table["age_low"] + table["age_high"]) / 2).dropna()
@@ -108,6 +141,7 @@ def _card(pool: Pool, report: BuildReport, seed: int, finetuning: FineTuning | N
         "finetuned": None if finetuning is None else {"from": finetuning.depth, "passes": finetuning.passes},
         "faces": report.faces,
         "gallery": report.gallery,
+        "prototypes": prototypes,
         "people": report.people,
         "counts": {name: {str(k): int(v) for k, v in column.value_counts().items()} for name, column in counts.items()},
         "held_out": {

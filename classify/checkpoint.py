@@ -22,6 +22,7 @@ class Checkpoint:
 
     Attributes:
         step: the step to go on with, 0 for a new training.
+        notes: text that is kept with the state, such as the figures so far; empty for a new training.
     """
 
     def __init__(
@@ -34,13 +35,14 @@ class Checkpoint:
         self._path = None if folder is None else folder / FILE
         self._nets, self._optimiser, self._key = nets, optimiser, key_of(*key)
         self._saved = time.monotonic()
+        self.notes = ""
         self.step = self._load()
 
     def reached(self, step: int, *, last: bool = False) -> None:
         """Save the state before ``step``: the last one, and one every :data:`EVERY_SECONDS`."""
         if self._path is not None and (last or time.monotonic() - self._saved >= EVERY_SECONDS):
             with replacing(self._path) as temporary:
-                save_file(self._tensors(), temporary, {"key": self._key, "step": str(step)})
+                save_file(self._tensors(), temporary, {"key": self._key, "step": str(step), "notes": self.notes})
             self._saved = time.monotonic()
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -75,6 +77,7 @@ class Checkpoint:
                 value = torch.empty_like(weight, requires_grad=False).copy_(value)
             states.setdefault(int(number), {})[part] = value
         self._optimiser.load_state_dict(self._optimiser.state_dict() | {"state": states})
+        self.notes = metadata.get("notes", "")
         return int(metadata["step"])
 
 

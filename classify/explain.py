@@ -18,7 +18,8 @@ from .flips import Ballots, Flip, smallest_flip
 from .model import Ages, Model
 from .vote import NOBODY, AgeVotes, Floats, Ints, prior_of, voter_weights
 
-VOTER_COLUMNS = ("face_id", "group", "age_low", "age_high", "mask", "gender", "path", "root")
+VOTER_COLUMNS = ("face_id", "group", "members", "age_low", "age_high", "mask", "gender", "path", "root")
+"""``members`` is there only where the gallery holds prototypes."""
 ANSWER = (*PROBABILITIES, "class_id", *(p for names in PROBABILITIES.values() for p in names.values()))
 YEARS = ("age", "age_low", "age_high")
 
@@ -119,7 +120,8 @@ def write_evidence(path: Path, answers: pd.DataFrame, evidence: Mapping[int, Evi
         answers: see :data:`.predict.COLUMNS`.
         evidence: by number of the row.
     """
-    faces = model.table[list(VOTER_COLUMNS)].rename(columns={"group": "person"})
+    told = [name for name in VOTER_COLUMNS if name in model.table]
+    faces = model.table[told].rename(columns={"group": "person"})
     sizes = np.bincount(faces["person"].to_numpy(np.int64))
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         for number, row in enumerate(answers.to_dict("records")):

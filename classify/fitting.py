@@ -50,7 +50,9 @@ class Fitted:
     tuned: Mapping[str, Tensor] | None = None
 
 
-def fit_frozen(pool: Pool, seed: int, step: Step, senior_from: int, sweep: Sequence[int]) -> Fitted:
+def fit_frozen(
+    pool: Pool, seed: int, step: Step, senior_from: int, sweep: Sequence[int], prototypes: int = 0
+) -> Fitted:
     """Heads and vote on FaceNet as it is; see :func:`.training.train_head` and :func:`.tuning.fit_vote`."""
     heads, reports = train_heads(pool, seed, step)
     vote = fit_vote(
@@ -59,6 +61,7 @@ def fit_frozen(pool: Pool, seed: int, step: Step, senior_from: int, sweep: Seque
         lambda done, total: step("fitting age vote", done, total),
         senior_from=senior_from,
         sweep=sweep,
+        prototypes=prototypes,
     )
     return Fitted(pool, heads, reports, vote)
 

@@ -131,7 +131,7 @@ def add_faces(
     more = fill_gallery(model.age_space, new, gallery_ids(new.table["face_id"]))
     gallery.add(more.vectors(more.ids), more.ids)
     rows = new.table[list(GALLERY_COLUMNS)]
-    table = pd.concat([model.table[list(GALLERY_COLUMNS)], rows], ignore_index=True).assign(group=groups)
+    table = pd.concat([model.table.drop(columns="group"), rows], ignore_index=True).assign(group=groups)
     theirs = np.unique(groups[len(model.table) :])
     joined = int(np.isin(theirs, groups[: len(model.table)]).sum())
     added = Added(

@@ -78,7 +78,8 @@ class Model:
 
     Attributes:
         gallery: FAISS gallery in age space, ids are the ``face_id`` of :data:`table`.
-        table: one row a gallery face (:data:`GALLERY_COLUMNS` and ``group``, the person as far as can be told).
+        table: one row a gallery face (:data:`GALLERY_COLUMNS` and ``group``, the person as far as can be told); where
+            prototypes are in the gallery also ``members``, how many people each is the centroid of.
         heads: ``mask`` and ``gender``, as far as the training data had labels for them.
         encoder: what queries must be encoded with.
         face: how photos were read when the gallery was made.
@@ -164,6 +165,11 @@ class Model:
             found.ids < 0, NOBODY, self._row_of_id.reindex(found.ids.ravel()).to_numpy().reshape(found.ids.shape)
         )
         return one_vote_a_person(rows.astype(np.int64), found.similarities, self._groups, own, people)
+
+    @property
+    def reading(self) -> str:
+        """How photos are read that are asked about: as the model's own, ``auto`` where these were read in many ways."""
+        return "auto" if self.face == "mixed" else self.face
 
     @property
     def reach(self) -> int:

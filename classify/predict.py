@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,9 +96,15 @@ def predict_photos(
                 crops[number] = photo.face.crop
         done += len(batch)
         progress(done, len(todo))
-    table = pd.DataFrame.from_records([known[name] for name in names], columns=list(COLUMNS))
+    table = table_of([known[name] for name in names])
     evidence = {i: Evidence(**known[name][EVIDENCE]) for i, name in enumerate(names) if known[name].get(EVIDENCE)}
-    return Answers(table.astype({"class_id": "Int64", "voters": "Int64"}), crops, evidence)
+    return Answers(table, crops, evidence)
+
+
+def table_of(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows of :func:`answer` as a table of :data:`COLUMNS`."""
+    table = pd.DataFrame.from_records([{name: row[name] for name in COLUMNS} for row in rows], columns=list(COLUMNS))
+    return table.astype({"class_id": "Int64", "voters": "Int64"})
 
 
 def write_answers(path: Path, table: pd.DataFrame) -> None:

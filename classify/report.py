@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ def write_report(path: Path, answers: Answers, model: Model, title: str) -> None
         thumbnails=dict(_thumbnails(faces.set_index("face_id"), wanted)),
         settings=model.settings,
         gallery=len(model.table),
+        prototypes="members" in faces,
     )
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
@@ -86,6 +87,7 @@ def _voters(evidence: Evidence, faces: pd.DataFrame) -> list[dict[str, Any]]:
         {
             "id": face["face_id"],
             "age": age_text(face["age_low"], face["age_high"]),
+            "members": _members(face),
             "similarity": f"{evidence.similarities[place]:.3f}",
             "weight": evidence.weights[place],
             "flips": place in evidence.flip,
@@ -94,9 +96,17 @@ def _voters(evidence: Evidence, faces: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
+def _members(face: Mapping[Any, Any]) -> int:
+    """How many people a prototype is the centroid of; 0 for a face."""
+    members: Any = face.get("members")
+    return 0 if members is None or members != members else int(members)
+
+
 def _thumbnails(faces: pd.DataFrame, wanted: Iterable[str]) -> Iterable[tuple[str, str]]:
     for face_id in sorted(wanted):
         face = faces.loc[face_id]
+        if not isinstance(face["path"], str):  # a prototype
+            continue
         try:
             photo = read_photo(Path(face["root"], face["path"]))
             if photo.sha256 == face["file_sha256"]:  # otherwise another photo lies there now

@@ -6,7 +6,8 @@ What the default optimises on held-out people, all of whom weigh the same:
 - prior correction: macro F1 plus macro recall of the band said. Macro F1 alone gives up a band that is rare among the
   people held out, macro recall alone calls too many faces by it. The age said is not touched by it;
 - calibration of the bands' probabilities: their log loss;
-- tail: that 80 % of people's photos have an age inside their interval.
+- tail: that 80 % of people's photos have an age inside their interval. Where no exact ages are known, every year of a
+  photo's band is taken to be as likely.
 
 Softness is not chosen: 0 to 4 years differ by less than noise, and so do other kernels than the softmax
 (``benchmarks/vote_settings.py``).
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +27,11 @@ from sklearn.metrics import f1_score, recall_score
 from sklearn.model_selection import GroupKFold
 
 from ..embedder.labels import BAND_STARTS, years_outside
+from ..index.gallery import Gallery
 from .age_space import AgeSpace, fill_gallery, fit_age_space
+from .interval import fit_tail
 from .pool import Pool, Rows
+from .prototypes import make_prototypes
 from .vote import (
     NO_CALIBRATION,
     NOBODY,
@@ -39,7 +44,6 @@ from .vote import (
     log_shares,
     one_vote_a_person,
     tally,
-    touched,
     vote,
     year_profiles,
 )
@@ -53,10 +57,6 @@ VOTERS = (10, 20, 30, 50)
 TEMPERATURES = (0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5)
 SOFTNESS = 2.0
 CORRECTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
-COVERAGE = 0.8
-LARGEST_TAIL = 0.45
-MIN_EXACT = 20
-"""With fewer held-out photos of exact age the interval keeps its default width."""
 MIN_FACES_A_BAND = 20
 """With fewer held-out faces of a band its probability is not calibrated."""
 MAX_ASKED = 4000
@@ -101,31 +101,39 @@ def fit_vote(
     *,
     senior_from: int = BAND_STARTS[2],
     sweep: Sequence[int] = (),
+    prototypes: int = 0,
 ) -> TunedVote:
     """Fit the age space to all faces with an age, and choose the vote settings on held-out people.
 
     Per fold of people the space is fitted on the others, who then vote. All settings are chosen on these held-out
-    votes, the width of the interval (:func:`_tail`) on those of photos alone: masks drawn on them are harder to answer
-    for than what will be asked, and would widen every interval.
+    votes, the width of the interval (:mod:`.interval`) on those of photos alone: masks drawn on them are harder to
+    answer for than what will be asked, and would widen every interval.
 
     Args:
         senior_from: first year of the oldest band as the gallery counts it.
         sweep: other such years to choose settings for as well.
+        prototypes: those who vote are prototypes of so many people at least (:mod:`.prototypes`); 0 for faces.
     """
     faces = pool.subset(with_age(pool))
     if len(np.unique(faces.people)) < MIN_PEOPLE:
         return TunedVote(fit_age_space(faces, seed), VoteSettings(senior_from=senior_from), None)
     asked = np.sort(np.random.default_rng(seed).permutation(len(faces))[:MAX_ASKED])
-    voters = held_out_voters(faces, asked, seed, progress)
+    voters = held_out_voters(faces, asked, seed, progress, prototypes)
     progress(FOLDS, FOLDS + 1)
     space = fit_age_space(faces, seed)
     progress(FOLDS + 1, FOLDS + 1)
     return choose_vote(space, faces, asked, voters, senior_from, sweep)
 
 
-def held_out_voters(faces: Pool, asked: Rows, seed: int, progress: Progress = lambda done, total: None) -> Voters:
-    """Voters of the asked rows, in spaces fitted without their fold."""
-    voters = Voters(len(faces))
+def held_out_voters(
+    faces: Pool,
+    asked: Rows,
+    seed: int,
+    progress: Progress = lambda done, total: None,
+    prototypes: int = 0,
+) -> Voters:
+    """Voters of the asked rows, in spaces fitted without their fold; see :func:`fit_vote`."""
+    voters = Voters(len(faces), prototypes)
     for fold, (fit, held_out) in enumerate(GroupKFold(FOLDS).split(faces.people, groups=faces.people)):
         progress(fold, FOLDS + 1)
         voters.ask(fit_age_space(faces.subset(fit), seed), faces, fit, np.intersect1d(held_out, asked))
@@ -138,55 +146,89 @@ def choose_vote(
     """Vote settings by the voters that the asked rows of a pool have; see :func:`fit_vote`."""
     low, high = faces.table["age_low"].to_numpy(np.float32), faces.table["age_high"].to_numpy(np.float32)
     real = faces.table["drawn_on"].isna().to_numpy(bool)
+    ballots = voters.ballots or Ballots(low, high, faces.people)
+    weight = 1 / np.bincount(faces.people[asked])[faces.people[asked]]
 
     def choose(start: int) -> tuple[VoteSettings, VoteReport]:
         found, similarities = voters.rows[asked], voters.similarities[asked]
-        return _choose(faces.people, low, high, real, asked, found, similarities, start)
+        return _choose(ballots, low[asked], high[asked], real[asked], weight, found, similarities, start)
 
     settings, report = choose(senior_from)
     return TunedVote(space, settings, report, {start: choose(start)[0] for start in sweep})
+
+
+class Ballots(NamedTuple):
+    """What those who may vote say: first and last year (m,), and who they are (m,)."""
+
+    low: Floats
+    high: Floats
+    people: Rows
+
+    def joined(self, more: Ballots) -> Ballots:
+        """These, and more of other people."""
+        return Ballots(
+            np.concatenate([self.low, more.low]),
+            np.concatenate([self.high, more.high]),
+            np.concatenate([self.people, more.people]),
+        )
 
 
 class Voters:
     """The nearest people of faces of a pool, most similar first; none for faces that were not asked about.
 
     Attributes:
-        rows: (n, k) rows of the pool, :data:`~.vote.NOBODY` where there is none.
+        rows: (n, k) rows of the pool, or of :attr:`ballots`; :data:`~.vote.NOBODY` where there is none.
         similarities: (n, k) cosine similarities, minus infinity where there is none.
+        ballots: of the prototypes of all who were asked, one after the other; None where faces of the pool vote.
     """
 
-    def __init__(self, faces: int) -> None:
+    def __init__(self, faces: int, prototypes: int = 0) -> None:
         self.rows = np.full((faces, max(VOTERS)), NOBODY, np.int64)
         self.similarities = np.full((faces, max(VOTERS)), -np.inf, np.float32)
+        self.ballots: Ballots | None = None
+        self._least = prototypes
 
     def ask(self, space: AgeSpace, faces: Pool, fit: Rows, queries: Rows) -> None:
-        """Let the faces ``fit`` vote on ``queries``: other people, whom the space has not seen either."""
+        """Let the faces ``fit`` or their prototypes vote on ``queries``: other people, whom the space has not seen."""
+        if self._least:
+            gallery, people, names = self._prototypes(space, faces.subset(fit))
+        else:
+            gallery = fill_gallery(space, faces.subset(fit), np.arange(len(fit)))
+            people, names = faces.people[fit], fit
         most = max(VOTERS)
-        gallery = fill_gallery(space, faces.subset(fit), np.arange(len(fit)))
         vectors = space.project(faces.embeddings[queries], faces.maps(queries))
-        found = gallery.search(vectors, min(len(fit), most * RAW_PER_VOTER))
+        found = gallery.search(vectors, min(len(gallery), most * RAW_PER_VOTER))
         nobody = np.full(len(queries), NOBODY)
-        near, similar = one_vote_a_person(found.ids, found.similarities, faces.people[fit], nobody, most)
+        near, similar = one_vote_a_person(found.ids, found.similarities, people, nobody, most)
         width = near.shape[1]
-        self.rows[queries, :width] = np.where(near >= 0, fit[near], NOBODY)
+        self.rows[queries, :width] = np.where(near >= 0, names[near], NOBODY)
         self.similarities[queries, :width] = similar
+
+    def _prototypes(self, space: AgeSpace, faces: Pool) -> tuple[Gallery, Rows, Rows]:
+        """A gallery of prototypes under the numbers 0, 1, …, who they are, and their rows of :attr:`ballots`."""
+        made = make_prototypes(space, faces, self._least)
+        gallery, numbers = Gallery(space.dimension), np.arange(len(made.table))
+        gallery.add(made.vectors, numbers)
+        low, high = (made.table[name].to_numpy(np.float32) for name in ("age_low", "age_high"))
+        rows = numbers if self.ballots is None else len(self.ballots.low) + numbers
+        mine = Ballots(low, high, rows)
+        self.ballots = mine if self.ballots is None else self.ballots.joined(mine)
+        return gallery, numbers, rows
 
 
 def _choose(
-    people: Rows,
-    gallery_low: Floats,
-    gallery_high: Floats,
+    ballots: Ballots,
+    low: Floats,
+    high: Floats,
     real: npt.NDArray[np.bool_],
-    asked: Rows,
+    weight: npt.NDArray[np.float64],
     voters: Rows,
     similarities: Floats,
     senior_from: int,
 ) -> tuple[VoteSettings, VoteReport]:
-    low, high = gallery_low[asked], gallery_high[asked]
-    weight = 1 / np.bincount(people[asked])[people[asked]]
-    profiles = year_profiles(gallery_low, gallery_high, SOFTNESS)
+    profiles = year_profiles(ballots.low, ballots.high, SOFTNESS)
     start = VoteSettings(softness=SOFTNESS, senior_from=senior_from)
-    prior = band_prior(gallery_low, gallery_high, people, start.starts)
+    prior = band_prior(*ballots, start.starts)
 
     def error(settings: VoteSettings) -> float:
         k = settings.voters
@@ -194,7 +236,7 @@ def _choose(
         return float(np.average(years_outside(got.age, low, high), weights=weight))
 
     nearest = min((replace(start, voters=k, temperature=t) for k, t in product(VOTERS, TEMPERATURES)), key=error)
-    return _choose_bands(nearest, prior, profiles, low, high, real[asked], weight, voters, similarities)
+    return _choose_bands(nearest, prior, profiles, low, high, real, weight, voters, similarities)
 
 
 def _choose_bands(
@@ -215,9 +257,7 @@ def _choose_bands(
     clear = band == np.digitize(high, borders)  # a band such as 25-35 says nothing of the three classes
     shares = band_shares(years, nearest.starts)
     calibration = _calibration(shares[clear], band[clear], weight[clear])
-    exact = real & (low == high)
-    tail = _tail(years[exact], low[exact], weight[exact]) if exact.sum() >= MIN_EXACT else nearest.tail
-    nearest = replace(nearest, calibration=calibration, tail=tail)
+    nearest = replace(nearest, calibration=calibration, tail=fit_tail(years, low, high, real, weight, nearest.tail))
 
     def report(settings: VoteSettings) -> VoteReport:
         got = from_years(years, prior, settings)
@@ -231,26 +271,6 @@ def _choose_bands(
     corrected = (report(replace(nearest, correction=c)) for c in CORRECTIONS)
     best = max(corrected, key=lambda found: found.macro_f1 + found.macro_recall)
     return best.settings, best
-
-
-def _tail(years: Floats, ages: Floats, weight: npt.NDArray[np.float64]) -> float:
-    """The tail with which intervals hold the age of :data:`COVERAGE` of the people, one held-out face of each drawn.
-
-    Conformal prediction with the distribution function as score (Chernozhukov, Wüthrich & Zhu 2021,
-    https://doi.org/10.1073/pnas.2107794118), which keeps intervals wide where the voters disagree; the person who asks
-    counts as one more of those held out.
-
-    Args:
-        years: (n, 121) distributions that voters agreed on.
-        ages: (n,) exact ages in years.
-        weight: (n,) 1 / faces of the same person.
-    """
-    share = touched(years, ages)
-    order = np.argsort(share)
-    missed = np.cumsum(weight[order])
-    last = int(np.searchsorted(missed, (1 - COVERAGE) * (missed[-1] + 1), side="right")) - 1
-    tail = share[order[last]] if last >= 0 else 0.0
-    return float(np.clip(np.floor(tail * 1e4) / 1e4, 0, LARGEST_TAIL))
 
 
 def _calibration(shares: Floats, band: Rows, weight: npt.NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.special import softmax
 
-from ..embedder.labels import BAND_STARTS, MAX_AGE, years_outside
+from ..embedder.labels import BAND_STARTS, MAX_AGE, OPEN_BAND_TOP, years_outside
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -17,6 +17,11 @@ YEARS = MAX_AGE + 1
 NOBODY = -1
 RAW_PER_VOTER = 10
 """Neighbours fetched per voter wanted, since several photos of one person give one vote."""
+
+
+OPEN_DECAY = 9.0
+"""Years over which an open band such as "70 and more" falls to 1/e: of the world's people over 70 about a third, and of
+those over 60 about a seventh, are over 80 (United Nations, World Population Prospects 2022)."""
 
 
 NO_CALIBRATION = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0))
@@ -104,11 +109,14 @@ def one_vote_a_person(rows: Ints, similarities: Floats, people: Ints, own: Ints,
 def year_profiles(age_low: Floats, age_high: Floats, softness: float) -> Floats:
     """What each gallery face says of age: a distribution over whole years 0-120, shape (m, 121), rows sum to 1.
 
-    An exact age is a bell around it, a band such as 30-39 is flat within and falls off like the bell outside.
+    An exact age is a bell around it, a band such as 30-39 is flat within and falls off like the bell outside. An open
+    band (up to :data:`~..embedder.labels.OPEN_BAND_TOP`) falls off within, too, by :data:`OPEN_DECAY`.
     """
     years = np.arange(YEARS, dtype=np.float32)
     outside = years_outside(years, age_low[:, None], age_high[:, None])
     profile = np.exp(-0.5 * (outside / np.float32(max(softness, 1e-3))) ** 2)
+    is_open = (age_high == OPEN_BAND_TOP) & (age_low < age_high)
+    profile[is_open] *= np.exp(-(years - age_low[is_open, None]).clip(0) / np.float32(OPEN_DECAY))
     return np.asarray(profile / profile.sum(axis=1, keepdims=True), np.float32)
 
 

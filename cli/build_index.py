@@ -26,6 +26,14 @@ def build_index(
     faces: Annotated[list[Path], typer.Argument(help="Embedding sets made by `maskcls embed`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Model to make or replace.")],
     seed: Annotated[int, typer.Option(help="Of held-out people and training.")] = 0,
+    prototypes: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="The gallery holds centroids of so many people at least, alike in age, gender and mask state, and "
+            "nobody's own face; 0 for faces.",
+        ),
+    ] = 0,
     finetune: FinetuneOption = None,
     passes: PassesOption = PASSES,
     device: DeviceOption = Device.auto,
@@ -48,11 +56,12 @@ def build_index(
         checkpoints = out.resolve().with_name(f".{out.resolve().name}.finetune")
         wanted = fine_tuning(finetune, passes, device, weights, checkpoints, precision)
         with progress_bar() as progress:
-            model, report = build_model(pool, seed, progress, finetuning=wanted)
+            model, report = build_model(pool, seed, progress, finetuning=wanted, prototypes=prototypes)
         model.save(out)
         shutil.rmtree(checkpoints, ignore_errors=True)
+        kind = "prototypes" if prototypes else "faces"
         typer.echo(
-            f"{shown(out)}: {report.gallery} faces in the gallery, {report.faces} faces of about "
+            f"{shown(out)}: {report.gallery} {kind} in the gallery, {report.faces} faces of about "
             f"{report.people} people used, {report.copies} exact copies left out"
         )
         if report.vote:

@@ -29,6 +29,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of folds, training and intervals.")] = 0,
     senior_from: Annotated[int, typer.Option(min=31, max=100, help="Age from which gallery faces count as >=60.")] = 60,
     baselines: Annotated[bool, typer.Option("--baselines", help="Score simple models in the same folds.")] = False,
+    builtin: Annotated[bool, typer.Option("--builtin", help="Score the built-in model on the same faces.")] = False,
     leakage: Annotated[bool, typer.Option("--leakage", help="Score a random split too: the size of the leak.")] = False,
     finetune: FinetuneOption = None,
     passes: PassesOption = PASSES,
@@ -53,6 +54,7 @@ def evaluate(
         from ..classify.evaluation.evaluate import evaluate as run
         from ..classify.evaluation.evaluate import plan
         from ..classify.evaluation.page import write_evaluation
+        from ..classify.evaluation.ready import beside_builtin
         from ..classify.pool import open_sets, pool_of
         from ..classify.predict import write_answers
         from ..embedder.errors import MaskclsError
@@ -88,6 +90,8 @@ def evaluate(
                 finetuning=wanted,
             )
         table, summary = done.answers, done.summary
+        if builtin:
+            summary = beside_builtin(summary, pool, chosen.scored, seed)
         summary["data"] |= {
             "sets": [
                 {"name": shown(folder.name), "faces": len(one)}

@@ -6,7 +6,21 @@ import os
 
 import typer
 
-from . import audit, build_index, embed, evaluate, index, predict, relabel, render_masks, review, split
+from . import (
+    audit,
+    build_index,
+    doctor,
+    embed,
+    evaluate,
+    index,
+    predict,
+    relabel,
+    render_masks,
+    review,
+    runs,
+    split,
+    train,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +37,9 @@ app.command("audit")(audit.audit)
 app.command("relabel")(relabel.relabel)
 app.add_typer(index.app, name="index")
 app.command("review")(review.review)
+app.command("train")(train.train)
+app.command("runs")(runs.runs)
+app.command("doctor")(doctor.doctor)
 
 
 @app.callback()

@@ -56,7 +56,9 @@ class Precision(StrEnum):
     bf16 = "bf16"
 
 
-JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Threads that decode photos.")]
+JobsOption = Annotated[
+    int, typer.Option("--jobs", "-j", min=1, help="Threads that decode photos.", show_default="one a core")
+]
 BatchOption = Annotated[int, typer.Option("--batch-size", min=1, max=1024, help="Photos per pass of the network.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="auto takes a GPU when there is one.")]
 RuntimeOption = Annotated[

@@ -30,7 +30,10 @@ LINES = 10
 
 def predict(
     photos: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of photos, searched recursively.")],
-    model: Annotated[Path, typer.Option("--model", "-m", help="Model made by `maskcls build-index`.")],
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", "-m", help="Model made by `maskcls build-index`. Default: the built-in one."),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Answers: .csv or .parquet.")] = Path("predictions.csv"),
     report: Annotated[Path | None, typer.Option(help="Also write a page with faces and neighbours (.html).")] = None,
     explain: Annotated[
@@ -61,7 +64,7 @@ def predict(
     """
     with one_line_errors():
         from ..classify.explain import write_evidence
-        from ..classify.model import Model
+        from ..classify.loading import BUILTIN, load_model, name_of
         from ..classify.predict import ANSWERED, predict_photos, write_answers
         from ..classify.submission import write_submission
         from ..embedder.encoder import FaceNetEncoder, pick_device
@@ -77,12 +80,14 @@ def predict(
 
             crops_kept = LARGEST_REPORT
         dataset = read_dataset(photos, "folders")
-        loaded = Model.load(model)
+        loaded = load_model(model)
+        if model is None:
+            typer.echo(f"no --model given: {name_of(model)} answers", err=True)
         chosen = pick_device(device.value)
         how = pick_runtime(runtime.value, precision.value, chosen)
         encoder = FaceNetEncoder(weights, chosen, loaded.tuned, how)
-        loaded.check_encoder(encoder.info, model)
-        mode = face.value if face else loaded.face if loaded.face != "mixed" else "auto"
+        loaded.check_encoder(encoder.info, model or BUILTIN)
+        mode = face.value if face else loaded.reading
         journal = out.with_name(f".{out.name}.partial")
         with progress_bar() as progress:
             answers = predict_photos(

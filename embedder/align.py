@@ -17,8 +17,8 @@ EYES_AT = (0.497, 0.29)
 """Where the point between the eyes lies in a crop, as shares of its side: UTKFace's own framing (median)."""
 
 
-def align(image: Image.Image, face: Found) -> npt.NDArray[np.uint8]:
-    """The face as RGB pixels, shape (160, 160, 3).
+def align(image: Image.Image, face: Found, size: int = CROP_SIZE) -> npt.NDArray[np.uint8]:
+    """The face as RGB pixels, shape (size, size, 3).
 
     A detected face is turned so that the eyes are level, placed by the point between them and scaled by its
     box, so that bare and masked faces are framed alike; beyond the photo's edge its last pixels are repeated.
@@ -26,20 +26,18 @@ def align(image: Image.Image, face: Found) -> npt.NDArray[np.uint8]:
     """
     x0, y0, x1, y1 = (float(v) for v in face.box)
     if not len(face.landmarks):
-        crop = image.resize((CROP_SIZE, CROP_SIZE), Image.Resampling.BILINEAR, box=(x0, y0, x1, y1))
+        crop = image.resize((size, size), Image.Resampling.BILINEAR, box=(x0, y0, x1, y1))
         return np.asarray(crop)
     left, right = face.landmarks[0], face.landmarks[1]
     angle = math.atan2(float(right[1] - left[1]), float(right[0] - left[0]))
     side = max(x1 - x0, y1 - y0) * (1 + MARGIN)
     eyes = (left + right) / 2
-    step = side / CROP_SIZE
+    step = side / size
     cos, sin = step * math.cos(angle), step * math.sin(angle)
-    ex, ey = EYES_AT[0] * CROP_SIZE, EYES_AT[1] * CROP_SIZE
+    ex, ey = EYES_AT[0] * size, EYES_AT[1] * size
     origin_x = float(eyes[0]) - cos * ex + sin * ey
     origin_y = float(eyes[1]) - sin * ex - cos * ey
-    corners = [
-        (origin_x + cos * x - sin * y, origin_y + sin * x + cos * y) for x in (0, CROP_SIZE) for y in (0, CROP_SIZE)
-    ]
+    corners = [(origin_x + cos * x - sin * y, origin_y + sin * x + cos * y) for x in (0, size) for y in (0, size)]
     tile, (left_edge, top_edge) = _tile(image, corners)
     if step > 1.5:  # affine sampling does not average: shrink first
         factor = max(1, round(step))
@@ -54,7 +52,7 @@ def align(image: Image.Image, face: Found) -> npt.NDArray[np.uint8]:
         cos / factor,
         (origin_y - top_edge) / factor,
     )
-    crop = tile.transform((CROP_SIZE, CROP_SIZE), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    crop = tile.transform((size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
     return np.asarray(crop)
 
 

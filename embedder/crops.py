@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from PIL import Image, ImageOps
 
 from .align import CROP_SIZE, align
 from .errors import MaskclsError
 from .finder import Found
-from .photo import PhotoError, file_state, read_photo, shown
+from .photo import Photo, PhotoError, file_state, read_photo, shown
+
+Cut = Callable[[Photo, Mapping[Hashable, Any], int], npt.NDArray[np.uint8]]
+"""A photo, its row of the table and a size become RGB pixels (size, size, 3)."""
 
 AGAIN = "run `maskcls embed` on its folder again"
 
@@ -35,20 +40,33 @@ def check_photos(table: pd.DataFrame) -> None:
         raise MaskclsError(f"{shown(bad[0])}{others}: gone or changed since it was embedded; {AGAIN}")
 
 
-def read_crops(table: pd.DataFrame, jobs: int = 2) -> npt.NDArray[np.uint8]:
-    """RGB crops (n, 160, 160, 3) of the faces of a table (see :func:`check_photos`), framed as they were embedded.
+def read_crops(table: pd.DataFrame, jobs: int = 2, size: int = CROP_SIZE) -> npt.NDArray[np.uint8]:
+    """RGB crops (n, size, size, 3) of the faces of a table (see :func:`check_photos`), framed as they were embedded.
 
     Raises:
         MaskclsError: a photo is gone, unreadable or not the one that was embedded.
     """
-    crops = np.empty((len(table), CROP_SIZE, CROP_SIZE, 3), np.uint8)
+    return _read(table, jobs, size, _crop)
+
+
+def read_whole(table: pd.DataFrame, jobs: int = 2, size: int = CROP_SIZE) -> npt.NDArray[np.uint8]:
+    """The whole photos of the faces of a table, shrunk to fit into RGB squares (n, size, size, 3) with black edges.
+
+    Raises:
+        MaskclsError: as :func:`read_crops`.
+    """
+    return _read(table, jobs, size, _whole)
+
+
+def _read(table: pd.DataFrame, jobs: int, size: int, cut: Cut) -> npt.NDArray[np.uint8]:
+    crops = np.empty((len(table), size, size, 3), np.uint8)
     with ThreadPoolExecutor(jobs) as pool:
-        for number, crop in enumerate(pool.map(_crop, table.to_dict("records"))):
+        for number, crop in enumerate(pool.map(partial(_read_one, size=size, cut=cut), table.to_dict("records"))):
             crops[number] = crop
     return crops
 
 
-def _crop(row: Mapping[Hashable, Any]) -> npt.NDArray[np.uint8]:
+def _read_one(row: Mapping[Hashable, Any], size: int, cut: Cut) -> npt.NDArray[np.uint8]:
     path = Path(row["root"], row["path"])
     try:
         photo = read_photo(path)
@@ -56,6 +74,14 @@ def _crop(row: Mapping[Hashable, Any]) -> npt.NDArray[np.uint8]:
         raise MaskclsError(f"{shown(path)}: {error}; {AGAIN}") from error
     if photo.sha256 != row["file_sha256"]:
         raise MaskclsError(f"{shown(path)}: another photo than the one that was embedded; {AGAIN}")
+    return cut(photo, row, size)
+
+
+def _crop(photo: Photo, row: Mapping[Hashable, Any], size: int) -> npt.NDArray[np.uint8]:
     box = np.asarray(row["box"], np.float32) / np.float32(photo.scale)
     landmarks = np.asarray(row["landmarks"], np.float32).reshape(-1, 2) / np.float32(photo.scale)
-    return align(photo.image, Found(box, landmarks, 1.0, 1, row["face"]))
+    return align(photo.image, Found(box, landmarks, 1.0, 1, row["face"]), size)
+
+
+def _whole(photo: Photo, row: Mapping[Hashable, Any], size: int) -> npt.NDArray[np.uint8]:
+    return np.asarray(ImageOps.pad(photo.image, (size, size), Image.Resampling.BILINEAR))

@@ -122,14 +122,37 @@ def read_photo(path: Path) -> Photo:
     return Photo(image, scale, hashlib.sha256(data).hexdigest(), FileState(stat.st_size, stat.st_mtime_ns))
 
 
+def photo_of(image: Image.Image) -> Photo:
+    """A photo that is in memory already, read like a file's: upright RGB of bounded size; ``sha256`` is of its pixels.
+
+    Raises:
+        PhotoError: why it cannot be used.
+    """
+    try:
+        _check_size(*image.size)
+        rgb = _to_rgb(_upright(image))
+    except PhotoError:
+        raise
+    except Exception as error:  # an image that was opened but not read yet is decoded here
+        raise PhotoError(f"truncated or damaged ({type(error).__name__}: {error})"[:200]) from error
+    digest = hashlib.sha256(f"{rgb.size}".encode() + rgb.tobytes()).hexdigest()
+    small = rgb.copy()
+    small.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
+    return Photo(small, max(rgb.size) / max(small.size), digest, NO_FILE)
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise PhotoError(f"{width} x {height} pixels; the limit is {MAX_PIXELS // 10**6} megapixels")
+    if min(width, height) < MIN_SIDE:
+        raise PhotoError(f"{width} x {height} pixels; a face needs at least {MIN_SIDE} x {MIN_SIDE}")
+
+
 def _decode(data: bytes) -> tuple[Image.Image, float]:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             width, height = opened.size
-            if width * height > MAX_PIXELS:
-                raise PhotoError(f"{width} x {height} pixels; the limit is {MAX_PIXELS // 10**6} megapixels")
-            if min(width, height) < MIN_SIDE:
-                raise PhotoError(f"{width} x {height} pixels; a face needs at least {MIN_SIDE} x {MIN_SIDE}")
+            _check_size(width, height)
             opened.draft("RGB", _reduced(width, height))
             opened.load()
             image = _to_rgb(_upright(opened))

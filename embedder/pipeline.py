@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +15,11 @@ import numpy.typing as npt
 from .align import align
 from .encoder import CROP_SHAPE, Encoder
 from .finder import FaceFinder, FaceMode, Found
-from .photo import FileState, Photo, PhotoError, file_state, read_photo
+from .photo import NO_FILE, FileState, Photo, PhotoError, file_state, read_photo
 
 NO_FACE = "no face found"
+Source = Path | Callable[[], Photo]
+"""A photo's file, or what gives the photo or raises :class:`~.photo.PhotoError`."""
 DECODED = 3
 """Batches of photos in memory at most: one in which faces are sought, the others decoded or being decoded."""
 
@@ -38,7 +40,7 @@ class EncodedFace:
 
 @dataclass(frozen=True)
 class EncodedPhoto:
-    """What became of one photo: a face, or the reason why there is none."""
+    """What became of one photo: a face, or the reason why there is none; ``path`` is empty for one without a file."""
 
     path: Path
     state: FileState
@@ -48,7 +50,7 @@ class EncodedPhoto:
 
 @dataclass(frozen=True)
 class _Sought:
-    """A photo in which a face was sought."""
+    """A photo in which a face was sought; see :class:`EncodedPhoto`."""
 
     path: Path
     state: FileState
@@ -58,11 +60,11 @@ class _Sought:
     sha256: str = ""
 
 
-_Read = tuple[Path, Photo | PhotoError]
+_Read = tuple[Source, Photo | PhotoError]
 
 
 def encode_photos(
-    paths: Sequence[Path],
+    paths: Sequence[Source],
     finder: FaceFinder,
     encoder: Encoder,
     *,
@@ -98,8 +100,8 @@ def _ahead(items: Generator[T]) -> Generator[T]:
             items.close()
 
 
-def _decoded(paths: Sequence[Path], pool: ThreadPoolExecutor, batch_size: int) -> Iterator[list[_Read]]:
-    waiting: deque[list[tuple[Path, Future[Photo | PhotoError]]]] = deque()
+def _decoded(paths: Sequence[Source], pool: ThreadPoolExecutor, batch_size: int) -> Iterator[list[_Read]]:
+    waiting: deque[list[tuple[Source, Future[Photo | PhotoError]]]] = deque()
     starts = iter(range(0, len(paths), batch_size))
     while True:
         while len(waiting) < DECODED and (start := next(starts, None)) is not None:
@@ -109,9 +111,9 @@ def _decoded(paths: Sequence[Path], pool: ThreadPoolExecutor, batch_size: int) -
         yield [(path, future.result()) for path, future in waiting.popleft()]
 
 
-def _read(path: Path) -> Photo | PhotoError:
+def _read(source: Source) -> Photo | PhotoError:
     try:
-        return read_photo(path)
+        return read_photo(source) if isinstance(source, Path) else source()
     except PhotoError as error:
         return error
 
@@ -121,9 +123,11 @@ def _find(photos: Sequence[_Read], finder: FaceFinder, mode: FaceMode) -> list[_
     readable = [photo for _, photo in photos if isinstance(photo, Photo)]
     faces = iter(finder.find([photo.image for photo in readable], mode))
     sought = []
-    for path, photo in photos:
+    for source, photo in photos:
+        path = source if isinstance(source, Path) else Path()
         if isinstance(photo, PhotoError):
-            sought.append(_Sought(path, file_state(path), str(photo)))
+            state = file_state(path) if isinstance(source, Path) else NO_FILE
+            sought.append(_Sought(path, state, str(photo)))
         elif (face := next(faces)) is None:
             sought.append(_Sought(path, photo.state, NO_FACE))
         else:
@@ -134,9 +138,8 @@ def _find(photos: Sequence[_Read], finder: FaceFinder, mode: FaceMode) -> list[_
 
 def _encode(sought: Sequence[_Sought], encoder: Encoder) -> list[EncodedPhoto]:
     crops = [photo.crop for photo in sought if photo.crop is not None]
-    encoded = iter(
-        zip(*encoder.encode(np.stack(crops) if crops else np.empty((0, *CROP_SHAPE), np.uint8)), strict=True)
-    )
+    vectors = encoder.encode(np.stack(crops) if crops else np.empty((0, *CROP_SHAPE), np.uint8))
+    encoded = iter(zip(*vectors, strict=True))
     results = []
     for photo in sought:
         face = None

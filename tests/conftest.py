@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 from maskcls.classify.build import build_model
 from maskcls.classify.model import Model
 from maskcls.classify.pool import Pool, open_pool
 from maskcls.embedder.embed import embed_folder
-from maskcls.embedder.encoder import FaceNetEncoder
+from maskcls.embedder.encoder import EncoderInfo, FaceNetEncoder
 from maskcls.embedder.finder import FaceFinder
 from maskcls.embedder.layouts import read_dataset
+from maskcls.embedder.store import REJECT_COLUMNS, SetWriter
+from maskcls.embedder.table import face_table
 
 PEOPLE = 60
 UTKFACE = 240
@@ -133,3 +139,53 @@ def model(model_folder: Path) -> Model:
 def rng() -> np.random.Generator:
     """Seeded randomness."""
     return np.random.default_rng(0)
+
+
+PAINTED_SIDE = 40
+
+
+@pytest.fixture(scope="session")
+def paint_set() -> Callable[..., Path]:
+    """``paint_set(folder, people, …)``: an embedding set of painted photos whose colours tell their labels.
+
+    Each person has one photo a mask state: red tells the state, green the gender, blue the age. ``labels`` replace
+    those of all faces; vectors and maps are random.
+    """
+
+    def paint(folder: Path, people: int = 24, seed: int = 0, source: str = "painted", **labels: object) -> Path:
+        random = np.random.default_rng(seed)
+        photos, rows = folder / "photos", []
+        photos.mkdir(parents=True)
+        for person in range(people):
+            gender, age = ("male", "female")[person % 2], (22.0, 45.0, 71.0)[person % 3]
+            for number, mask in enumerate(("wear", "incorrect", "normal")):
+                path = photos / f"{seed}-{person:03}-{mask}.png"
+                colour = np.array([20 + 100 * number, 40 + 160 * (person % 2), 20 + 100 * (person % 3)])
+                noise = random.normal(0, 8, (PAINTED_SIDE, PAINTED_SIDE, 3))
+                Image.fromarray((colour + noise).clip(0, 255).astype(np.uint8)).save(path)
+                data = path.read_bytes()
+                digest = hashlib.sha256(data).hexdigest()
+                row = {
+                    **{"face_id": f"{int(digest[:16], 16) >> 1:016x}", "path": path.name, "file_sha256": digest},
+                    **{"box": [0.0, 0.0, float(PAINTED_SIDE), float(PAINTED_SIDE)], "landmarks": [], "face": "whole"},
+                    **{"face_score": 1.0, "faces_in_photo": 1, "sharpness": 9.0, "norm": 20.0, "source": source},
+                    **{"file_size": len(data), "file_mtime_ns": path.stat().st_mtime_ns},
+                    **{"person": f"p{seed}-{person}", "mask": mask, "gender": gender, "age_low": age, "age_high": age},
+                }
+                rows.append(row | labels)
+        writer = SetWriter(folder / "faces", len(rows))
+        vectors = random.standard_normal((len(rows), 512))
+        writer.embeddings[:] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        writer.maps[:] = 0
+        rejects = pd.DataFrame([], columns=list(REJECT_COLUMNS)).astype(REJECT_COLUMNS)
+        settings = {"root": str(photos), "layout": "folders", "face": "auto"}
+        writer.commit(face_table(rows), rejects, EncoderInfo("facenet", "0" * 64, {"crop_size": 160}), settings)
+        return folder / "faces"
+
+    return paint
+
+
+@pytest.fixture(scope="session")
+def painted(paint_set: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedding set of 24 painted people, three photos each."""
+    return paint_set(tmp_path_factory.mktemp("painted"))

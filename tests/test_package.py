@@ -13,7 +13,7 @@ ROOMS = ("embedder", "index", "classify", "cli")
 def test_the_wheel_holds_every_module_and_nothing_loose(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     tree.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, tree)
     for name in (*ROOMS, "maskcls"):
         shutil.copytree(ROOT / name, tree / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
@@ -22,11 +22,8 @@ def test_the_wheel_holds_every_module_and_nothing_loose(tmp_path: Path) -> None:
     (wheel,) = tree.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    expected = {f"maskcls/{path.relative_to(ROOT)}" for room in ROOMS for path in (ROOT / room).rglob("*.*")}
-    expected = {name for name in expected if name.endswith((".py", ".html", ".css", ".js", ".svg"))} | {
-        "maskcls/__init__.py",
-        "maskcls/py.typed",
-    }
+    files = {path for room in ROOMS for path in (ROOT / room).rglob("*.*") if path.suffix != ".pyc" and path.is_file()}
+    expected = {f"maskcls/{path.relative_to(ROOT)}" for path in files} | {"maskcls/__init__.py", "maskcls/py.typed"}
     assert names == expected
 
 

@@ -143,5 +143,5 @@ def scored_rows(pool: Pool, sources: Sequence[str] | None = None) -> Rows:
     """Rows that may be scored: real photos, not drawings (and, if named, only of these folders of photos)."""
     real = pool.table["drawn_on"].isna().to_numpy(bool)
     if sources is not None:
-        real &= pool.table["root"].isin(list(sources)).to_numpy(bool)
+        real = real & pool.table["root"].isin(list(sources)).to_numpy(bool)
     return np.flatnonzero(real)

@@ -8,6 +8,7 @@ import pytest
 
 from maskcls.classify import tuning
 from maskcls.classify.age_space import AgeSpace, fit_age_space
+from maskcls.classify.interval import COVERAGE, LARGEST_TAIL, tail_of
 from maskcls.classify.model import Model
 from maskcls.classify.pool import Pool, pool_of
 from maskcls.classify.vote import NOBODY, VoteSettings, from_years
@@ -65,7 +66,7 @@ def test_full_tuning_chooses_from_the_grid_and_reports(faces: Pool) -> None:
     settings, report = tuned.settings, tuned.report
     assert report is not None
     assert settings.senior_from == 60
-    assert 0 <= settings.tail <= tuning.LARGEST_TAIL
+    assert 0 <= settings.tail <= LARGEST_TAIL
     assert {year: found.senior_from for year, found in tuned.sweep.items()} == {58: 58, 60: 60}
     assert tuned.sweep[60] == settings
     assert report.settings == settings
@@ -91,23 +92,23 @@ def bells(count: int, seed: int) -> tuple[Floats, Floats]:
 def test_intervals_hold_the_ages_of_others_as_often_as_they_say(count: int) -> None:
     held = []
     for seed in range(60):
-        tail = tuning._tail(*bells(count, seed), np.ones(count))
+        tail = tail_of(*bells(count, seed), np.ones(count))
         years, ages = bells(400, 1000 + seed)
         got = from_years(years, np.full(3, 1 / 3, np.float32), VoteSettings(tail=tail))
         held.append(np.mean((got.low <= ages) & (ages <= got.high)))
-    assert tuning.COVERAGE - 0.01 < np.mean(held) < tuning.COVERAGE + 1 / (count + 1) + 0.02
+    assert COVERAGE - 0.01 < np.mean(held) < COVERAGE + 1 / (count + 1) + 0.02
 
 
 def test_every_person_weighs_the_same_in_the_width() -> None:
     years, ages = bells(100, 0)
-    once = tuning._tail(years, ages, np.ones(100))
+    once = tail_of(years, ages, np.ones(100))
     photos = np.repeat(np.arange(100), np.arange(100) % 7 + 1)
     weight = 1 / np.bincount(photos)[photos]
-    assert tuning._tail(years[photos], ages[photos], weight) == pytest.approx(once, abs=2e-4)
+    assert tail_of(years[photos], ages[photos], weight) == pytest.approx(once, abs=2e-4)
 
 
 def test_few_people_are_answered_with_wide_intervals() -> None:
-    assert tuning._tail(*bells(3, 0), np.ones(3)) == 0
+    assert tail_of(*bells(3, 0), np.ones(3)) == 0
 
 
 def test_drawn_masks_do_not_widen_the_interval() -> None:
@@ -120,7 +121,7 @@ def test_drawn_masks_do_not_widen_the_interval() -> None:
         start = VoteSettings(voters=1)
         return tuning._choose_bands(start, prior, years, ages, ages, real, np.ones(100), own, alike)[0].tail
 
-    assert tail(~drawn) == tuning._tail(years[~drawn], ages[~drawn], np.ones((~drawn).sum())) > 0.001
+    assert tail(~drawn) == tail_of(years[~drawn], ages[~drawn], np.ones((~drawn).sum())) > 0.001
     assert tail(np.ones(100, bool)) < tail(~drawn) / 2
     assert tail(np.zeros(100, bool)) == VoteSettings().tail  # no photo of exact age
 

@@ -21,6 +21,7 @@ from maskcls.classify.vote import (
     voter_weights,
     year_profiles,
 )
+from maskcls.embedder.labels import OPEN_BAND_TOP
 from maskcls.index.gallery import Gallery
 
 Floats = npt.NDArray[np.float32]
@@ -92,9 +93,19 @@ def test_year_profiles_are_distributions_flat_within_the_band(ages: list[tuple[i
     assert profiles.shape == (len(ages), YEARS)
     np.testing.assert_allclose(profiles.sum(axis=1), 1, rtol=1e-5)
     for row, first, last in zip(profiles, low.astype(int), high.astype(int), strict=True):
-        assert (row[first : last + 1] == row.max()).all()
+        if last != OPEN_BAND_TOP:
+            assert (row[first : last + 1] == row.max()).all()
         assert (np.diff(row[: first + 1]) >= 0).all()
         assert (np.diff(row[last:]) <= 0).all()
+
+
+def test_an_open_band_falls_off_like_the_old() -> None:
+    profiles = year_profiles(floats(70, 60, 70, 100), floats(100, 100, 99, 100), 0.0)
+    over_80 = profiles[:, 80:].sum(axis=1)
+    assert over_80[0] == pytest.approx(1 / 3, abs=0.04)
+    assert over_80[1] == pytest.approx(1 / 7, abs=0.06)
+    assert over_80[2] == pytest.approx(2 / 3, abs=0.01)  # a band that says where it ends is flat
+    assert profiles[3].argmax() == 100
 
 
 def test_exact_age_is_a_bell_and_without_softness_a_point() -> None:

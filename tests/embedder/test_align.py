@@ -49,6 +49,16 @@ def test_a_wide_whole_photo_is_cut_to_its_box() -> None:
     assert (crop[:, 2:-2] == [0, 0, 255]).all()
 
 
+@pytest.mark.parametrize("size", [48, 96, 224])
+def test_a_crop_of_any_size_shows_the_same(size: int) -> None:
+    image = dots((600, 600), (250, 300), (350, 300), 30)
+    face = face_at((150, 200, 450, 500), (250, 300), (350, 300))
+    usual, other = align(image, face), align(image, face, size)
+    assert other.shape == (size, size, 3)
+    for channel in (0, 1):
+        np.testing.assert_allclose(centre(other, channel) / size, centre(usual, channel) / CROP_SIZE, atol=0.01)
+
+
 @pytest.mark.parametrize("degrees", [-60, -15, 0, 15, 45, 90])
 @pytest.mark.parametrize("side", [50, 160, 600])
 def test_eyes_come_to_lie_level_at_their_place(side: int, degrees: int) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from maskcls.embedder.crops import check_photos, read_crops
+from maskcls.embedder.crops import check_photos, read_crops, read_whole
 from maskcls.embedder.encoder import FaceNetEncoder
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.store import open_set
@@ -40,6 +41,22 @@ def table(tmp_path: Path, contest_faces: Path) -> pd.DataFrame:
         file_size=[state.st_size for state in states],
         file_mtime_ns=[state.st_mtime_ns for state in states],
     )
+
+
+def test_crops_of_a_size_and_whole_photos(painted: Path, tmp_path: Path) -> None:
+    faces = open_set(painted)
+    table = faces.table.assign(root=faces.settings["root"]).iloc[:2]
+    usual, small, whole = read_crops(table), read_crops(table, size=20), read_whole(table, size=20)
+    assert small.shape == whole.shape == (2, 20, 20, 3)
+    np.testing.assert_allclose(small.mean(axis=(1, 2)), usual.mean(axis=(1, 2)), atol=1)
+    np.testing.assert_array_equal(small, whole)  # these faces fill their photos
+    wide = tmp_path / "wide.png"
+    Image.new("RGB", (60, 30), "white").save(wide)
+    digest = hashlib.sha256(wide.read_bytes()).hexdigest()
+    (got,) = read_whole(table.iloc[:1].assign(root=str(tmp_path), path="wide.png", file_sha256=digest), size=20)
+    assert (got[5:15] == 255).all()
+    assert not got[:5].any()
+    assert not got[15:].any()
 
 
 def _gone(photo: Path) -> None:

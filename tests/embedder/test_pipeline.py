@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from maskcls.embedder import pipeline
 from maskcls.embedder.align import align
 from maskcls.embedder.encoder import Encoder
 from maskcls.embedder.finder import FaceFinder
-from maskcls.embedder.photo import FileState, Photo, file_state, read_photo
+from maskcls.embedder.photo import FileState, Photo, PhotoError, file_state, read_photo
 from maskcls.embedder.pipeline import DECODED, NO_FACE, EncodedPhoto, encode_photos
 
 Scene = Callable[[Sequence[tuple[Image.Image, int, tuple[int, int]]]], Image.Image]
@@ -142,3 +143,17 @@ def test_an_error_of_the_reader_is_raised(
     monkeypatch.setattr(pipeline, "read_photo", broken)
     with pytest.raises(ZeroDivisionError):
         list(encode_photos(paths, finder, pixel_encoder))
+
+
+def test_photos_without_a_file_are_encoded_and_refused_alike(
+    paths: list[Path], finder: FaceFinder, pixel_encoder: Encoder
+) -> None:
+    def refused() -> Photo:
+        raise PhotoError("no such picture")
+
+    batch = flat(list(encode_photos([paths[0], partial(read_photo, paths[0]), refused], finder, pixel_encoder)))
+    [file, memory, none] = batch
+    assert file.face is not None
+    assert memory.face is not None
+    assert np.array_equal(file.face.crop, memory.face.crop)
+    assert (none.face, none.reason) == (None, "no such picture")

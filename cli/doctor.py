@@ -1,0 +1,33 @@
+"""``maskcls doctor``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import JOBS, Device, DeviceOption, JobsOption, WeightsOption
+from .terminal import one_line_errors
+
+
+def doctor(
+    model: Annotated[
+        Path | None, typer.Option("--model", "-m", help="Also look at this model, and let it answer.")
+    ] = None,
+    jobs: JobsOption = JOBS,
+    device: DeviceOption = Device.auto,
+    weights: WeightsOption = None,
+) -> None:
+    """Look whether everything that answering needs is there and intact, and how fast it is. Exit code 1 if not."""
+    with one_line_errors():
+        from ..classify.doctor import examine
+        from ..embedder.errors import MaskclsError
+
+        broken = []
+        for finding in examine(model, weights, device.value, jobs):
+            typer.echo(f"{'ok' if finding.fine else 'BROKEN':6} {finding.name}: {finding.text}")
+            if not finding.fine:
+                broken.append(finding.name)
+        if broken:
+            raise MaskclsError(f"broken: {', '.join(broken)}")

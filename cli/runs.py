@@ -1,0 +1,95 @@
+"""``maskcls runs``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .terminal import one_line_errors
+
+NAME, WIDTH = 26, 22
+"""Of the columns of a comparison at the terminal."""
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Folder of runs made by `maskcls train`, or one run.")],
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Answers of `maskcls evaluate --answers` to compare with (repeatable); the first is the base."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the intervals.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="All figures as JSON.")] = None,
+) -> None:
+    """List trainings, what they differ in, and their scores on the faces that all of them answered.
+
+    The first is the base: what the others gain on it comes with a 95 % interval of the difference (people are
+    resampled, the same ones for both).
+    """
+    with one_line_errors():
+        from ..classify.cnn.runs import MEASURES, Entry, compare, differing, find_runs, read_answers
+        from ..embedder.files import write_json
+        from ..embedder.photo import shown
+
+        others = [Entry(shown(path.stem), {}, read_answers(path)) for path in beside or []]
+        found = find_runs(folder)
+        for entry in found:
+            typer.echo(_described(entry.name, entry.config, len(entry.answers) if entry.answers is not None else None))
+        for name, values in differing(found).items():
+            typer.echo(
+                f"  {name}: {', '.join(f'{run.name} {value}' for run, value in zip(found, values, strict=True))}"
+            )
+        compared = compare([*others, *found], seed=seed)
+        if compared.rows:
+            typer.echo(f"\n{compared.faces} faces of {compared.people} people that all of them answered")
+            base = compared.rows[0]["name"]
+            typer.echo(" " * NAME + "".join(_cut(row["name"]).rjust(WIDTH) for row in compared.rows))
+            for name in MEASURES:
+                typer.echo(f"{name:{NAME}}" + "".join(_figure(row[name]).rjust(WIDTH) for row in compared.rows))
+            if len(compared.rows) > 1:
+                typer.echo(f"\ngain on {base}")
+            for name in MEASURES if len(compared.rows) > 1 else ():
+                cells = (_figure(row["difference"].get(name), "+") for row in compared.rows)
+                typer.echo(f"{name:{NAME}}" + "".join(cell.rjust(WIDTH) for cell in cells))
+        if json_file:
+            content = {"faces": compared.faces, "people": compared.people, "rows": compared.rows}
+            write_json(json_file, content | {"runs": {entry.name: dict(entry.config) for entry in found}})
+            typer.echo(f"{shown(json_file)}: all figures")
+
+
+def figures(overall: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Headline figures for the terminal; those that nothing can be said of are left out."""
+    lines = [f"{'':32} {'value':>7}   95 % interval      faces"]
+    return lines + [
+        f"{name:32} {found['value']:7.3f}   {_interval(found)}   {found['faces']:7d}"
+        for name, found in overall.items()
+        if found["value"] is not None
+    ]
+
+
+def _interval(found: Mapping[str, Any]) -> str:
+    return "    one person    " if found["low"] is None else f"{found['low']:.3f} to {found['high']:.3f}"
+
+
+def _described(name: str, config: Mapping[str, Any], answered: int | None) -> str:
+    settings = config.get("settings", {})
+    state = "not finished" if answered is None else f"{answered} faces answered"
+    network = f"{settings.get('backbone')}{' per task' if settings.get('per_task') else ''}"
+    return (
+        f"{name}: {network}, {settings.get('crop')} {settings.get('image_size')} px, {state}, {config.get('started')}"
+    )
+
+
+def _cut(name: str) -> str:
+    return name if len(name) < WIDTH else f"…{name[-(WIDTH - 2) :]}"
+
+
+def _figure(found: Mapping[str, Any] | None, sign: str = "") -> str:
+    if not found or found["value"] is None:
+        return "" if not found else "n/a"
+    interval = "" if found["low"] is None else f" ({found['low']:{sign}.3f}-{found['high']:{sign}.3f})"
+    return f"{found['value']:{sign}.3f}{interval}"
