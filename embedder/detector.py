@@ -25,9 +25,12 @@ MTCNN_SHA256 = {
     "rnet.pt": "bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86",
     "onet.pt": "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d",
 }
-DETECTOR = hashlib.sha256("".join(MTCNN_SHA256.values()).encode()).hexdigest()[:16]
-"""Which detector it is, for the fingerprint of what was embedded with it."""
 _SHAPES = {"pnet": (-1, 3, -1, -1), "rnet": (-1, 3, 24, 24), "onet": (-1, 3, 48, 48)}
+
+
+def detector_digest() -> str:
+    """16 hexadecimal digits that name the detector, for the fingerprint of what was embedded with it."""
+    return hashlib.sha256("".join(MTCNN_SHA256.values()).encode()).hexdigest()[:16]
 
 
 class Candidates(NamedTuple):

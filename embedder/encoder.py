@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import align, finder
-from .detector import DETECTOR
+from .detector import detector_digest
 from .errors import MaskclsError
 from .openvino_net import OpenVinoNet
 from .runtimes import REFERENCE, Runtime
@@ -105,7 +105,7 @@ class FaceNetEncoder:
                 "margin": align.MARGIN,
                 "eyes_at": list(align.EYES_AT),
                 "finder": finder.RULES,
-                "detector": DETECTOR,
+                "detector": detector_digest(),
                 "map": ["repeat_2", *MAP_SHAPE],
             },
             str(runtime),
