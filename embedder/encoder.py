@@ -92,7 +92,7 @@ class FaceNetEncoder:
         """Load the weights (see :func:`~.weights.load_facenet`); ``tuned`` tensors take the place of theirs.
 
         Raises:
-            MaskclsError: see :func:`~.weights.load_facenet`, :func:`~.weights.tune`, :func:`~.net_cache.cached`.
+            MaskclsError: see :func:`~.weights.load_facenet`, :func:`~.weights.tune`.
         """
         found = find_weights(weights)
         if tuned is not None:

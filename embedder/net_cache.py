@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -33,19 +34,14 @@ def cached(name: str, parts: tuple[object, ...], export: Callable[[Path], None])
         export: called with an empty folder to fill where there is no such network yet, or a damaged one.
 
     Raises:
-        MaskclsError: the cache cannot be written.
+        OSError: the cache cannot be written.
     """
     folder = cache_folder() / f"{name}-{key_of(FORMAT, *parts)[:16]}"
-    try:
-        if not _sound(folder):
-            _fill(folder, export)
-        os.utime(folder)
+    if not _sound(folder):
+        _fill(folder, export)
         _drop_old(folder.parent)
-    except OSError as error:
-        raise MaskclsError(
-            f"{folder.parent}: cannot keep an exported network here ({error.strerror or error}); "
-            "set XDG_CACHE_HOME to another folder, or use --runtime torch"
-        ) from error
+    with suppress(OSError):  # a cache that can only be read will do
+        os.utime(folder)
     return folder
 
 

@@ -50,18 +50,23 @@ class OpenVinoNet:
     ) -> None:
         openvino = _openvino()
 
-        def export(folder: Path) -> None:
+        def convert() -> Any:
             net, example = make()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the tracer's, about shapes that are fixed anyway
-                model = openvino.convert_model(
+                return openvino.convert_model(
                     net.eval(), example_input=example, input=[openvino.PartialShape(list(shape))]
                 )
-            openvino.save_model(model, folder / "net.xml", compress_to_fp16=False)
 
-        folder = cached(name, (key, shape, openvino.get_version()), export)
+        def export(folder: Path) -> None:
+            openvino.save_model(convert(), folder / "net.xml", compress_to_fp16=False)
+
+        try:
+            model = cached(name, (key, shape, openvino.get_version()), export) / "net.xml"
+        except (OSError, RuntimeError):  # no home, or no room there: exported again on every start
+            model = convert()
         compiled = openvino.Core().compile_model(
-            folder / "net.xml",
+            model,
             "CPU",
             {
                 "PERFORMANCE_HINT": "LATENCY",

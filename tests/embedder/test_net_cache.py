@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.net_cache import KEPT, MANIFEST, cache_folder, cached
 
 
@@ -100,7 +99,7 @@ def test_those_not_used_for_the_longest_time_go() -> None:
 
 def test_a_cache_that_cannot_be_written(cache: Path) -> None:
     cache.write_text("a file")
-    with pytest.raises(MaskclsError, match=r"cannot keep an exported network here .* or use --runtime torch$"):
+    with pytest.raises(OSError, match=r"exists|directory"):
         cached("trunk", ("weights",), Exporter())
 
 

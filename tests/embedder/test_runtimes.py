@@ -11,6 +11,7 @@ from PIL import Image
 
 from maskcls.embedder import runtimes
 from maskcls.embedder.align import align
+from maskcls.embedder.detector import Detector
 from maskcls.embedder.encoder import Encoded, FaceNetEncoder
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.finder import FaceFinder, FaceMode
@@ -93,6 +94,16 @@ def test_openvino_finds_the_same_faces(mode: FaceMode, images: list[Image.Image]
             assert two.score == pytest.approx(one.score, abs=1e-4)
             assert two.box == pytest.approx(one.box, abs=0.05)
             assert two.landmarks == pytest.approx(one.landmarks, abs=0.05)
+
+
+def test_without_a_cache_networks_are_exported_on_every_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    (tmp_path / "maskcls").write_text("a file where the cache would be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    tiles = rng.integers(0, 256, (3, 48, 48, 3), np.uint8)
+    for one, two in zip(Detector(engine="openvino").score(tiles), Detector().score(tiles), strict=True):
+        assert np.abs(one - two).max() < 1e-5
 
 
 def test_openvino_reports_to_nobody() -> None:
