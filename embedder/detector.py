@@ -25,7 +25,8 @@ MTCNN_SHA256 = {
     "rnet.pt": "bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86",
     "onet.pt": "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d",
 }
-_SHAPES = {"pnet": (-1, 3, -1, -1), "rnet": (-1, 3, 24, 24), "onet": (-1, 3, 48, 48)}
+_SHAPES = {"rnet": (-1, 3, 24, 24), "onet": (-1, 3, 48, 48)}
+"""Of what OpenVINO may run. P-Net sees photos of any size, and compiling for each costs more than it gains."""
 
 
 def detector_digest() -> str:
@@ -95,7 +96,7 @@ class Detector:
 
         if self._engine == "torch":
             return load_mtcnn(self._device)
-        return load_mtcnn(self._device, {"pnet": self._net("pnet"), "rnet": self._net("rnet"), "onet": self._onet})
+        return load_mtcnn(self._device, {"rnet": self._net("rnet"), "onet": self._onet})
 
     @cached_property
     def _onet(self) -> OpenVinoNet:
@@ -103,8 +104,10 @@ class Detector:
 
     def _net(self, name: str) -> OpenVinoNet:
         def example() -> tuple[nn.Module, Tensor]:
-            from .mtcnn import example_of
+            import torch
 
-            return example_of(name)
+            from .mtcnn import net_of
+
+            return net_of(name), torch.zeros(2, *_SHAPES[name][1:])
 
         return OpenVinoNet(name, MTCNN_SHA256[f"{name}.pt"], example, _SHAPES[name])

@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from .openvino_net import OpenVinoNet
 
 Array = npt.NDArray[np.float32]
-EXAMPLES = {"pnet": (2, 3, 40, 30), "rnet": (2, 3, 24, 24), "onet": (2, 3, 48, 48)}
-"""Shapes of inputs by network; P-Net's height and width vary."""
 
 _suppress = detect_face.nms_numpy
 
@@ -46,7 +44,7 @@ class _Elsewhere(nn.Module):
 
 
 def load_mtcnn(device: str = "cpu", nets: Mapping[str, OpenVinoNet] | None = None) -> MTCNN:
-    """MTCNN that keeps all faces; ``nets`` by name (:data:`EXAMPLES`) take the place of its own."""
+    """MTCNN that keeps all faces; ``nets``, ``rnet`` or ``onet``, take the place of its own."""
     mtcnn = MTCNN(keep_all=True, device=torch.device(device)).eval()
     mtcnn.to(memory_format=torch.channels_last)  # R-Net and O-Net are three times as fast
     for name, net in (nets or {}).items():
@@ -54,9 +52,10 @@ def load_mtcnn(device: str = "cpu", nets: Mapping[str, OpenVinoNet] | None = Non
     return mtcnn
 
 
-def example_of(name: str) -> tuple[nn.Module, Tensor]:
-    """A network of MTCNN and an input, to export it."""
-    return getattr(MTCNN(keep_all=True), name), torch.zeros(EXAMPLES[name])
+def net_of(name: str) -> nn.Module:
+    """A network of MTCNN, to export it."""
+    net: nn.Module = getattr(MTCNN(keep_all=True), name)
+    return net
 
 
 def ask_onet(mtcnn: MTCNN, tiles: Array) -> list[Array]:

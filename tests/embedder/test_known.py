@@ -37,7 +37,7 @@ def shard(faces: dict[str, int], rejects: dict[str, int]) -> Shard:
         return {"path": path, "file_size": size, "file_mtime_ns": 2}
 
     return Shard(
-        [row(path, size) | {"face": "whole"} for path, size in faces.items()],
+        [row(path, size) | {"face": "whole", "faces_in_photo": 1} for path, size in faces.items()],
         [row(path, size) | {"reason": "blurred"} for path, size in rejects.items()],
         np.zeros((len(faces), EMBEDDING_DIM), np.float32),
         np.zeros((len(faces), *MAP_SHAPE), np.float16),
