@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.resources
+import importlib.util
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -46,7 +47,10 @@ class Detector:
     """The packaged networks, always in float32; their weights are checked by SHA-256 before they are parsed."""
 
     def __init__(self, device: str = "cpu", engine: Engine = "torch") -> None:
-        data = importlib.resources.files("facenet_pytorch") / "data"
+        package = importlib.util.find_spec("facenet_pytorch")  # unlike importlib.resources it does not import it
+        if package is None or package.origin is None:
+            raise MaskclsError("the face detector is missing: run `pip install facenet-pytorch==2.5.3`")
+        data = Path(package.origin).parent / "data"
         for name, expected in MTCNN_SHA256.items():
             if hashlib.sha256((data / name).read_bytes()).hexdigest() != expected:
                 raise MaskclsError(f"detector weights {name} are damaged: reinstall facenet-pytorch==2.5.3")
