@@ -59,15 +59,15 @@ def face_rows(places: Sequence[Place], old: EmbeddingSet | None, shards: ShardFo
     rows: list[dict[str, Any]] = []
     for number, targets, positions in by_source(places):
         order += targets
+        if number != OLD:
+            done = shards.done(number)[0]
+            rows += [done[position] for position in positions]
+        if number == OLD or len(rows) >= _TOGETHER:
+            parts.append(face_table(rows))
+            rows = []
         if number == OLD:
             assert old is not None
             parts.append(old.table.iloc[positions])
-            continue
-        done = shards.done(number)[0]
-        rows += [done[position] for position in positions]
-        if len(rows) >= _TOGETHER:
-            parts.append(face_table(rows))
-            rows = []
     parts.append(face_table(rows))
     table = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     return table.iloc[np.argsort(np.array(order, np.int64))].reset_index(drop=True).astype(COLUMNS)

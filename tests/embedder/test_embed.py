@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from maskcls.embedder.embed import EmbedReport, face_id
+from maskcls.embedder.embed import EmbedReport, embed_folder, face_id
 from maskcls.embedder.encoder import Encoder
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.files import locked
 from maskcls.embedder.finder import FaceFinder
+from maskcls.embedder.layouts import read_dataset
 from maskcls.embedder.store import open_set
 
 PERSON = "000001_female_White_40"
@@ -100,6 +102,29 @@ def test_rows_come_and_go_with_their_photos(
     run()
     assert open_set(out).table["path"].tolist() == before["path"].tolist()
     assert np.array_equal(open_set(out).embeddings, vectors)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["000000_male_White_30/normal.jpg", f"{PERSON}/mask2a.jpg", "000009_male_White_30/normal.jpg"],
+    ids=["first", "between", "last"],
+)
+def test_a_new_photo_gets_its_own_row_and_vectors(
+    run: Run, photos: Path, out: Path, finder: FaceFinder, pixel_encoder: Encoder, name: str
+) -> None:
+    fresh = photos.parent / "fresh"
+    run(mode="whole")
+    (photos / name).parent.mkdir(exist_ok=True)
+    with Image.open(photos / PERSON / "mask1.jpg") as image:
+        image.rotate(90).save(photos / name)
+    assert run(mode="whole").embedded == 1
+    embed_folder(read_dataset(photos, "auto"), photos, fresh, pixel_encoder, finder, mode="whole")
+    grown, whole = open_set(out), open_set(fresh)
+    assert grown.table["path"].tolist() == whole.table["path"].tolist()
+    assert grown.table["file_sha256"].tolist() == whole.table["file_sha256"].tolist()
+    assert grown.table["box"].map(list).tolist() == whole.table["box"].map(list).tolist()
+    assert np.array_equal(grown.embeddings, whole.embeddings)
+    assert len(grown) == 8
 
 
 def test_a_renamed_folder_is_new_photos(run: Run, photos: Path, out: Path) -> None:
