@@ -15,6 +15,8 @@ from .options import (
     FinetuneOption,
     KnownOption,
     PassesOption,
+    Precision,
+    PrecisionOption,
     WeightsOption,
     fine_tuning,
 )
@@ -43,6 +45,7 @@ def build_index(
     passes: PassesOption = PASSES,
     device: DeviceOption = Device.auto,
     weights: WeightsOption = None,
+    precision: PrecisionOption = Precision.auto,
     gallery: Annotated[
         str, typer.Option(help="exact, ivf, auto (by size) or postgresql://… of a server with pgvector.")
     ] = "auto",
@@ -50,8 +53,8 @@ def build_index(
     """Make a model: a FAISS gallery for the age vote, and CNN heads for mask and gender.
 
     Sets that lack a label take part where they have one. Choices are made on held-out people only. Sets made by
-    `maskcls pseudo-label` train heads and age space; they do not vote. --passes,
-    --device and --weights are for --finetune.
+    `maskcls pseudo-label` train heads and age space; they do not vote. --passes, --device, --weights and --precision
+    are for --finetune.
     """
     with one_line_errors():
         from ..classify.build import build_model
@@ -65,7 +68,7 @@ def build_index(
         check_kind(gallery)
         pool, left_out = training_pool(faces, known or [], split, without or [])
         checkpoints = out.resolve().with_name(f".{out.resolve().name}.finetune")
-        wanted = fine_tuning(finetune, passes, device, weights, checkpoints)
+        wanted = fine_tuning(finetune, passes, device, weights, checkpoints, precision)
         with progress_bar() as progress:
             model, report = build_model(
                 pool, seed, progress, finetuning=wanted, prototypes=prototypes, gallery_kind=gallery

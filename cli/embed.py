@@ -11,7 +11,19 @@ from typing import Annotated
 
 import typer
 
-from .options import JOBS, BatchOption, Device, DeviceOption, Face, JobsOption, WeightsOption
+from .options import (
+    JOBS,
+    BatchOption,
+    Device,
+    DeviceOption,
+    Face,
+    JobsOption,
+    Precision,
+    PrecisionOption,
+    Runtime,
+    RuntimeOption,
+    WeightsOption,
+)
 from .terminal import one_line_errors, progress_bar, tell
 
 
@@ -52,6 +64,8 @@ def embed(
     jobs: JobsOption = JOBS,
     batch_size: BatchOption = 64,
     device: DeviceOption = Device.auto,
+    runtime: RuntimeOption = Runtime.auto,
+    precision: PrecisionOption = Precision.auto,
     weights: WeightsOption = None,
     engine: Annotated[
         Engine, typer.Option(help="ray: all machines of the Ray cluster of RAY_ADDRESS, or processes on this one.")
@@ -69,11 +83,13 @@ def embed(
         from ..embedder.finder import FaceFinder
         from ..embedder.layouts import Columns, read_dataset
         from ..embedder.photo import shown
+        from ..embedder.runtimes import pick_runtime
 
         columns = Columns(path_column, person_column, mask_column, gender_column, race_column, age_column)
         dataset = read_dataset(photos, layout.value, labels, columns)
         chosen = pick_device(device.value)
-        encoder, finder = FaceNetEncoder(weights, chosen), FaceFinder(chosen)
+        how = pick_runtime(runtime.value, precision.value, chosen)
+        encoder, finder = FaceNetEncoder(weights, chosen, runtime=how), FaceFinder(chosen, how.engine)
         with ExitStack() as stack:
             encode = None
             if engine is Engine.ray:
@@ -81,7 +97,7 @@ def embed(
 
                 stack.enter_context(ray_cluster())
                 place = weights and weights.resolve()
-                work = Work(encoder.info, place, chosen, face.value, batch_size)
+                work = Work(encoder.info, place, chosen, face.value, batch_size, how)
                 encode = partial(encode_with_ray, work=work)
             progress = stack.enter_context(progress_bar())
             report = embed_folder(

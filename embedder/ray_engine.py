@@ -19,6 +19,7 @@ from .encoder import EncoderInfo, FaceNetEncoder
 from .errors import MaskclsError
 from .finder import FaceFinder, FaceMode
 from .pipeline import EncodedPhoto, encode_photos
+from .runtimes import REFERENCE, Runtime
 
 AHEAD = 2
 """Batches that are given out for each processor of the cluster, so that none waits and memory stays bounded."""
@@ -39,6 +40,7 @@ class Work:
     device: str
     mode: FaceMode
     batch_size: int
+    runtime: Runtime = REFERENCE
 
 
 @contextmanager
@@ -105,7 +107,7 @@ def encode_with_ray(paths: Sequence[Path], work: Work) -> Iterator[list[EncodedP
 
 def _encode(paths: list[Path], work: Work) -> list[EncodedPhoto]:
     """One batch, in a worker."""
-    encoder, finder = _networks(work.weights, work.device)
+    encoder, finder = _networks(work.weights, work.device, work.runtime)
     if encoder.info != work.encoder:
         raise MaskclsError(
             f"a worker has encoder {encoder.info.name} ({encoder.info.fingerprint}), this run {work.encoder.name} "
@@ -116,6 +118,6 @@ def _encode(paths: list[Path], work: Work) -> list[EncodedPhoto]:
 
 
 @lru_cache(1)
-def _networks(weights: Path | None, device: str) -> tuple[FaceNetEncoder, FaceFinder]:
+def _networks(weights: Path | None, device: str, runtime: Runtime) -> tuple[FaceNetEncoder, FaceFinder]:
     """Loaded once a worker process, which Ray uses again for the next batch."""
-    return FaceNetEncoder(weights, device), FaceFinder(device)
+    return FaceNetEncoder(weights, device, runtime=runtime), FaceFinder(device, runtime.engine)
