@@ -150,5 +150,13 @@ def _encode(sought: Sequence[_Sought], encoder: Encoder) -> list[EncodedPhoto]:
     return results
 
 
+def encode_read(
+    photos: Sequence[Photo | PhotoError], finder: FaceFinder, encoder: Encoder, mode: FaceMode = "auto"
+) -> list[EncodedFace | str]:
+    """Encode photos that are read, in one batch: of each its largest face, or the reason why there is none."""
+    done = _encode(_find([(Path(), photo) for photo in photos], finder, mode), encoder)
+    return [photo.face if photo.face is not None else str(photo.reason) for photo in done]
+
+
 def _in_photo_pixels(face: Found, scale: float) -> Found:
     return Found(face.box * np.float32(scale), face.landmarks * np.float32(scale), face.score, face.faces, face.how)
