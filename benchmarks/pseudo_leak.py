@@ -95,6 +95,7 @@ def main() -> None:
     parser.add_argument("--min-confidence", nargs="+", default=["0.9", "age=0.7"], help="as of `maskcls pseudo-label`")
     parser.add_argument("--task", nargs="+", choices=TASKS, default=list(TASKS), help="what is labelled")
     parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--score-folds", type=int, help="answer for this many folds only, where it takes too long")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("pseudo_leak.md"), help="Markdown file")
     options = parser.parse_args()
@@ -102,7 +103,8 @@ def main() -> None:
     sets = open_sets([*options.faces, *options.unlabelled])
     labelled = len(options.faces)
     pool = pool_of([*sets[:labelled], *(awaiting(one, least) for one in sets[labelled:])])
-    task = Task(pool, plan(pool, [], None, options.folds, options.seed), least, options.seed)
+    chosen = plan(pool, [], None, options.folds, options.seed, options.score_folds)
+    task = Task(pool, chosen, least, options.seed)
     ids, fold = pool.table["face_id"].str.cat().encode(), task.chosen.fold.tobytes()
     kept = Kept(options.out.with_name(f".{options.out.name}.parts"), ids, fold, options.seed, *sorted(least.items()))
     text = table(task, measured(task, kept))
@@ -115,7 +117,8 @@ def measured(task: Task, kept: Kept) -> dict[str, pd.DataFrame]:
     """Answers to all scored faces by way."""
     everybody = kept.tables("everybody", lambda: {"labels": task.labels(task.teacher(-1)[0]).reset_index()})["labels"]
     seen = everybody.set_index("index")
-    folds = [of_fold(task, kept, fold, seen) for fold in range(task.chosen.folds)]
+    scored = np.unique(task.chosen.fold[task.chosen.scored]).tolist()
+    folds = [of_fold(task, kept, fold, seen) for fold in scored]
     return {name: pd.concat([one[name] for one in folds], ignore_index=True) for name in (NONE, *WAYS)}
 
 
