@@ -7,7 +7,7 @@ GALLERY := $(if $(CONTEST),$(CONTEST),demo/gallery --labels demo/gallery.csv)
 FAIRFACE := $(or $(MASKCLS_DATA),../shared/data)/fairface
 BUILD := builtin-build
 
-.PHONY: demo test check chromium builtin-model clean
+.PHONY: demo test check soak advisories chromium builtin-model clean
 
 demo: $(VENV)/installed-demo  ## set up, then embed, build an index and predict
 	$(BIN)/python benchmarks/demo_photos.py demo
@@ -23,6 +23,16 @@ check: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+SOAK := $(or $(MASKCLS_DATA),../shared/data)/contest/images
+
+soak: $(VENV)/installed-test  ## hostile photos, damaged files and kills, in numbers: an hour on one core
+	$(BIN)/python -m benchmarks.fuzz_photos $(SOAK) --cases 20000 --through 600
+	MASKCLS_SOAK_CASES=4000 $(BIN)/pytest tests/classify/test_stored_state.py
+	$(BIN)/python -m benchmarks.kill_campaign $(SOAK) --kills 220
+
+advisories: $(VENV)/installed-audit  ## known holes of the pinned versions; asks PyPI
+	$(BIN)/pip-audit --no-deps --disable-pip --requirement constraints.txt
 
 chromium:  ## the browser that the review page is tested in
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \

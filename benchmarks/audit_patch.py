@@ -32,7 +32,7 @@ def main() -> None:
     options = parser.parse_args()
     before, after = (read_answers(path).set_index("face_id") for path in (options.before, options.after))
     after = after.loc[before.index]
-    truth = [name for name in before if name.startswith("true_")]
+    truth = [name for name in map(str, before) if name.startswith("true_")]
     old, new = (table[truth].astype(object) for table in (before, after))
     alike = ((old == new) | (old.isna() & new.isna())).all(axis=1)
     after = after.assign(**before[truth], person=before["person"])

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch import Tensor
 
+from ..embedder.encoder import EMBEDDING_DIM, MAP_SHAPE
 from ..embedder.errors import MaskclsError
 from ..embedder.files import replacing
 from ..embedder.photo import shown
@@ -23,6 +24,8 @@ from .pool import Pool
 from .vote import Floats
 
 CHUNK = 4096
+FEATURES = EMBEDDING_DIM + MAP_SHAPE[0]
+"""Of the linear space, see :func:`age_features`."""
 BIN_YEARS = 5
 SHRINKAGE = 0.01
 MAP_GAIN = 0.1
@@ -105,13 +108,18 @@ class LearnedSpace:
         return self.net.state_dict()
 
 
-def fit_age_space(faces: Pool, seed: int = 0, progress: Progress = lambda done, total: None) -> AgeSpace:
+def fit_age_space(
+    faces: Pool, seed: int = 0, progress: Progress = lambda done, total: None, *, learn: bool | None = None
+) -> AgeSpace:
     """The age space of faces that all have an age.
 
     Learned from :data:`MIN_FACES_TO_LEARN` faces on. Below, linear discriminant analysis with shrinkage on age bins
     of five years (Fisher 1936; Ledoit & Wolf 2004); with too few faces or bins for that, the embedding itself.
+
+    Args:
+        learn: which of the two, whatever the number of faces.
     """
-    if len(faces) >= MIN_FACES_TO_LEARN:
+    if len(faces) >= MIN_FACES_TO_LEARN if learn is None else learn:
         return LearnedSpace(train_age_net(faces, seed, progress))
     middle = ((faces.table["age_low"] + faces.table["age_high"]) / 2).to_numpy(np.float32)
     return fit_linear(age_features(faces.embeddings, faces.maps(np.arange(len(faces)))), middle)
@@ -155,9 +163,16 @@ def load_age_space(path: Path) -> AgeSpace:
     try:
         tensors = load_file(path)
         if tensors.keys() == {"mean", "matrix"}:
-            return LinearSpace(tensors["mean"].numpy(), tensors["matrix"].numpy())
+            mean, matrix = (tensors[name].numpy() for name in ("mean", "matrix"))
+            if (
+                mean.dtype != np.float32
+                or matrix.dtype != np.float32
+                or (mean.shape, matrix.shape[:-1]) != ((FEATURES,), (FEATURES,))
+            ):
+                raise ValueError("other features")
+            return LinearSpace(mean, matrix)
         net = AgeNet()
         net.load_state_dict(tensors)
         return LearnedSpace(net.eval())
-    except (SafetensorError, OSError, RuntimeError) as error:
+    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
         raise MaskclsError(f"{shown(path)}: not an age space; build the model again") from error

@@ -16,12 +16,13 @@ from ..embedder.table import gallery_ids
 from ..index.gallery import Gallery
 from .age_space import AgeSpace, fill_gallery
 from .finetune import FineTuning
-from .fitting import TASKS, Step, fit_frozen, fit_tuned
+from .fitting import TASKS, Fitted, Step, fit_again, fit_frozen, fit_tuned
 from .model import GALLERY_COLUMNS, Model
 from .pool import Pool
 from .prototypes import gallery_of, make_prototypes
+from .teachers import seen_of
 from .training import HeadReport
-from .tuning import VoteReport, with_age
+from .tuning import TunedVote, VoteReport, with_age
 from .vote import VoteSettings
 
 STRANGE = 0.01
@@ -54,14 +55,19 @@ def build_model(
     senior_from: int = BAND_STARTS[2],
     sweep: Sequence[int] = (),
     finetuning: FineTuning | None = None,
+    first: tuple[Model, BuildReport] | None = None,
     prototypes: int = 0,
 ) -> tuple[Model, BuildReport]:
     """Fit the age vote on faces with an age, and train a head for each task with at least two classes.
+
+    Rows with pseudo-labels train heads and age space. They do not vote, and no setting is chosen on or with them.
 
     Args:
         senior_from: see :func:`.tuning.fit_vote`.
         sweep: see :func:`.tuning.fit_vote`.
         finetuning: also train FaceNet's last blocks, see :func:`.fitting.fit_tuned`.
+        first: what this function made, with the same arguments, of the pool without its rows with pseudo-labels; it is
+            built here if it is not given.
         prototypes: the gallery holds prototypes of so many people at least (:mod:`.prototypes`), nobody's face; 0 for
             faces.
 
@@ -71,12 +77,17 @@ def build_model(
     if prototypes and finetuning:
         raise MaskclsError("--prototypes: not with --finetune")
     pool = replace(pool, table=with_bare(pool.table))
-    if finetuning is None:
+    if finetuning is not None:
+        fitted = fit_tuned(pool, seed, step, senior_from, sweep, finetuning)
+    elif first is None:
         fitted = fit_frozen(pool, seed, step, senior_from, sweep, prototypes)
     else:
-        fitted = fit_tuned(pool, seed, step, senior_from, sweep, finetuning)
+        vote = TunedVote(first[0].age_space, first[0].settings, first[1].vote, first[1].sweep)
+        fitted = Fitted(pool, first[0].heads, first[1].heads, vote)
+    if finetuning is None and not pool.real.all():
+        fitted = fit_again(fitted, pool, seed, step)
     seen = fitted.pool
-    rows = with_age(seen)
+    rows = np.intersect1d(with_age(seen), np.flatnonzero(seen.real))
     faces = seen.subset(rows)
     gallery, table = gallery_for(fitted.vote.space, faces, prototypes)
     missing = tuple(task for task in TASKS if task not in fitted.heads) + (() if len(rows) else ("age",))
@@ -95,6 +106,7 @@ def build_model(
         least_norm=float(seen.table["norm"].quantile(STRANGE)),
         card=_card(pool, report, seed, finetuning, prototypes),
         tuned=fitted.tuned,
+        seen=() if prototypes else seen_of(pool),
     )
     return model, report
 
@@ -143,6 +155,7 @@ def _card(
         "gallery": report.gallery,
         "prototypes": prototypes,
         "people": report.people,
+        "pseudo_labelled": {str(name): int(count) for name, count in table["teacher"].value_counts().items()},
         "counts": {name: {str(k): int(v) for k, v in column.value_counts().items()} for name, column in counts.items()},
         "held_out": {
             "age_vote": asdict(report.vote) if report.vote else None,

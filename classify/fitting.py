@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -16,11 +16,12 @@ from ..embedder.errors import MaskclsError
 from ..embedder.labels import GENDERS, MASKS
 from ..embedder.weights import load_facenet
 from .age_net import train_age_net
-from .age_space import MIN_FACES_TO_LEARN, LearnedSpace
+from .age_space import MIN_FACES_TO_LEARN, LearnedSpace, fit_age_space
 from .finetune import FineTuning, fine_tune
 from .heads import Head, TrainedHead
 from .pool import Pool, Rows
-from .training import HeadReport, calibrated_head, train_head, usable_classes
+from .teachers import refuse_knowing
+from .training import HeadReport, calibrated_head, retrained, train_head, usable_classes
 from .tuning import MIN_PEOPLE, TunedVote, Voters, choose_vote, fit_vote, with_age
 
 TASKS = {"mask": MASKS, "gender": GENDERS}
@@ -66,15 +67,42 @@ def fit_frozen(
     return Fitted(pool, heads, reports, vote)
 
 
+def fit_again(first: Fitted, pool: Pool, seed: int, step: Step) -> Fitted:
+    """Heads and age space fitted anew with the pseudo-labels of a pool, as far as it has some; choices stay.
+
+    What gave the labels may have seen any of the pool's people: no choice and no calibration is made on or with them.
+
+    Args:
+        first: fitted to the same pool without its rows with pseudo-labels, seed and pool alike.
+    """
+    heads, reports = dict(first.heads), dict(first.reports)
+    pseudo = pool.table[~pool.real]
+    for task, head in first.heads.items():
+        if not pseudo[task].isin(head.classes).any():
+            continue
+        heads[task], reports[task] = retrained(
+            pool,
+            task,
+            head,
+            reports[task],
+            seed,
+            lambda done, total, task=task: step(f"training {task} again", done, total),  # type: ignore[misc]
+        )
+    aged = pool.subset(with_age(pool))
+    learn = isinstance(first.vote.space, LearnedSpace)
+    space = fit_age_space(aged, seed, lambda done, total: step("training age again", done, total), learn=learn)
+    return Fitted(pool, heads, reports, replace(first.vote, space=space))
+
+
 def fit_tuned(pool: Pool, seed: int, step: Step, senior_from: int, sweep: Sequence[int], wanted: FineTuning) -> Fitted:
     """Heads and age space trained together with FaceNet's last blocks.
 
-    A tenth of the people is held out of all training; the vote settings and the heads' temperatures are chosen there.
-    The gallery holds everybody.
+    A tenth of the people is held out of all training; the vote settings and the heads' temperatures are chosen there,
+    on labels that somebody gave. The gallery holds everybody of known age.
 
     Raises:
         MaskclsError: there are too few faces or people of known age, the weights are not those of the embedding
-            sets, or a photo is gone.
+            sets, a photo is gone, or a teacher of pseudo-labels has seen people who are held out.
     """
     net, weights = load_facenet(wanted.weights)
     if weights.sha256 != pool.encoder.weights_sha256:
@@ -87,7 +115,10 @@ def fit_tuned(pool: Pool, seed: int, step: Step, senior_from: int, sweep: Sequen
             "since a tenth of the people is held out"
         )
     check_photos(pool.table)
+    real = pool.real
     fit, held_out = _apart(pool, seed)
+    held_out = held_out[real[held_out]]
+    refuse_knowing(pool, pool.people[held_out], "the tenth that --finetune chooses settings on")
     seen = pool.subset(fit)
     heads, reports = train_heads(seen, seed, step)
     age = train_age_net(seen.subset(with_age(seen)), seed, lambda done, total: step("training age", done, total))
@@ -101,6 +132,7 @@ def fit_tuned(pool: Pool, seed: int, step: Step, senior_from: int, sweep: Sequen
         heads[task], reports[task] = calibrated_head(trained, task, head.classes, others, reports[task].faces)
     space = LearnedSpace(kept.age)
     rows = with_age(pool)
+    rows = rows[real[rows]]
     faces, is_fit = pool.subset(rows), np.isin(rows, fit)
     voters = Voters(len(faces))
     voters.ask(space, faces, np.flatnonzero(is_fit), np.flatnonzero(~is_fit))

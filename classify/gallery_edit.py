@@ -25,6 +25,7 @@ from .gallery_list import counts_of
 from .model import GALLERY_COLUMNS, Model
 from .people import sharing
 from .pool import Pool, Progress, pool_of
+from .teachers import seen_of
 from .tuning import with_age
 from .vote import Ints
 
@@ -72,9 +73,11 @@ def check_addable(model: Model, folder: Path, sets: Sequence[tuple[Path, Embeddi
     A fine-tuned model sees photos through its own trunk, so that they are read again: the photos must still be there.
 
     Raises:
-        MaskclsError: the sets were made by another encoder, or a photo is gone or changed.
+        MaskclsError: the sets were made by another encoder or hold pseudo-labels, or a photo is gone or changed.
     """
     for name, one in sets:
+        if one.pseudo is not None:
+            raise MaskclsError(f"{shown(name)}: holds pseudo-labels, and only faces whose age somebody gave may vote")
         tuned = model.tuned is not None and one.encoder.preprocessing == model.encoder.preprocessing
         if not tuned and one.encoder != model.encoder:
             raise MaskclsError(
@@ -150,7 +153,8 @@ def add_faces(
         "compared_with": added.compared,
         "counts": counts_of(rows),
     }
-    return replace(model, gallery=gallery, table=table, card=_noted(model, "added", note), fingerprint=""), added
+    card, seen = _noted(model, "added", note), (*model.seen, *seen_of(new)) if model.seen else ()
+    return replace(model, gallery=gallery, table=table, card=card, fingerprint="", seen=seen), added
 
 
 def drop_faces(model: Model, rows: Ints, what: str) -> Model:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -14,9 +14,11 @@ import pandas as pd
 from ..embedder.crops import read_crops
 from ..embedder.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder, EncoderInfo
 from ..embedder.errors import MaskclsError
+from ..embedder.files import reserve
 from ..embedder.photo import shown
 from ..embedder.store import EmbeddingSet, open_set
 from .people import people_of
+from .teachers import Taught, placed
 
 Rows = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
@@ -28,12 +30,14 @@ class Pool:
     """Faces of one or more sets; row i of ``table``, ``embeddings`` and ``people`` belong together.
 
     Attributes:
-        table: see :data:`maskcls.embedder.table.COLUMNS`, plus ``root`` (folder of photos the path is relative to).
+        table: see :data:`maskcls.embedder.table.COLUMNS`, plus ``root`` (folder of photos the path is relative to)
+            and ``teacher`` (fingerprint of the model that gave the row's labels, null where somebody gave them).
         embeddings: (n, 512) float32.
         people: (n,) group of faces that must stay on one side of a split, see :func:`.people.people_of`.
         encoder: what all vectors were made with.
         face: how the photos were read (``auto``, ``detect``, ``whole`` or ``mixed``).
         copies: exact copies of a photo that were left out.
+        teachers: who gave pseudo-labels, by fingerprint; the numbers of people are those of this pool.
     """
 
     table: pd.DataFrame
@@ -45,9 +49,15 @@ class Pool:
     _maps: tuple[npt.NDArray[np.float16], ...]
     _set: Rows
     _position: Rows
+    teachers: Mapping[str, Taught] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.table)
+
+    @property
+    def real(self) -> npt.NDArray[np.bool_]:
+        """(n,) rows whose labels are no model's: only they are scored, choose settings and vote."""
+        return self.table["teacher"].isna().to_numpy(bool)
 
     def maps(self, rows: Rows) -> npt.NDArray[np.float16]:
         """Feature maps (len(rows), 896, 4, 4), read from disk."""
@@ -67,6 +77,7 @@ class Pool:
         """
         embeddings = np.empty((len(self), EMBEDDING_DIM), np.float32)
         with TemporaryFile() as file:  # the mapping outlives it
+            reserve(file, max(1, len(self)) * int(np.prod(MAP_SHAPE)) * np.dtype(np.float16).itemsize)
             maps = np.memmap(file, np.float16, "w+", shape=(max(1, len(self)), *MAP_SHAPE))
         norms = np.empty(len(self), np.float32)
         for start in range(0, len(self), BATCH):
@@ -96,13 +107,17 @@ class Pool:
         )
 
 
-def open_pool(folders: Sequence[Path]) -> Pool:
+def open_pool(folders: Sequence[Path], known: Sequence[Path] = ()) -> Pool:
     """Open embedding sets as one pool.
+
+    Args:
+        known: sets that only tell who is who, and so whom the teachers of pseudo-labels have seen; their faces are not
+            in the pool.
 
     Raises:
         MaskclsError: see :func:`open_sets`.
     """
-    return pool_of(open_sets(folders))
+    return pool_of(open_sets([*folders, *known]), len(folders))
 
 
 def open_sets(folders: Sequence[Path]) -> list[EmbeddingSet]:
@@ -123,20 +138,26 @@ def open_sets(folders: Sequence[Path]) -> list[EmbeddingSet]:
     return sets
 
 
-def pool_of(sets: Sequence[EmbeddingSet]) -> Pool:
-    """Join opened sets of one encoder; of exact copies of a photo the first is kept."""
-    table = pd.concat([item.table.assign(root=item.settings["root"]) for item in sets], ignore_index=True)
+def pool_of(sets: Sequence[EmbeddingSet], used: int | None = None) -> Pool:
+    """Join opened sets of one encoder; of exact copies of a photo the first is kept, one with pseudo-labels last.
+
+    Args:
+        used: how many of the sets, the first ones, are in the pool; the others only tell who is who. All by default.
+    """
+    table = pd.concat([_rows(item) for item in sets], ignore_index=True)
     number = np.repeat(np.arange(len(sets)), [len(item) for item in sets])
     position = np.concatenate([np.arange(len(item)) for item in sets])
     embeddings = np.concatenate([item.embeddings for item in sets])
-    first = np.flatnonzero(~table["face_id"].duplicated().to_numpy())
+    best_first = table["face_id"].iloc[np.argsort(table["teacher"].notna().to_numpy(), kind="stable")]
+    first = np.flatnonzero(~best_first.duplicated().sort_index().to_numpy())
     modes = {item.settings["face"] for item in sets}
     named = table["person"].notna()
     person = (pd.Series(number).astype(str) + ":" + table["person"]).where(named)
     table = table.assign(person_key=person).iloc[first].reset_index(drop=True)
     photo = table["drawn_on"].fillna(table["file_sha256"])
     people = people_of(embeddings[first], table["person_key"], table["mask"], photo)
-    return Pool(
+    teachers = {item.pseudo.teacher.fingerprint: item.pseudo.teacher for item in sets if item.pseudo is not None}
+    pool = Pool(
         table.drop(columns="person_key"),
         embeddings[first],
         people,
@@ -146,4 +167,11 @@ def pool_of(sets: Sequence[EmbeddingSet]) -> Pool:
         tuple(item.maps for item in sets),
         number[first].astype(np.int64),
         position[first].astype(np.int64),
+        {name: placed(teacher, table, people) for name, teacher in teachers.items()},
     )
+    return pool if used is None else pool.subset(np.flatnonzero(number[first] < used))
+
+
+def _rows(item: EmbeddingSet) -> pd.DataFrame:
+    teacher = None if item.pseudo is None else item.pseudo.teacher.fingerprint
+    return item.table.assign(root=item.settings["root"], teacher=pd.Series(teacher, item.table.index, "str"))

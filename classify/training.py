@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -49,8 +49,9 @@ class HeadReport:
 
 
 def usable_classes(pool: Pool, task: str, classes: tuple[str, ...]) -> tuple[str, ...]:
-    """The classes of a task that at least two people show; a head needs two such classes."""
-    people = pd.Series(pool.people).groupby(pool.table[task].to_numpy()).nunique()
+    """The classes of a task that at least two people show by labels of no model; a head needs two such classes."""
+    real = pool.real
+    people = pd.Series(pool.people[real]).groupby(pool.table[task].to_numpy()[real]).nunique()
     return tuple(name for name in classes if people.get(name, 0) >= MIN_PEOPLE_A_CLASS)
 
 
@@ -75,33 +76,17 @@ def train_head(
     probabilities is fitted there (Guo et al. 2017, https://arxiv.org/abs/1706.04599). Faces are drawn by class and
     mask state with probability proportional to frequency ** (1 - BALANCE), and those of people with many photos less
     often; held-out faces weigh the same way.
+
+    Rows with pseudo-labels take no part: what gave them may have seen the people held out. :func:`retrained` is theirs.
     """
-    rows = np.flatnonzero(pool.table[task].isin(classes).to_numpy())
-    labels = pd.Categorical(pool.table[task].iloc[rows], categories=list(classes)).codes.astype(np.int64)
-    fit, held_out = _split(rows, labels, pool.people[rows], seed)
-    draw, weight = (_draw_probabilities(pool, task, rows[part]) for part in (fit, held_out))
-    random = np.random.default_rng(seed)
-    torch.manual_seed(seed)
-    net = Head(len(classes))
-    steps = max(1, -(-len(fit) // BATCH))
-    optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    epochs = int(np.clip(round(FACES_SHOWN / len(fit)), *EPOCHS))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=epochs * steps)
-    loss = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)
+    rows, labels, fit, held_out = _parts(pool, task, classes, seed)
+    weight = _draw_probabilities(pool, task, rows[held_out])
     held_maps, held_embeddings = pool.maps(rows[held_out]), pool.embeddings[rows[held_out]]
+    training = _Training(pool, task, classes, rows[fit], seed)
+    net = training.net
     best, least, best_epoch = {k: v.clone() for k, v in net.state_dict().items()}, np.inf, 0
-    for epoch in range(1, epochs + 1):
-        net.train()
-        for step in range(steps):
-            chosen = fit[random.choice(len(fit), max(2, min(BATCH, len(fit))), p=draw)]
-            maps = torch.from_numpy(pool.maps(rows[chosen])).float()
-            maps = maps.flip(3) if step % 2 else maps
-            output = net(maps, torch.from_numpy(pool.embeddings[rows[chosen]]))
-            optimiser.zero_grad()
-            loss(output, torch.from_numpy(labels[chosen])).backward()
-            optimiser.step()
-            schedule.step()
-        progress(epoch, epochs)
+    for epoch in training.passes():
+        progress(epoch, training.epochs)
         logits = TrainedHead(net, classes, 1.0).logits(held_maps, held_embeddings).numpy()
         score = float(weight @ log_losses(logits, labels[held_out]))
         if score <= least:
@@ -112,12 +97,71 @@ def train_head(
     return _calibrated(net, classes, held_maps, held_embeddings, labels[held_out], len(rows), best_epoch)
 
 
+@one_thread()
+def retrained(
+    pool: Pool,
+    task: str,
+    head: TrainedHead,
+    report: HeadReport,
+    seed: int,
+    progress: Progress = lambda done, total: None,
+) -> tuple[TrainedHead, HeadReport]:
+    """A head trained anew with the pseudo-labels of a pool; what was chosen for it on held-out people stays.
+
+    Args:
+        head, report: what :func:`train_head` made of the same pool and seed. The passes over the faces are as many as
+            there, in proportion, the temperature is the same, and the same people are left out.
+    """
+    rows, _, fit, _ = _parts(pool, task, head.classes, seed)
+    pseudo = np.flatnonzero(pool.table[task].isin(head.classes).to_numpy(bool) & ~pool.real)
+    passes = _epochs(len(fit))
+    training = _Training(pool, task, head.classes, np.concatenate([rows[fit], pseudo]), seed)
+    for epoch in training.passes():
+        progress(epoch, training.epochs)
+        if epoch >= training.epochs * report.epoch / passes:
+            break
+    return replace(head, net=training.net.eval()), replace(report, faces=len(rows) + len(pseudo))
+
+
+class _Training:
+    """Training of a new head (:attr:`net`) on the faces ``rows`` of a pool, in :attr:`epochs` passes at most."""
+
+    def __init__(self, pool: Pool, task: str, classes: tuple[str, ...], rows: Rows, seed: int) -> None:
+        self._pool, self._rows, self._seed = pool, rows, seed
+        self._labels = _codes(pool, task, classes, rows)
+        self._draw = _draw_probabilities(pool, task, rows)
+        self.epochs = _epochs(len(rows))
+        torch.manual_seed(seed)
+        self.net = Head(len(classes))
+
+    def passes(self) -> Iterator[int]:
+        """Train; yields the number of each pass that is done, from 1 on."""
+        net, random = self.net, np.random.default_rng(self._seed)
+        steps = max(1, -(-len(self._rows) // BATCH))
+        optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=self.epochs * steps)
+        loss = nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)
+        for epoch in range(1, self.epochs + 1):
+            net.train()
+            for step in range(steps):
+                chosen = random.choice(len(self._rows), max(2, min(BATCH, len(self._rows))), p=self._draw)
+                rows = self._rows[chosen]
+                maps = torch.from_numpy(self._pool.maps(rows)).float()
+                maps = maps.flip(3) if step % 2 else maps
+                output = net(maps, torch.from_numpy(self._pool.embeddings[rows]))
+                optimiser.zero_grad()
+                loss(output, torch.from_numpy(self._labels[chosen])).backward()
+                optimiser.step()
+                schedule.step()
+            yield epoch
+
+
 def calibrated_head(
     net: Head, task: str, classes: tuple[str, ...], held_out: Pool, faces: int
 ) -> tuple[TrainedHead, HeadReport]:
     """A head that was trained on ``faces`` faces, with the temperature that suits people it has not seen."""
     rows = np.flatnonzero(held_out.table[task].isin(classes).to_numpy())
-    labels = pd.Categorical(held_out.table[task].iloc[rows], categories=list(classes)).codes.astype(np.int64)
+    labels = _codes(held_out, task, classes, rows)
     return _calibrated(net, classes, held_out.maps(rows), held_out.embeddings[rows], labels, faces, 0)
 
 
@@ -177,6 +221,22 @@ def balanced(kinds: Rows, balance: float, people: Rows) -> npt.NDArray[np.float6
     person = np.unique(people, return_inverse=True)[1]
     weight = np.bincount(kinds)[kinds] ** -balance * np.bincount(person)[person] ** -PERSON_BALANCE
     return np.asarray(weight / weight.sum(), np.float64)
+
+
+def _epochs(faces: int) -> int:
+    return int(np.clip(round(FACES_SHOWN / faces), *EPOCHS))
+
+
+def _parts(pool: Pool, task: str, classes: tuple[str, ...], seed: int) -> tuple[Rows, Rows, Rows, Rows]:
+    """Rows that somebody gave a label of the task, their labels, and which of them are fitted on and held out."""
+    rows = np.flatnonzero(pool.table[task].isin(classes).to_numpy(bool) & pool.real)
+    labels = _codes(pool, task, classes, rows)
+    return rows, labels, *_split(rows, labels, pool.people[rows], seed)
+
+
+def _codes(pool: Pool, task: str, classes: tuple[str, ...], rows: Rows) -> Rows:
+    """Class number of some rows of a pool that all have one of the classes."""
+    return pd.Categorical(pool.table[task].iloc[rows], categories=list(classes)).codes.astype(np.int64)
 
 
 def _draw_probabilities(pool: Pool, task: str, rows: Rows) -> npt.NDArray[np.float64]:

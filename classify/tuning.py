@@ -107,14 +107,15 @@ def fit_vote(
 
     Per fold of people the space is fitted on the others, who then vote. All settings are chosen on these held-out
     votes, the width of the interval (:mod:`.interval`) on those of photos alone: masks drawn on them are harder to
-    answer for than what will be asked, and would widen every interval.
+    answer for than what will be asked, and would widen every interval. Rows with pseudo-labels take no part: what gave
+    them may have seen the people held out.
 
     Args:
         senior_from: first year of the oldest band as the gallery counts it.
         sweep: other such years to choose settings for as well.
         prototypes: those who vote are prototypes of so many people at least (:mod:`.prototypes`); 0 for faces.
     """
-    faces = pool.subset(with_age(pool))
+    faces = pool.subset(np.intersect1d(with_age(pool), np.flatnonzero(pool.real)))
     if len(np.unique(faces.people)) < MIN_PEOPLE:
         return TunedVote(fit_age_space(faces, seed), VoteSettings(senior_from=senior_from), None)
     asked = np.sort(np.random.default_rng(seed).permutation(len(faces))[:MAX_ASKED])

@@ -8,14 +8,29 @@ from typing import Annotated
 
 import typer
 
-from .options import PASSES, Device, DeviceOption, FinetuneOption, PassesOption, WeightsOption, fine_tuning
-from .terminal import one_line_errors, progress_bar
+from .options import (
+    PASSES,
+    Device,
+    DeviceOption,
+    FinetuneOption,
+    KnownOption,
+    PassesOption,
+    WeightsOption,
+    fine_tuning,
+)
+from .terminal import one_line_errors, progress_bar, tell
 
 
 def build_index(
     faces: Annotated[list[Path], typer.Argument(help="Embedding sets made by `maskcls embed`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Model to make or replace.")],
     seed: Annotated[int, typer.Option(help="Of held-out people and training.")] = 0,
+    split: Annotated[Path | None, typer.Option(help="Split made by `maskcls split`, for --without.")] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FOLD", help="Build without the people of this fold of --split (repeatable)."),
+    ] = None,
+    known: KnownOption = None,
     prototypes: Annotated[
         int,
         typer.Option(
@@ -31,28 +46,42 @@ def build_index(
 ) -> None:
     """Make a model: a FAISS gallery for the age vote, and CNN heads for mask and gender.
 
-    Sets that lack a label take part where they have one. Choices are made on held-out people only. The last three
-    options are for --finetune.
+    Sets that lack a label take part where they have one. Choices are made on held-out people only. Sets made by
+    `maskcls pseudo-label` train heads and age space; they do not vote. The last three options are for --finetune.
     """
     with one_line_errors():
         from ..classify.build import build_model
-        from ..classify.model import check_target
-        from ..classify.pool import open_pool
+        from ..classify.model_place import check_target
+        from ..classify.pseudo.guard import training_pool
         from ..embedder.photo import shown
 
         check_target(out)
-        pool = open_pool(faces)
+        pool, left_out = training_pool(faces, known or [], split, without or [])
         checkpoints = out.resolve().with_name(f".{out.resolve().name}.finetune")
         wanted = fine_tuning(finetune, passes, device, weights, checkpoints)
         with progress_bar() as progress:
             model, report = build_model(pool, seed, progress, finetuning=wanted, prototypes=prototypes)
         model.save(out)
+        tell(
+            out=out,
+            gallery=report.gallery,
+            faces=report.faces,
+            people=report.people,
+            copies=report.copies,
+            vote=report.vote,
+            heads=report.heads,
+            missing=report.missing,
+        )
         shutil.rmtree(checkpoints, ignore_errors=True)
         kind = "prototypes" if prototypes else "faces"
         typer.echo(
             f"{shown(out)}: {report.gallery} {kind} in the gallery, {report.faces} faces of about "
             f"{report.people} people used, {report.copies} exact copies left out"
         )
+        if left_out:
+            typer.echo(f"{left_out} faces of people of fold {shown(', '.join(without or []))} left out")
+        if pseudo := int((~pool.real).sum()):
+            typer.echo(f"{pseudo} of the faces have pseudo-labels")
         if report.vote:
             vote = report.vote
             typer.echo(

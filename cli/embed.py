@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from .options import JOBS, BatchOption, Device, DeviceOption, Face, JobsOption, WeightsOption
-from .terminal import one_line_errors, progress_bar
+from .terminal import one_line_errors, progress_bar, tell
 
 
 class Layout(StrEnum):
@@ -74,6 +75,7 @@ def embed(
                 batch_size=batch_size,
                 progress=partial(progress, "embedding"),
             )
+        tell(out=out, layout=dataset.layout, other_files=dataset.other_files, **asdict(report))
         typer.echo(
             f"{shown(out)}: {report.faces} faces ({report.whole} photos taken whole) of layout {dataset.layout}; "
             f"{report.embedded} photos embedded now, {report.reused} unchanged"

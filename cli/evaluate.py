@@ -9,8 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import PASSES, Device, DeviceOption, FinetuneOption, PassesOption, WeightsOption, fine_tuning
-from .terminal import one_line_errors, progress_bar
+from .options import (
+    PASSES,
+    ConfidenceOption,
+    Device,
+    DeviceOption,
+    FinetuneOption,
+    KnownOption,
+    PassesOption,
+    WeightsOption,
+    fine_tuning,
+)
+from .terminal import one_line_errors, progress_bar, tell
 
 NAME, WIDTH = 38, 11
 """Of the columns of a comparison at the terminal."""
@@ -21,6 +31,15 @@ def evaluate(
     also: Annotated[
         list[Path] | None, typer.Option("--also", help="A set that only takes part in building (repeatable).")
     ] = None,
+    unlabelled: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A set to label anew in every fold, by a model that has not seen who is scored there, and to build "
+            "from again; scores with and without it (repeatable)."
+        ),
+    ] = None,
+    min_confidence: ConfidenceOption = None,
+    known: KnownOption = None,
     folds: Annotated[int, typer.Option(min=2, help="Parts the people are split into.")] = 5,
     split: Annotated[Path | None, typer.Option(help="Split made by `maskcls split`, instead of --folds.")] = None,
     score_folds: Annotated[
@@ -39,11 +58,15 @@ def evaluate(
     report: Annotated[Path | None, typer.Option(help="A page with all figures (.html).")] = None,
     casebook: Annotated[Path | None, typer.Option(help="A folder with every error as a card; holds faces.")] = None,
     answers: Annotated[Path | None, typer.Option(help="Out-of-fold answers: .csv or .parquet.")] = None,
+    other_answers: Annotated[
+        Path | None, typer.Option(file_okay=False, help="A folder for those of --baselines and without --unlabelled.")
+    ] = None,
 ) -> None:
     """Score mask, gender and age on people the model has not seen: k folds of people, everything fitted inside.
 
     Figures come with 95 % intervals (people are resampled). Sets that lack a label take part where they have one;
-    what cannot be said is n/a. A killed run that writes a file goes on with the fold it was in.
+    what cannot be said is n/a. Pseudo-labels (--also) are never scored, and train only folds whose people their teacher
+    has not seen. A killed run that writes a file goes on with the fold it was in.
     """
     with one_line_errors():
         import sys
@@ -57,6 +80,8 @@ def evaluate(
         from ..classify.evaluation.ready import beside_builtin
         from ..classify.pool import open_sets, pool_of
         from ..classify.predict import write_answers
+        from ..classify.pseudo.label_set import awaiting
+        from ..classify.pseudo.labels import thresholds
         from ..embedder.errors import MaskclsError
         from ..embedder.files import write_json
         from ..embedder.photo import shown
@@ -64,10 +89,15 @@ def evaluate(
         if casebook:
             check_casebook_folder(casebook)
         began = time.monotonic()
-        train_only = also or []
-        sets = open_sets([*faces, *train_only])
-        pool = pool_of(sets)
-        roots = [one.settings["root"] for one in sets[len(faces) :]]
+        least = thresholds(min_confidence or ()) if unlabelled else None
+        train_only = [*(also or []), *(unlabelled or [])]
+        sets = open_sets([*faces, *train_only, *(known or [])])
+        used = len(faces) + len(train_only)
+        if least is not None:
+            first = used - len(unlabelled or ())
+            sets[first:used] = [awaiting(one, least) for one in sets[first:used]]
+        pool = pool_of(sets, used)
+        roots = [one.settings["root"] for one in sets[len(faces) : used] if one.pseudo is None]
         chosen = plan(pool, roots, split, folds, seed, score_folds)
         typer.echo(
             f"{len(chosen.scored)} faces scored in {chosen.folds} folds of people, {len(pool)} faces to build from, "
@@ -76,7 +106,9 @@ def evaluate(
         wanted = fine_tuning(finetune, passes, device, weights)
         if wanted and leakage:
             raise MaskclsError("--leakage: not with --finetune; the size of the leak is that of the data")
-        first = next((path for path in (json_file, report, answers, casebook) if path), None)
+        if min_confidence and not unlabelled:
+            raise MaskclsError("--min-confidence goes with --unlabelled")
+        written = next((path for path in (json_file, report, answers, casebook, other_answers) if path), None)
         with progress_bar() as progress:
             done = run(
                 pool,
@@ -85,9 +117,10 @@ def evaluate(
                 senior_from=senior_from,
                 baselines=baselines,
                 leakage=leakage,
-                keep=first.with_name(f".{first.name}.folds") if first else None,
+                keep=written.with_name(f".{written.name}.folds") if written else None,
                 step=progress,
                 finetuning=wanted,
+                least=least,
             )
         table, summary = done.answers, done.summary
         if builtin:
@@ -95,11 +128,12 @@ def evaluate(
         summary["data"] |= {
             "sets": [
                 {"name": shown(folder.name), "faces": len(one)}
-                for folder, one in zip([*faces, *train_only], sets, strict=True)
+                for folder, one in zip([*faces, *train_only], sets[:used], strict=True)
             ],
             "command": " ".join(["maskcls", *map(shown, sys.argv[1:])]),
             "seconds": round(time.monotonic() - began, 1),
         }
+        tell(**summary)
         for line in _lines(summary):
             typer.echo(line)
         if json_file:
@@ -111,6 +145,11 @@ def evaluate(
         if answers:
             write_answers(answers, table)
             typer.echo(f"{shown(answers)}: out-of-fold answers")
+        if other_answers:
+            for name, one in done.others.items():
+                place = other_answers / f"{name.replace(',', '').replace(' ', '-')}.parquet"
+                write_answers(place, one)
+                typer.echo(f"{shown(place)}: out-of-fold answers")
         if casebook:
             with progress_bar() as progress:
                 errors = write_casebook(
@@ -134,9 +173,9 @@ def _lines(summary: dict[str, Any]) -> list[str]:
             lines.append(
                 f"{name:32} {found['value']:7.3f}   {found['low']:.3f} to {found['high']:.3f}   {found['faces']:7d}"
             )
-    for title in ("baselines", "leakage"):
+    for title in ("pseudo_labels", "baselines", "leakage"):
         if title in summary:
-            lines += ["", f"{title}: {summary[title]['note']}", *_comparison(summary[title])]
+            lines += ["", f"{title.replace('_', '-')}: {summary[title]['note']}", *_comparison(summary[title])]
     return [*lines, "", *map(str, summary["data"]["notes"])]
 
 

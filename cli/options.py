@@ -55,6 +55,22 @@ WeightsOption = Annotated[
 SourceOption = Annotated[
     str | None, typer.Option(help="Only of this source: contest, utkface, fairface, csv, folders.")
 ]
+KnownOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--known",
+        help="A set that the teacher of pseudo-labels was built from; only tells whom it has seen (repeatable).",
+    ),
+]
+ConfidenceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--min-confidence",
+        metavar="[TASK=]P",
+        help="Label what the model is at least this sure of, 0-1; for one task mask=P, gender=P or age=P (repeatable). "
+        "Default: 0.9.",
+    ),
+]
 FinetuneOption = Annotated[
     Depth | None,
     typer.Option(

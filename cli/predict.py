@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from .options import JOBS, BatchOption, Device, DeviceOption, Face, JobsOption, WeightsOption
-from .terminal import one_line_errors, progress_bar
+from .terminal import one_line_errors, progress_bar, tell
 
 LINES = 10
 """Answers printed at the terminal; all of them are in the file."""
@@ -89,6 +89,13 @@ def predict(
         counts = answers.table["status"].value_counts()
         answered = sum(int(counts.get(status, 0)) for status in ANSWERED)
         unsure = f" ({counts['unsure']} of them unsure)" if "unsure" in counts else ""
+        tell(
+            out=out,
+            photos=len(answers.table),
+            counts=counts.to_dict(),
+            other_files=dataset.other_files,
+            answers=answers.table,
+        )
         typer.echo(
             f"{shown(out)}: {len(answers.table)} photos, {answered} answered{unsure}, "
             f"{counts.get('no_face', 0)} without a face, {counts.get('unreadable', 0)} unreadable"

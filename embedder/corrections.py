@@ -202,6 +202,10 @@ class _Labels:
 def _open(folder: Path) -> tuple[EmbeddingSet, _Labels]:
     finish_interrupted(folder)
     found = open_set(folder)
+    if found.pseudo is not None:
+        raise MaskclsError(
+            f"{shown(folder)}: holds pseudo-labels; correct the labels their model was built from instead"
+        )
     return found, _Labels(found.table)
 
 

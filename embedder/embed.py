@@ -108,6 +108,8 @@ def embed_folder(
 
 
 def _check_same(out: Path, old: EmbeddingSet, encoder: Encoder, settings: dict[str, str]) -> None:
+    if old.pseudo is not None:
+        raise MaskclsError(f"{shown(out)}: holds pseudo-labels, which would be lost; choose another --out")
     if old.encoder != encoder.info:
         raise MaskclsError(
             f"{shown(out)}: made with encoder {old.encoder.name} ({old.encoder.fingerprint}), this run has "

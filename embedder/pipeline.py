@@ -61,7 +61,8 @@ def encode_photos(
                 for ahead in batches[number + len(waiting) : number + 3]:
                     waiting.append([pool.submit(_read, path) for path in ahead])
                 photos = [future.result() for future in waiting.popleft()]
-                yield _encode(batch, photos, finder, encoder, mode)
+                outcomes = encode_read(photos, finder, encoder, mode)
+                yield [_result(*one) for one in zip(batch, photos, outcomes, strict=True)]
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -73,13 +74,16 @@ def _read(source: Source) -> Photo | PhotoError:
         return error
 
 
-def _encode(
-    paths: Sequence[Source],
-    photos: Sequence[Photo | PhotoError],
-    finder: FaceFinder,
-    encoder: Encoder,
-    mode: FaceMode,
-) -> list[EncodedPhoto]:
+def _result(source: Source, photo: Photo | PhotoError, outcome: EncodedFace | str) -> EncodedPhoto:
+    path, state = (source, file_state(source)) if isinstance(source, Path) else (Path(), NO_FILE)
+    face, reason = (None, outcome) if isinstance(outcome, str) else (outcome, None)
+    return EncodedPhoto(path, photo.state if isinstance(photo, Photo) else state, face, reason)
+
+
+def encode_read(
+    photos: Sequence[Photo | PhotoError], finder: FaceFinder, encoder: Encoder, mode: FaceMode = "auto"
+) -> list[EncodedFace | str]:
+    """Encode photos that are read, in one batch: of each its largest face, or the reason why there is none."""
     readable = [photo for photo in photos if isinstance(photo, Photo)]
     faces = finder.find([photo.image for photo in readable], mode)
     pairs = [(photo, face) for photo, face in zip(readable, faces, strict=True) if face is not None]
@@ -95,16 +99,7 @@ def _encode(
             float(encoded.norms[i]),
             photo.sha256,
         )
-    results: list[EncodedPhoto] = []
-    for source, outcome in zip(paths, photos, strict=True):
-        path = source if isinstance(source, Path) else Path()
-        if isinstance(outcome, PhotoError):
-            state = file_state(path) if isinstance(source, Path) else NO_FILE
-            results.append(EncodedPhoto(path, state, None, str(outcome)))
-        else:
-            found = by_photo.get(id(outcome))
-            results.append(EncodedPhoto(path, outcome.state, found, None if found else NO_FACE))
-    return results
+    return [str(photo) if isinstance(photo, PhotoError) else by_photo.get(id(photo), NO_FACE) for photo in photos]
 
 
 def _in_photo_pixels(face: Found, scale: float) -> Found:

@@ -23,8 +23,9 @@ def forget_in_set(folder: Path, faces: Collection[str], photos: Collection[str],
     unfinished ``embed`` go too: they are embedded again. A folder that has nothing but such batches gets the list.
 
     Args:
-        faces: ``face_id`` of the rows to remove, of the corrections too.
-        photos: SHA-256 of the photo files to refuse from now on.
+        faces: ``face_id`` of the rows to remove, of the corrections and of where pseudo-labels come from too.
+        photos: SHA-256 of the photo files to refuse from now on, and to strike off the list of the photos that a
+            teacher of pseudo-labels was built from.
         paths: photos, as the set calls them, whose rows of ``rejects.csv`` go too.
 
     Returns:
@@ -45,6 +46,7 @@ def forget_in_set(folder: Path, faces: Collection[str], photos: Collection[str],
         rejects = old.rejects[~old.rejects["path"].isin(list(paths))].reset_index(drop=True)
         log = old.corrections[~old.corrections["face_id"].isin(list(faces))].reset_index(drop=True)
         corrections = log if len(log) < len(old.corrections) else None
+        pseudo = old.pseudo and old.pseudo.without(gone, photos)
         kept = np.flatnonzero(~gone)
         table = old.table.iloc[kept].reset_index(drop=True)
         if gone.any():
@@ -54,7 +56,7 @@ def forget_in_set(folder: Path, faces: Collection[str], photos: Collection[str],
                 part = slice(start, start + CHUNK)
                 writer.embeddings[part] = old.embeddings[kept[part]]
                 writer.maps[part] = old.maps[kept[part]]
-            writer.commit(table, rejects, old.encoder, old.settings, corrections, forgotten)
+            writer.commit(table, rejects, old.encoder, old.settings, corrections, forgotten, pseudo)
         elif forgotten != former or len(rejects) < len(old.rejects) or corrections is not None:
-            replace_tables(folder, table, rejects, old.encoder, old.settings, corrections, forgotten)
+            replace_tables(folder, table, rejects, old.encoder, old.settings, corrections, forgotten, pseudo)
         return int(gone.sum())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from .encoder import EMBEDDING_DIM, MAP_SHAPE
-from .files import replacing
+from .files import key_of, replacing
 
 SHARDS = ".shards"
 
@@ -43,13 +42,9 @@ class ShardFolder:
         """Save one batch."""
         number = int(self._paths[-1].stem) + 1 if self._paths else 0
         path = self._folder / f"{number:08d}.safetensors"
-        digest = _digest(shard.embeddings, shard.maps)
-        metadata = {
-            "key": self._key,
-            "sha256": digest,
-            "rows": json.dumps(shard.rows),
-            "rejects": json.dumps(shard.rejects),
-        }
+        rows, rejects = json.dumps(shard.rows), json.dumps(shard.rejects)
+        digest = key_of(rows, rejects, shard.embeddings.tobytes(), shard.maps.tobytes())
+        metadata = {"key": self._key, "sha256": digest, "rows": rows, "rejects": rejects}
         with replacing(path) as temporary:
             save_file({"embeddings": shard.embeddings, "maps": shard.maps}, temporary, metadata)
         self._paths.append(path)
@@ -76,11 +71,12 @@ class ShardFolder:
         try:
             with safe_open(path, "np") as file:
                 metadata = file.metadata() or {}
-                rows = len(json.loads(metadata["rows"]))
                 embeddings, maps = file.get_tensor("embeddings"), file.get_tensor("maps")
+                content = (metadata["rows"], metadata["rejects"], embeddings.tobytes(), maps.tobytes())
+                rows = len(json.loads(metadata["rows"]))
                 fits = bool(
                     metadata["key"] == self._key
-                    and metadata["sha256"] == _digest(embeddings, maps)
+                    and metadata["sha256"] == key_of(*content)
                     and embeddings.shape == (rows, EMBEDDING_DIM)
                     and maps.shape == (rows, *MAP_SHAPE)
                 )
@@ -89,7 +85,3 @@ class ShardFolder:
         if not fits:
             path.unlink(missing_ok=True)
         return fits
-
-
-def _digest(embeddings: npt.NDArray[np.float32], maps: npt.NDArray[np.float16]) -> str:
-    return hashlib.sha256(embeddings.tobytes() + maps.tobytes()).hexdigest()

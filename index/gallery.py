@@ -100,6 +100,8 @@ class Gallery:
             raise MaskclsError(f"{shown(path)}: not a FAISS gallery; build the model again") from error
         if not isinstance(index, faiss.IndexIDMap2) or index.metric_type != faiss.METRIC_INNER_PRODUCT:
             raise MaskclsError(f"{shown(path)}: a FAISS index of another kind; build the model again")
+        if (index.index.d, index.index.ntotal, index.id_map.size()) != (index.d, index.ntotal, index.ntotal):
+            raise MaskclsError(f"{shown(path)}: its parts do not fit each other; build the model again")
         gallery = cls(index.d)
         gallery._index = index
         return gallery

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ...embedder.corrections import labels_of
+from ...embedder.errors import MaskclsError
 from ...embedder.files import replacing, write_csv
 from ...embedder.store import PATCH_COLUMNS
 from ..evaluation.crossval import Step
@@ -49,7 +50,12 @@ def audit(
         fold: (n,) fold of every face of the pool; faces of one person must share it.
         audited: rows of the pool.
         kept: where finished folds are kept.
+
+    Raises:
+        MaskclsError: some labels are a model's, which may have learnt the very labels that are doubted.
     """
+    if not pool.real.all():
+        raise MaskclsError("an audit learns from labels that somebody gave; leave sets with pseudo-labels out")
     said = opinions(pool, fold, audited, seed, kept=kept, step=step)
     faces, random = pool.subset(audited), np.random.default_rng(seed)
     labels = labels_of(faces.table)

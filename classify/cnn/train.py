@@ -25,6 +25,8 @@ from ..evaluation.scores import summarise
 from ..evaluation.splits import pool_folds, scarce_classes
 from ..pool import Pool
 from ..predict import write_answers
+from ..pseudo.guard import fold_notes
+from ..teachers import barred, refuse_knowing, unseen
 from .curves import draw_curves
 from .fit import CPU, Machine, Part, train_network
 from .network import parameters
@@ -97,10 +99,11 @@ def train(job: Job, out: Path, step: Step = lambda what, done, total: None) -> d
         The run's metrics: see :func:`~..evaluation.scores.summarise`, and ``data`` and ``networks``.
 
     Raises:
-        MaskclsError: ``out`` holds something else or a run of other settings, a task cannot be learnt, training fails
-            or a photo is gone.
+        MaskclsError: ``out`` holds something else or a run of other settings, a task cannot be learnt, training fails,
+            a photo is gone, or a teacher of pseudo-labels has seen people who are held out.
     """
     pool, settings = job.pool, job.settings
+    _pseudo_notes(job)
     targets = targets_of(pool.table, pool.people, settings, job.named)
     factors = sample_factors(pool.table, settings.sample_weights)
     parts = {fold: _part(job, fold, factors) for fold in np.unique(job.plan.fold[job.plan.scored]).tolist()}
@@ -141,17 +144,25 @@ def train(job: Job, out: Path, step: Step = lambda what, done, total: None) -> d
 
 
 def _part(job: Job, fold: int, factors: np.ndarray[Any, np.dtype[np.float64]]) -> Part:
-    """Everybody of other folds, a tenth of the people apart; of the latter only real photos count."""
-    fit = np.flatnonzero(job.plan.fold != fold)
-    seen = job.pool.subset(fit)
-    people = len(np.unique(seen.people))
+    """Everybody of other folds, a tenth of the people apart; of the latter only real photos count.
+
+    Pseudo-labels take no part if what gave them has seen the people of the fold, or if they show them. The tenth is
+    taken of people whom no teacher of the others has seen; where there are fewer than two, these labels are refused.
+    """
+    pool = job.pool
+    fit = np.flatnonzero((job.plan.fold != fold) & ~barred(pool, np.unique(pool.people[job.plan.fold == fold])))
+    seen = pool.subset(fit)
+    judged = np.flatnonzero(unseen(seen))
+    people = len(np.unique(seen.people[judged]))
     if people < 2:
+        refuse_knowing(seen, seen.people[seen.real], f"the training of fold {fold}, a tenth of whom choose the epoch")
         raise MaskclsError(f"fold {fold}: one person is left to train on, and another must be held out; add people")
-    held_out = pool_folds(seen, min(HELD_OUT_PARTS, people), job.seed) == 0
+    tenth = judged[pool_folds(seen.subset(judged), min(HELD_OUT_PARTS, people), job.seed) == 0]
+    held_out = np.isin(seen.people, seen.people[tenth])
     if np.count_nonzero(~held_out) < 2:
         raise MaskclsError(f"fold {fold}: one face is left to train on; add people")
-    real = seen.table["drawn_on"].isna().to_numpy(bool)
-    judges = held_out & real if (held_out & real).any() else held_out
+    real = seen.table["drawn_on"].isna().to_numpy(bool) & seen.real
+    judges = held_out & real if (held_out & real).any() else held_out & seen.real
     return Part(fit[~held_out], fit[judges], factors)
 
 
@@ -185,6 +196,10 @@ def _train_fold(
     return {"answers": table, "curves": curve.assign(parameters=parameters([one.net for one in networks]))}
 
 
+def _pseudo_notes(job: Job) -> list[str]:
+    return fold_notes(job.pool, job.plan.fold, np.unique(job.plan.fold[job.plan.scored]).tolist())
+
+
 def _metrics(job: Job, targets: Targets, answers: pd.DataFrame, curve: pd.DataFrame) -> dict[str, Any]:
     scored = job.pool.subset(job.plan.scored)
     ends = curve.groupby(["fold", "network"], sort=False)
@@ -196,7 +211,7 @@ def _metrics(job: Job, targets: Targets, answers: pd.DataFrame, curve: pd.DataFr
             "copies": job.pool.copies,
             "folds": job.plan.folds,
             "seed": job.seed,
-            "notes": [*targets.notes, *scarce_classes(scored, job.plan.folds)],
+            "notes": [*_pseudo_notes(job), *targets.notes, *scarce_classes(scored, job.plan.folds)],
         },
         "networks": {
             "parameters": int(curve["parameters"].iloc[0]),

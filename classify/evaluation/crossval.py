@@ -18,6 +18,9 @@ from ..build import build_model
 from ..finetune import FineTuning
 from ..model import Model
 from ..pool import Pool, Rows
+from ..pseudo.labels import UNTAUGHT, Thresholds
+from ..pseudo.self_training import WITHOUT, taught_by
+from ..teachers import barred
 from ..vote import NOBODY, Ints
 from .kept import Kept, Tables
 
@@ -56,10 +59,12 @@ def cross_validate(
     kept: Kept | None = None,
     step: Step = lambda what, done, total: None,
     finetuning: FineTuning | None = None,
+    least: Thresholds | None = None,
 ) -> Tables:
     """Answers to the scored faces, each from a model built without its fold.
 
-    Everything is fitted inside the fold: age space, vote settings, calibration and heads.
+    Everything is fitted inside the fold: age space, vote settings, calibration and heads. Pseudo-labels take no part
+    in a fold if they are of people answered for there, or if what gave them was built from such people.
 
     Args:
         fold: (n,) fold of every face of the pool; faces of one person must share it.
@@ -68,6 +73,9 @@ def cross_validate(
         each: is shown every fold's model, and gives answers of others to the same faces, by name.
         kept: where finished folds are kept.
         finetuning: also train FaceNet's last blocks, in every fold anew.
+        least: how sure the model of a fold must be to label faces that await it (:data:`~..pseudo.labels.UNTAUGHT`);
+            another one is then built from these too, and the first one's answers are called
+            :data:`~..pseudo.self_training.WITHOUT`.
 
     Returns:
         :data:`MASKCLS` and the names that ``each`` gave -> one row a scored face, in the order of ``scored``:
@@ -78,25 +86,33 @@ def cross_validate(
     kept = kept or Kept(None)
     if finetuning:
         check_photos(pool.table)
+    waiting = (pool.table["teacher"] == UNTAUGHT).to_numpy(bool)
 
     def answered(held_out: int) -> Tables:
-        fit = np.flatnonzero(fold != held_out)
+        usable = (fold != held_out) & ~barred(pool, np.unique(pool.people[fold == held_out]))
+        fit, tables, taught, first = np.flatnonzero(usable & ~waiting), {}, pool, None
         asked = scored[fold[scored] == held_out]
+        if waiting.any() and least is not None:
+            first = build_model(pool.subset(fit), seed, senior_from=senior_from, sweep=SENIOR_SWEEP)
+            tables[WITHOUT] = answers_of(first[0], pool, asked).assign(fold=held_out)
+            rows = np.flatnonzero(usable & waiting)
+            taught, fit = taught_by(first[0], pool, fit, rows, least, f"fold {held_out}")
         wanted = finetuning and replace(finetuning, folder=kept.folder and kept.folder / f"finetune-{held_out}")
         model, report = build_model(
-            pool.subset(fit),
+            taught.subset(fit),
             seed,
             step if wanted else lambda what, done, total: None,
             senior_from=senior_from,
             sweep=SENIOR_SWEEP,
             finetuning=wanted,
+            first=first,
         )
         sweep = {year: replace(model, settings=settings) for year, settings in report.sweep.items()}
         seen = pool.subset(asked)
         if wanted:
             seen = seen.encoded_by(FaceNetEncoder(wanted.weights, wanted.device, model.tuned))
         answers = answers_of(model, seen, np.arange(len(seen)), sweep=sweep).assign(fold=held_out)
-        tables = {MASKCLS: answers} | dict(each(FoldModel(held_out, model, fit, asked, seen, answers)))
+        tables = {MASKCLS: answers, **tables, **each(FoldModel(held_out, model, fit, asked, seen, answers))}
         return {name: table.set_index(asked) for name, table in tables.items()}
 
     parts: dict[str, list[pd.DataFrame]] = {}

@@ -17,6 +17,9 @@ from ..build import build_model
 from ..columns import ANSWER_COLUMNS
 from ..finetune import FineTuning
 from ..pool import Pool, Rows
+from ..pseudo.guard import fold_notes
+from ..pseudo.labels import Thresholds
+from ..pseudo.self_training import WITHOUT
 from .baselines import WITHOUT_VOTE, baseline_answers, baseline_inputs, without_vote
 from .crossval import MASKCLS, FoldModel, answers_of, cross_validate
 from .kept import Kept, Tables
@@ -65,11 +68,13 @@ class Evaluation:
         answers: see :func:`.crossval.cross_validate`.
         summary: see :func:`.scores.summarise`; also ``data``, and if asked for ``baselines`` and ``leakage``.
         kept: the finished folds, to be cleared once the answers are safe.
+        others: answers of the baselines, and of what was built without pseudo-labels, by name.
     """
 
     answers: pd.DataFrame
     summary: dict[str, Any]
     kept: Kept
+    others: Tables
 
 
 def plan(
@@ -82,7 +87,8 @@ def plan(
 ) -> Plan:
     """Folds of people over the real photos of the scored sets.
 
-    Drawn masks are never scored, and are held out with the person they were drawn on.
+    Drawn masks are never scored, and are held out with the person they were drawn on; faces with pseudo-labels
+    neither.
 
     Args:
         train_only: folders of photos (``root`` of the pool's table) that only take part in building.
@@ -92,10 +98,10 @@ def plan(
     Raises:
         MaskclsError: nothing to score, fewer people than folds, or a split file that is unusable or leaks.
     """
-    real = pool.table["drawn_on"].isna().to_numpy(bool) & ~pool.table["root"].isin(list(train_only)).to_numpy(bool)
-    scored = np.flatnonzero(real)
+    photos = pool.table["drawn_on"].isna().to_numpy(bool) & ~pool.table["root"].isin(list(train_only)).to_numpy(bool)
+    scored = np.flatnonzero(photos & pool.real)
     if not len(scored):
-        raise MaskclsError("no face to score: every set is drawn or only trained on")
+        raise MaskclsError("no face to score: every set is drawn, only trained on, or has pseudo-labels")
     faces = pool.subset(scored)
     part = read_split(split, faces).fold if split is not None else pool_folds(faces, folds, seed)
     fold_of = np.full(int(pool.people.max()) + 1, TRAIN_ONLY, np.int64)
@@ -116,6 +122,7 @@ def evaluate(
     keep: Path | None = None,
     step: Step = lambda what, done, total: None,
     finetuning: FineTuning | None = None,
+    least: Thresholds | None = None,
 ) -> Evaluation:
     """Answer for all scored faces out of fold, and score the answers.
 
@@ -126,13 +133,28 @@ def evaluate(
         rounds: resamples of people for the intervals.
         keep: folder for finished folds; a killed run on the same data and settings goes on from there.
         finetuning: also train FaceNet's last blocks, in every fold anew.
+        least: see :func:`.crossval.cross_validate` (``summary["pseudo_labels"]`` is with and without them).
+
+    Raises:
+        MaskclsError: pseudo-labels may train no fold, see :func:`~..pseudo.guard.fold_notes`, or are not to be had
+            together with what else is asked for.
     """
-    table, labels = pool.table, ["face_id", "mask", "gender", "race", "age_low", "age_high", "drawn_on"]
+    if not pool.real.all() and leakage:
+        raise MaskclsError("--leakage: not with pseudo-labels; the size of the leak is that of the labelled faces")
+    if least is not None and finetuning:
+        raise MaskclsError("--unlabelled: not with --finetune")
+    notes = fold_notes(pool, chosen.fold, np.unique(chosen.fold[chosen.scored]).tolist())
+    table, labels = pool.table, ["face_id", "mask", "gender", "race", "age_low", "age_high", "drawn_on", "teacher"]
     data = pd.util.hash_pandas_object(table[labels]).to_numpy().tobytes()
     settings: tuple[object, ...] = (version("maskcls"), *ANSWER_COLUMNS, pool.encoder.fingerprint)
     settings = (*settings, seed, senior_from, baselines)
     if finetuning is not None:
         settings = (*settings, finetuning.depth, finetuning.passes)
+    settings = (
+        *settings,
+        *sorted((least or {}).items()),
+        *(taught.people.tobytes() for taught in pool.teachers.values()),
+    )
     kept = Kept(keep, data, chosen.fold.tobytes(), chosen.scored.tobytes(), *settings)
 
     inputs = cache(lambda: baseline_inputs(pool))
@@ -154,9 +176,13 @@ def evaluate(
         kept=kept,
         step=step,
         finetuning=finetuning,
+        least=least,
     )
     summaries = {name: summarise(answers, rounds, seed) for name, answers in tables.items()}
     summary = summaries[MASKCLS]
+    if WITHOUT in summaries:
+        both = {WITH: summary, WITHOUT: summaries.pop(WITHOUT)}
+        summary["pseudo_labels"] = _comparison("name", both, PSEUDO_NOTE)
     if baselines:
         summary["baselines"] = _comparison("name", summaries, BASELINE_NOTE)
     if leakage:
@@ -173,13 +199,19 @@ def evaluate(
         "senior_from": senior_from,
         "finetuned": None if finetuning is None else f"from {finetuning.depth}, {finetuning.passes} passes",
         "encoder": f"{pool.encoder.name} ({pool.encoder.fingerprint})",
-        "notes": scarce_classes(pool.subset(chosen.scored), chosen.folds),
+        "notes": [*notes, *scarce_classes(pool.subset(chosen.scored), chosen.folds)],
     }
-    return Evaluation(tables[MASKCLS], summary, kept)
+    others_answers = {name: table for name, table in tables.items() if name != MASKCLS}
+    return Evaluation(tables[MASKCLS], summary, kept, others_answers)
 
 
 BASELINE_NOTE = (
     "Every row is fitted in the same folds of people. The features are those the vote reads: embedding and pooled map."
+)
+WITH = "with pseudo-labels"
+PSEUDO_NOTE = (
+    "Unlabelled faces were labelled in every fold by a model that has not seen the people scored there, whose photos "
+    "and near-copies were left out."
 )
 LEAK_NOTE = (
     "What a random split of photos would report of the very same method: other photos of a person, and near-copies, "

@@ -20,6 +20,12 @@ _POINTS_LISTED = 20
 _SMALL = 3
 """Classes of a confusion matrix that has room for shares beside the counts."""
 _RANKED_BY = ("joint_accuracy", "age_band_accuracy", "gender_accuracy", "mask_accuracy", "age_mae")
+_COMPARISONS = (
+    ("Pseudo-labels", "pseudo_labels", "name"),
+    ("Baselines", "baselines", "name"),
+    ("Leakage", "leakage", "how"),
+)
+"""Title, key and head of the first column."""
 
 Row = dict[str, Any]
 
@@ -46,9 +52,7 @@ def write_evaluation(path: Path, summary: Mapping[str, Any]) -> None:
         differences=_differences(_mapping(summary.get("masked_vs_bare"))),
         senior=_rows(summary.get("senior_from")),
         comparisons=[
-            one
-            for title, key, head in (("Baselines", "baselines", "name"), ("Leakage", "leakage", "how"))
-            if (one := _comparison(title, _mapping(summary.get(key)), head))
+            one for title, key, head in _COMPARISONS if (one := _comparison(title, _mapping(summary.get(key)), head))
         ],
     )
     with replacing(path) as temporary:

@@ -151,10 +151,7 @@ def read_split(path: Path, pool: Pool) -> Split:
     """
     where = shown(path)
     table = _read_table(path)
-    key = next((name for name in KEYS if name in table), None)
-    if key is None or "fold" not in table:
-        have = shown(", ".join(map(str, table.columns)))
-        raise MaskclsError(f"{where}: a split has the columns fold and {' or '.join(KEYS)}; this file has {have}")
+    key = _key(table, where)
     faces = pool.table[key]
     if (doubled := faces[faces.duplicated()]).size:
         raise MaskclsError(f"{where}: {shown(doubled.iloc[0])} is in two sets; the file needs the column face_id")
@@ -176,6 +173,29 @@ def read_split(path: Path, pool: Pool) -> Split:
     fold = table.set_index(key)["fold"].reindex(faces).to_numpy(np.int64)
     _refuse_leaks(where, pool, fold, names)
     return Split(fold, names, ignored)
+
+
+def fold_people(path: Path, pool: Pool, fold: str) -> Rows:
+    """Numbers of the pool's people of whom a face is in one fold of a split file, which may lack faces of the pool.
+
+    Raises:
+        MaskclsError: the file cannot be read, lacks a column, or has no such fold.
+    """
+    where, table = shown(path), _read_table(path)
+    key = _key(table, where)
+    codes, names = _numbered(table["fold"].str.strip())
+    if fold not in names:
+        raise MaskclsError(f"{where}: no fold {shown(fold)}; it has {shown(', '.join(names))}")
+    here = pool.table[key].isin(table[key][codes == names.index(fold)]).to_numpy(bool)
+    return np.unique(pool.people[here & pool.real])
+
+
+def _key(table: pd.DataFrame, where: str) -> str:
+    key = next((name for name in KEYS if name in table), None)
+    if key is None or "fold" not in table:
+        have = shown(", ".join(map(str, table.columns)))
+        raise MaskclsError(f"{where}: a split has the columns fold and {' or '.join(KEYS)}; this file has {have}")
+    return key
 
 
 def _refuse_leaks(where: str, pool: Pool, fold: Rows, names: tuple[str, ...]) -> None:

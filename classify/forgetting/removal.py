@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,8 @@ from ..checkpoint import FILE
 from ..evaluation.kept import KEY
 from ..gallery_edit import drop_faces, edit_model
 from ..gallery_list import of_faces
-from ..model import Model, recover
+from ..model import Model
+from ..model_place import recover
 from .places import Places, replaced_by
 from .scanner import PATH, Scanner
 from .tables import names_photo, read_table, rows_about, without_person, write_table
@@ -66,9 +67,12 @@ def tasks(places: Places, traces: Traces) -> Iterator[Task]:
     for folder in places.sets:
         yield _in_set(folder, traces)
     for folder in places.models:
-        rows = of_faces(Model.load(folder).table, traces.faces)
-        if len(rows):
-            yield Task("faces of a gallery", folder, len(rows), partial(_forget_in_model, folder, traces))
+        model = Model.load(folder)
+        rows = of_faces(model.table, traces.faces)
+        listed = sum(int((one.persons(sorted(traces.hashes)) >= 0).sum()) for one in model.seen)
+        if len(rows) or listed:
+            what = "faces of a gallery" if len(rows) else "photos a model was built from"
+            yield Task(what, folder, len(rows) or listed, partial(_forget_in_model, folder, traces))
     for folder in places.drawings:
         if (count := len(_drawn(folder, traces))) or not _labels_clean(folder, traces):
             yield Task("drawn masks", folder, count, partial(_forget_drawings, folder, traces))
@@ -115,7 +119,9 @@ def _in_set(folder: Path, traces: Traces) -> Task:
 
 def _forget_in_model(folder: Path, traces: Traces) -> None:
     def edit(model: Model) -> tuple[Model, None]:
-        return drop_faces(model, of_faces(model.table, traces.faces), "forgotten"), None
+        rows = of_faces(model.table, traces.faces)
+        left = drop_faces(model, rows, "forgotten") if len(rows) else model
+        return replace(left, seen=tuple(one.without(traces.hashes) for one in model.seen)), None
 
     edit_model(folder, edit)
 

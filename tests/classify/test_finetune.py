@@ -140,11 +140,12 @@ def test_same_seed_same_weights_and_a_cut_run_goes_on(
     [
         pytest.param({}, 6, id="the same: where it was"),
         pytest.param({"passes": 2}, 0, id="other settings: from the beginning"),
-        pytest.param(None, 0, id="damaged file: from the beginning"),
+        pytest.param(-3, 0, id="cut short: from the beginning"),
+        pytest.param(1, 0, id="a bit is another: from the beginning"),
     ],
 )
 def test_checkpoint_of_something_else_is_not_gone_on_from(
-    tmp_path: Path, change: dict[str, object] | None, begins: int
+    tmp_path: Path, change: dict[str, object] | int, begins: int
 ) -> None:
     net = torch.nn.Linear(2, 2)
     optimiser = torch.optim.AdamW(net.parameters())
@@ -152,12 +153,14 @@ def test_checkpoint_of_something_else_is_not_gone_on_from(
     optimiser.step()
     key = replace(LAST)
     checkpoint.Checkpoint(tmp_path, {"net": net}, optimiser, (key,)).reached(6, last=True)
-    if change is None:
+    if isinstance(change, int):
         file = tmp_path / "checkpoint.safetensors"
-        file.write_bytes(file.read_bytes()[:-3])
+        data = file.read_bytes()
+        file.write_bytes(data[:change] if change < 0 else data[:-1] + bytes([data[-1] ^ change]))
+        change = {}
     other = torch.nn.Linear(2, 2)
     fresh = torch.optim.AdamW(other.parameters())
-    found = checkpoint.Checkpoint(tmp_path, {"net": other}, fresh, (replace(key, **(change or {})),))  # type: ignore[arg-type]
+    found = checkpoint.Checkpoint(tmp_path, {"net": other}, fresh, (replace(key, **change),))  # type: ignore[arg-type]
     assert found.step == begins
     assert torch.equal(other.weight, net.weight) == bool(begins)
     if begins:

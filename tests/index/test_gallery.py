@@ -174,6 +174,14 @@ def write_without_ids(path: Path) -> None:
     faiss.write_index(faiss.IndexFlatIP(4), str(path))
 
 
+def write_misfit(path: Path) -> None:
+    """The outer index says one dimension, the inner one four."""
+    filled(unit_rows(9, 4), list(range(9))).save(path)
+    data = bytearray(path.read_bytes())
+    data[4] = 1
+    path.write_bytes(data)
+
+
 def write_truncated(path: Path) -> None:
     filled(unit_rows(9, 4), list(range(9))).save(path)
     path.write_bytes(path.read_bytes()[:-20])
@@ -187,6 +195,7 @@ def write_truncated(path: Path) -> None:
         pytest.param(lambda path: path.write_bytes(b""), id="empty"),
         pytest.param(lambda path: path.write_text("face_id,path\n" * 50), id="not FAISS"),
         pytest.param(write_truncated, id="truncated"),
+        pytest.param(write_misfit, id="parts do not fit"),
         pytest.param(write_ivf, id="IVF"),
         pytest.param(write_euclidean, id="euclidean"),
         pytest.param(write_without_ids, id="without ids"),

@@ -1,0 +1,169 @@
+"""The size of the leak of pseudo-labels: a contest team's way beside the guarded one, in the same folds of people.
+
+    python benchmarks/pseudo_leak.py faces/contest --unlabelled faces/utkface --out table.md
+
+The team fits a teacher on all folds, lets it label photos without labels, and adds these to every fold's training: the
+teacher has learnt from the people who are scored, and the photos may show them. Guarded, every fold has its own
+teacher, and photos and near-copies of the people scored there are left out. Each half of the leak is measured alone,
+too. The labelled faces, the folds, the unlabelled photos and the settings are the same in all rows; labels that the
+unlabelled sets have are not looked at. Finished parts are kept: the same command goes on after a kill.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from maskcls.classify.build import BuildReport, build_model
+from maskcls.classify.evaluation.bootstrap import Bootstrap
+from maskcls.classify.evaluation.crossval import answers_of
+from maskcls.classify.evaluation.evaluate import Plan, plan
+from maskcls.classify.evaluation.graded import grade
+from maskcls.classify.evaluation.kept import Kept, Tables
+from maskcls.classify.evaluation.scores import overall
+from maskcls.classify.model import Model
+from maskcls.classify.pool import Pool, open_sets, pool_of
+from maskcls.classify.pseudo.label_set import awaiting
+from maskcls.classify.pseudo.labels import TASKS, UNTAUGHT, Thresholds, pseudo_labels, taught_pool, thresholds
+from maskcls.classify.teachers import Taught
+from maskcls.embedder.pseudo_labels import CONFIDENCES, Teacher
+
+Rows = npt.NDArray[np.int64]
+NONE = "no pseudo-labels"
+WAYS = {
+    "guarded": (False, False),
+    "photos of the people scored": (False, True),
+    "a teacher that has seen the people scored": (True, False),
+    "both: the contest team's way": (True, True),
+}
+"""What a row is called -> whether its teacher has seen all folds, and whether photos of the people scored are used."""
+METRICS = ("mask accuracy", "gender accuracy", "gender accuracy, masked", "age MAE", "age band macro F1", "recall >=60")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all parts of the measurement share."""
+
+    pool: Pool
+    chosen: Plan
+    least: Thresholds
+    seed: int
+
+    @property
+    def waiting(self) -> npt.NDArray[np.bool_]:
+        """(n,) faces without labels."""
+        return (self.pool.table["teacher"] == UNTAUGHT).to_numpy(bool)
+
+    def teacher(self, fold: int) -> tuple[Model, BuildReport]:
+        """Built from the labelled faces of the other folds, of all folds for -1."""
+        fit = np.flatnonzero(~self.waiting & ((self.chosen.fold != fold) | (fold < 0)))
+        return build_model(self.pool.subset(fit), self.seed)
+
+    def labels(self, teacher: Model) -> pd.DataFrame:
+        """What a teacher is sure of; a row for each face without labels."""
+        rows = np.flatnonzero(self.waiting)
+        return pseudo_labels(teacher, self.pool.subset(rows), self.least).set_axis(rows)
+
+    def answers(
+        self, fold: int, first: tuple[Model, BuildReport], labels: pd.DataFrame, of_scored: bool
+    ) -> pd.DataFrame:
+        """Answers for a fold by a model built with pseudo-labels, whose provenance is not looked at."""
+        asked = self.chosen.scored[self.chosen.fold[self.chosen.scored] == fold]
+        rows = labels.index[labels[list(CONFIDENCES.values())].notna().any(axis=1)].to_numpy(np.int64)
+        if not of_scored:
+            rows = rows[~np.isin(self.pool.people[rows], self.pool.people[asked])]
+        taught = taught_pool(self.pool, rows, labels.loc[rows], Taught(Teacher("any", ()), np.empty(0, np.int64)))
+        fit = np.flatnonzero(~self.waiting & (self.chosen.fold != fold))
+        model, _ = build_model(taught.subset(np.concatenate([fit, rows])), self.seed, first=first)
+        return answers_of(model, self.pool, asked).assign(fold=fold, pseudo_labelled=len(rows))
+
+
+def main() -> None:
+    """Measure every way in every fold, print and write a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("faces", type=Path, nargs="+", help="embedding sets with labels: these are scored")
+    parser.add_argument("--unlabelled", type=Path, nargs="+", required=True, help="embedding sets that are labelled")
+    parser.add_argument("--min-confidence", nargs="+", default=["0.9", "age=0.7"], help="as of `maskcls pseudo-label`")
+    parser.add_argument("--task", nargs="+", choices=TASKS, default=list(TASKS), help="what is labelled")
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("pseudo_leak.md"), help="Markdown file")
+    options = parser.parse_args()
+    least = thresholds(options.min_confidence, options.task)
+    sets = open_sets([*options.faces, *options.unlabelled])
+    labelled = len(options.faces)
+    pool = pool_of([*sets[:labelled], *(awaiting(one, least) for one in sets[labelled:])])
+    task = Task(pool, plan(pool, [], None, options.folds, options.seed), least, options.seed)
+    ids, fold = pool.table["face_id"].str.cat().encode(), task.chosen.fold.tobytes()
+    kept = Kept(options.out.with_name(f".{options.out.name}.parts"), ids, fold, options.seed, *sorted(least.items()))
+    text = table(task, measured(task, kept))
+    print(text)
+    options.out.write_text(text, encoding="utf-8")
+    kept.clear()
+
+
+def measured(task: Task, kept: Kept) -> dict[str, pd.DataFrame]:
+    """Answers to all scored faces by way."""
+    everybody = kept.tables("everybody", lambda: {"labels": task.labels(task.teacher(-1)[0]).reset_index()})["labels"]
+    seen = everybody.set_index("index")
+    folds = [of_fold(task, kept, fold, seen) for fold in range(task.chosen.folds)]
+    return {name: pd.concat([one[name] for one in folds], ignore_index=True) for name in (NONE, *WAYS)}
+
+
+def of_fold(task: Task, kept: Kept, fold: int, seen: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Answers to one fold by way; ``seen`` are the labels of the teacher that has seen all folds."""
+
+    @cache
+    def teacher() -> tuple[Model, BuildReport]:
+        return task.teacher(fold)
+
+    @cache
+    def own() -> pd.DataFrame:
+        return task.labels(teacher()[0])
+
+    def without() -> Tables:
+        asked = task.chosen.scored[task.chosen.fold[task.chosen.scored] == fold]
+        return {"answers": answers_of(teacher()[0], task.pool, asked).assign(fold=fold, pseudo_labelled=0)}
+
+    def way(saw: bool, shown: bool) -> Tables:
+        return {"answers": task.answers(fold, teacher(), seen if saw else own(), shown)}
+
+    steps = {NONE: without} | {name: partial(way, *how) for name, how in WAYS.items()}
+    found = {}
+    for number, (name, step) in enumerate(steps.items()):
+        found[name] = kept.tables(f"{fold}-{number}", step)["answers"]
+        print(f"fold {fold}: {name}", file=sys.stderr, flush=True)
+    return found
+
+
+def table(task: Task, answers: dict[str, pd.DataFrame]) -> str:
+    """Scores of every way with 95 % intervals; resamples of people are the same in all rows."""
+    waiting = task.pool.subset(np.flatnonzero(task.waiting))
+    copies = np.isin(waiting.people, task.pool.people[task.chosen.scored]).sum()
+    lines = [
+        f"{len(task.chosen.scored)} faces scored in {task.chosen.folds} folds, {len(waiting)} unlabelled, "
+        f"{copies} of these show people who are scored; least confidence {dict(task.least)}, seed {task.seed}.",
+        "",
+        "| | pseudo-labelled faces a fold | " + " | ".join(METRICS) + " |",
+        "|---|---:|" + "---|" * len(METRICS),
+    ]
+    for name, rows in answers.items():
+        graded = grade(rows)
+        found = overall(graded, Bootstrap(graded.people, seed=task.seed))
+        cells = [f"{one.value:.3f} ({one.low:.3f}-{one.high:.3f})" for one in (found[metric] for metric in METRICS)]
+        count = rows.groupby("fold")["pseudo_labelled"].first().mean()
+        lines.append(f"| {name} | {count:.0f} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""``maskcls pseudo-label``."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import ConfidenceOption, Device, DeviceOption, WeightsOption
+from .terminal import one_line_errors, progress_bar, tell
+
+
+def pseudo_label(
+    model: Annotated[Path, typer.Argument(help="Model made by `maskcls build-index`: the teacher.")],
+    unlabelled: Annotated[Path, typer.Argument(help="Embedding set of the photos to label.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Embedding set to make, with the model's labels.")],
+    min_confidence: ConfidenceOption = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Label only mask, gender or age (repeatable). Default: all of them.")
+    ] = None,
+    device: DeviceOption = Device.auto,
+    weights: WeightsOption = None,
+) -> None:
+    """Give faces the labels that a model is sure of, to build another model from them.
+
+    Labels that UNLABELLED has of these tasks are not looked at, those of other tasks are kept. Every row says which
+    model labelled it and how sure it was, and the set knows by salted hashes which people that model was built from: no
+    command scores or tunes a model on people whom a teacher of its has seen. The last two options are for a fine-tuned
+    model, which reads the photos again.
+    """
+    with one_line_errors():
+        from ..classify.model import Model
+        from ..classify.pseudo.label_set import check_out, check_teacher, label_set
+        from ..classify.pseudo.labels import thresholds
+        from ..embedder.encoder import FaceNetEncoder, pick_device
+        from ..embedder.photo import shown
+        from ..embedder.store import open_set
+
+        least = thresholds(min_confidence or (), task)
+        check_out(out)
+        teacher, found = Model.load(model), open_set(unlabelled)
+        check_teacher(teacher, model, found, unlabelled)
+        encoder = None
+        if teacher.tuned is not None:
+            encoder = FaceNetEncoder(weights, pick_device(device.value), teacher.tuned)
+            teacher.check_encoder(encoder.info, model)
+        with progress_bar() as progress:
+            done = label_set(teacher, found, out, least, encoder, partial(progress, "labelling"))
+        tell(out=out, faces=done.faces, labelled=len(done.table), own=done.own, forgotten=done.forgotten)
+        tell(tasks={name: done.counts(name) for name in least})
+        typer.echo(f"{shown(out)}: {len(done.table)} of {done.faces} faces labelled")
+        for name, least_sure in least.items():
+            counts = done.counts(name)
+            said = ", ".join(f"{label} {count}" for label, count in counts.items()) or "none"
+            typer.echo(f"  {name}, at least {least_sure:g} sure: {sum(counts.values())} faces ({said})")
+        if done.own:
+            typer.echo(f"{done.own} faces left out: the model was built from their photos")
+        if done.forgotten:
+            typer.echo(f"{done.forgotten} faces left out: the set is to forget their photos")
