@@ -7,7 +7,7 @@ GALLERY := $(if $(CONTEST),$(CONTEST),demo/gallery --labels demo/gallery.csv)
 FAIRFACE := $(or $(MASKCLS_DATA),../shared/data)/fairface
 BUILD := builtin-build
 
-.PHONY: demo test check chromium builtin-model clean
+.PHONY: demo test check soak advisories chromium builtin-model clean
 
 demo: $(VENV)/installed-demo  ## set up, then embed, build an index and predict
 	$(BIN)/python benchmarks/demo_photos.py demo
@@ -24,6 +24,16 @@ check: $(VENV)/installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+SOAK := $(or $(MASKCLS_DATA),../shared/data)/contest/images
+
+soak: $(VENV)/installed-test  ## hostile photos, damaged files and kills, in numbers: half an hour on one core
+	$(BIN)/python -m benchmarks.fuzz_photos $(SOAK) --cases 20000 --through 600
+	MASKCLS_SOAK_CASES=4000 $(BIN)/pytest tests/classify/test_stored_state.py
+	$(BIN)/python -m benchmarks.kill_campaign $(SOAK) --kills 220
+
+advisories: $(VENV)/installed-audit  ## known holes of the pinned versions; asks PyPI
+	$(BIN)/pip-audit --no-deps --disable-pip --requirement constraints.txt
+
 chromium:  ## the browser that the review page is tested in
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 	{ test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y --no-install-recommends chromium; } || \
@@ -31,7 +41,7 @@ chromium:  ## the browser that the review page is tested in
 
 builtin-model: $(VENV)/installed-demo  ## make the built-in model again, from FairFace; docs/model_card.md
 	$(BIN)/maskcls embed $(FAIRFACE) --out $(BUILD)/faces
-	$(BIN)/maskcls render-masks $(FAIRFACE) --out $(BUILD)/drawn --copies 2 --incorrect 0.17
+	$(BIN)/maskcls render-masks $(FAIRFACE) --out $(BUILD)/drawn --copies 2
 	$(BIN)/maskcls embed $(BUILD)/drawn --out $(BUILD)/drawn-faces
 	$(BIN)/maskcls build-index $(BUILD)/faces $(BUILD)/drawn-faces --prototypes 5 --out $(BUILD)/model
 	rm -rf classify/builtin_model

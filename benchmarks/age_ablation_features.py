@@ -121,7 +121,7 @@ def see(table: pd.DataFrame, names: Sequence[str], view: str, folder: Path) -> S
                 maps, embeddings = trunk(VIEWS[view](pixels))
                 for name, values in (maps | {"embedding": embeddings}).items():
                     out[name][start : start + len(pixels)] = values
-    read = {name: np.load(path, mmap_mode="r") for name, path in files.items()}
+    read = {name: np.load(path, mmap_mode="r", allow_pickle=False) for name, path in files.items()}
     return Seen(read, np.asarray(read.pop("embedding"), np.float32))
 
 

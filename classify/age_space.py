@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch import Tensor
 
+from ..embedder.encoder import EMBEDDING_DIM, MAP_SHAPE
 from ..embedder.errors import MaskclsError
 from ..embedder.files import replacing
 from ..embedder.photo import shown
 from ..index.gallery import Gallery
 from .age_net import HIDDEN, AgeNet, Progress, project, train_age_net, years
-from .pool import Pool
 from .vote import Floats
 
+if TYPE_CHECKING:
+    from .pool import Pool
+
 CHUNK = 4096
+FEATURES = EMBEDDING_DIM + MAP_SHAPE[0]
+"""Of the linear space, see :func:`age_features`."""
 BIN_YEARS = 5
 SHRINKAGE = 0.01
 MAP_GAIN = 0.1
@@ -129,6 +133,8 @@ def fit_linear(features: Floats, ages: Floats) -> LinearSpace:
     usable = np.isin(bins, kinds[counts >= MIN_FACES_A_BIN])
     if len(np.unique(bins[usable])) < MIN_BINS:
         return LinearSpace(np.zeros(features.shape[1], np.float32), np.eye(features.shape[1], 512, dtype=np.float32))
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
     lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage=SHRINKAGE)
     lda.fit(features[usable], bins[usable])
     dimension = min(len(lda.classes_) - 1, features.shape[1])
@@ -138,11 +144,11 @@ def fit_linear(features: Floats, ages: Floats) -> LinearSpace:
 
 def fill_gallery(space: AgeSpace, faces: Pool, ids: npt.NDArray[np.int64]) -> Gallery:
     """A gallery of all faces in their age space, under ``ids`` (n,); maps are read part by part."""
-    gallery = Gallery(space.dimension)
+    vectors = np.empty((len(faces), space.dimension), np.float32)
     for start in range(0, len(faces), CHUNK):
         part = np.arange(start, min(start + CHUNK, len(faces)))
-        gallery.add(space.project(faces.embeddings[part], faces.maps(part)), ids[part])
-    return gallery
+        vectors[part] = space.project(faces.embeddings[part], faces.maps(part))
+    return Gallery.of(vectors, ids, "exact")
 
 
 def save_age_space(path: Path, space: AgeSpace) -> None:
@@ -160,9 +166,16 @@ def load_age_space(path: Path) -> AgeSpace:
     try:
         tensors = load_file(path)
         if tensors.keys() == {"mean", "matrix"}:
-            return LinearSpace(tensors["mean"].numpy(), tensors["matrix"].numpy())
+            mean, matrix = (tensors[name].numpy() for name in ("mean", "matrix"))
+            if (
+                mean.dtype != np.float32
+                or matrix.dtype != np.float32
+                or (mean.shape, matrix.shape[:-1]) != ((FEATURES,), (FEATURES,))
+            ):
+                raise ValueError("other features")
+            return LinearSpace(mean, matrix)
         net = AgeNet()
         net.load_state_dict(tensors)
         return LearnedSpace(net.eval())
-    except (SafetensorError, OSError, RuntimeError) as error:
+    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
         raise MaskclsError(f"{shown(path)}: not an age space; build the model again") from error

@@ -42,7 +42,10 @@ class Checkpoint:
         """Save the state before ``step``: the last one, and one every :data:`EVERY_SECONDS`."""
         if self._path is not None and (last or time.monotonic() - self._saved >= EVERY_SECONDS):
             with replacing(self._path) as temporary:
-                save_file(self._tensors(), temporary, {"key": self._key, "step": str(step), "notes": self.notes})
+                tensors, step_text = self._tensors(), str(step)
+                digest = _digest(tensors, step_text, self.notes)
+                metadata = {"key": self._key, "step": step_text, "notes": self.notes, "sha256": digest}
+                save_file(tensors, temporary, metadata)
             self._saved = time.monotonic()
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -64,6 +67,8 @@ class Checkpoint:
                 if metadata.get("key") != self._key:
                     return 0
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+                if metadata.get("sha256") != _digest(tensors, metadata.get("step"), metadata.get("notes")):
+                    return 0
         except (SafetensorError, OSError):
             return 0
         for name, net in self._nets.items():
@@ -79,6 +84,11 @@ class Checkpoint:
         self._optimiser.load_state_dict(self._optimiser.state_dict() | {"state": states})
         self.notes = metadata.get("notes", "")
         return int(metadata["step"])
+
+
+def _digest(tensors: Mapping[str, Tensor], *words: object) -> str:
+    names = sorted(tensors)
+    return key_of(*words, *names, *(tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes() for name in names))
 
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

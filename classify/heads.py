@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,8 +145,11 @@ def load_heads(path: Path, settings: Mapping[str, Mapping[str, object]]) -> dict
             net = Head(len(classes))
             prefix = f"{task}."
             net.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-            heads[task] = TrainedHead(net.eval(), classes, float(str(setting["temperature"])))
-    except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
+            temperature = float(str(setting["temperature"]))
+            if not (0 < temperature < math.inf and len(set(classes)) == len(classes) > 1):
+                raise ValueError("no head")
+            heads[task] = TrainedHead(net.eval(), classes, temperature)
+    except (SafetensorError, OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise MaskclsError(f"{shown(path)}: not the heads of this model; build the model again") from error
     return heads
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -19,13 +18,16 @@ from torch import Tensor
 
 from ..embedder.encoder import EncoderInfo
 from ..embedder.errors import MaskclsError
-from ..embedder.files import checksums, locked, read_manifest, write_json
+from ..embedder.files import checksums, locked, parsing, read_manifest, replacing, write_json, write_manifest
 from ..embedder.photo import shown
 from ..embedder.pseudo_labels import SeenPeople, read_seen, seen_content
-from ..embedder.table import gallery_ids
-from ..index.gallery import Gallery
+from ..embedder.store import encoder_of
+from ..embedder.table import check_rows, gallery_ids
+from ..index.interface import VectorGallery
+from ..index.stored import FILE, SERVER, drop_tables, load_gallery, save_gallery, tables_of
 from .age_space import AgeSpace, load_age_space, save_age_space
 from .heads import TrainedHead, head_settings, load_heads, save_heads
+from .model_place import MANIFEST, check_target, recover, replace_model, staging_of
 from .vote import (
     NOBODY,
     RAW_PER_VOTER,
@@ -37,6 +39,7 @@ from .vote import (
     one_vote_a_person,
     person_bands,
     prior_of,
+    read_settings,
     tally,
     vote,
     year_profiles,
@@ -44,9 +47,8 @@ from .vote import (
 
 FORMAT = 2
 KIND = "maskcls-model"
-MANIFEST = "model.json"
 MAKE = "maskcls build-index FACES --out MODEL"
-_FILES = ("gallery.faiss", "gallery.parquet", "age_space.safetensors", "heads.safetensors")
+_FILES = ("gallery.parquet", "age_space.safetensors", "heads.safetensors")
 _TRUNK = "trunk.safetensors"
 _SEEN = "seen.json"
 GALLERY_COLUMNS = (
@@ -80,7 +82,7 @@ class Model:
     """Everything needed to answer.
 
     Attributes:
-        gallery: FAISS gallery in age space, ids are the ``face_id`` of :data:`table`.
+        gallery: vectors in age space, ids are the ``face_id`` of :data:`table`.
         table: one row a gallery face (:data:`GALLERY_COLUMNS` and ``group``, the person as far as can be told); where
             prototypes are in the gallery also ``members``, how many people each is the centroid of.
         heads: ``mask`` and ``gender``, as far as the training data had labels for them.
@@ -92,9 +94,10 @@ class Model:
         fingerprint: SHA-256 of the saved manifest, which names every file's; empty for a model never saved.
         seen: everybody it was built from, and those whom teachers of its pseudo-labels were built from; empty for a
             model of before this was kept.
+        gallery_kind: how the gallery is to be saved, see :func:`~..index.stored.check_kind`.
     """
 
-    gallery: Gallery
+    gallery: VectorGallery
     table: pd.DataFrame
     age_space: AgeSpace
     settings: VoteSettings
@@ -106,6 +109,7 @@ class Model:
     tuned: Mapping[str, Tensor] | None = None
     fingerprint: str = ""
     seen: tuple[SeenPeople, ...] = ()
+    gallery_kind: str = "auto"
 
     @cached_property
     def _groups(self) -> Ints:
@@ -205,19 +209,26 @@ class Model:
         check_target(folder)
         staging = staging_of(folder)
         with locked(staging):
-            self.gallery.save(staging / "gallery.faiss")
+            former = tables_of(folder)
+            drop_tables(tables_of(staging))
+            for path in staging.iterdir():  # of a run that was killed
+                if path.name != ".lock":
+                    path.unlink()
+            stored = save_gallery(self.gallery, staging, self.gallery_kind, former)
             self.table.to_parquet(staging / "gallery.parquet", index=False)
             save_age_space(staging / "age_space.safetensors", self.age_space)
             save_heads(staging / "heads.safetensors", self.heads)
             if self.tuned is not None:
-                save_file(dict(self.tuned), staging / _TRUNK)
+                with replacing(staging / _TRUNK) as temporary:
+                    save_file(dict(self.tuned), temporary)
             if self.seen:
                 write_json(staging / _SEEN, {"seen": seen_content(self.seen)})
-            write_json(staging / MANIFEST, self._manifest(staging))
-        (staging / ".lock").unlink(missing_ok=True)
-        _replace(folder, staging)
+            write_manifest(staging / MANIFEST, self._manifest(staging, stored))
+            replace_model(folder, staging)  # the lock moves with the folder, so that nobody else writes to it
+            (folder / ".lock").unlink(missing_ok=True)
+        drop_tables(former)
 
-    def _manifest(self, folder: Path) -> dict[str, Any]:
+    def _manifest(self, folder: Path, stored: str) -> dict[str, Any]:
         return {
             "format": FORMAT,
             "kind": KIND,
@@ -228,7 +239,10 @@ class Model:
             "vote": asdict(self.settings),
             "heads": head_settings(self.heads),
             "data": dict(self.card),
-            "files": checksums(folder, [*_FILES, *(name for name in (_TRUNK, _SEEN) if (folder / name).exists())]),
+            "gallery": self.gallery_kind,
+            "files": checksums(
+                folder, [stored, *_FILES, *(name for name in (_TRUNK, _SEEN) if (folder / name).exists())]
+            ),
         }
 
     @classmethod
@@ -239,26 +253,39 @@ class Model:
             MaskclsError: one line saying which part is missing, damaged or of another format.
         """
         recover(folder.resolve())
-        manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE)
-        gallery = Gallery.load(folder / "gallery.faiss")
+        manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE, _FILES)
+        with parsing(folder, MAKE):
+            return cls._parsed(folder, manifest)
+
+    @classmethod
+    def _parsed(cls, folder: Path, manifest: Mapping[str, Any]) -> Model:
+        """The model of a folder whose files have the right checksums; any error where they are none all the same."""
+        if not {FILE, SERVER} & manifest["files"].keys():
+            raise MaskclsError(f"{shown(folder)}: has no gallery; run `{MAKE}` again")
+        gallery = load_gallery(folder)
         table = pd.read_parquet(folder / "gallery.parquet")
         if "drawn_on" not in table:  # a model of before it was kept
             table.insert(len(GALLERY_COLUMNS) - 1, "drawn_on", pd.Series(None, table.index, "str"))
-        if not np.array_equal(gallery.ids, gallery_ids(table["face_id"])):
-            raise MaskclsError(f"{shown(folder)}: gallery.faiss and gallery.parquet differ; run `{MAKE}` again")
+        if not np.array_equal(gallery.ids, np.sort(gallery_ids(table["face_id"]))):
+            raise MaskclsError(f"{shown(folder)}: the gallery and gallery.parquet differ; run `{MAKE}` again")
+        check_rows(table, ("face_id", "age_low", "age_high", "group"))
+        space = load_age_space(folder / "age_space.safetensors")
+        if space.dimension != gallery.dimension:
+            raise ValueError("gallery and age space of other dimensions")
         return cls(
             gallery,
             table,
-            load_age_space(folder / "age_space.safetensors"),
-            VoteSettings(**manifest["vote"] | {"calibration": tuple(map(tuple, manifest["vote"]["calibration"]))}),
+            space,
+            read_settings(manifest["vote"]),
             load_heads(folder / "heads.safetensors", manifest["heads"]),
-            EncoderInfo(**manifest["encoder"]),
-            manifest["face"],
-            manifest["least_norm"],
-            manifest["data"],
+            encoder_of(manifest),
+            str(manifest["face"]),
+            float(manifest["least_norm"]),
+            dict(manifest["data"]),
             load_file(folder / _TRUNK) if _TRUNK in manifest["files"] else None,
             hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
             _read_seen(folder) if _SEEN in manifest["files"] else (),
+            manifest.get("gallery", "auto"),
         )
 
     def check_encoder(self, encoder: EncoderInfo, folder: Path) -> None:
@@ -276,42 +303,3 @@ class Model:
 
 def _read_seen(folder: Path) -> tuple[SeenPeople, ...]:
     return read_seen(json.loads((folder / _SEEN).read_text(encoding="utf-8"))["seen"])
-
-
-def check_target(folder: Path) -> None:
-    """Make sure that a model may be saved to a folder: a new one, an empty one, or one that holds a model.
-
-    Raises:
-        MaskclsError: it is something else.
-    """
-    if folder.is_file():
-        raise MaskclsError(f"{shown(folder)}: a file, not a folder; choose another --out")
-    if folder.exists() and any(p.name != ".lock" for p in folder.iterdir()) and not (folder / MANIFEST).exists():
-        raise MaskclsError(f"{shown(folder)}: not empty and not a model; choose another --out")
-
-
-def _replace(folder: Path, staging: Path) -> None:
-    """Put a complete model in its place; a kill at any moment leaves the old or the new one to be loaded."""
-    recover(folder)
-    backup = backup_of(folder)
-    shutil.rmtree(backup, ignore_errors=True)
-    if folder.exists():
-        folder.rename(backup)
-    staging.rename(folder)
-    shutil.rmtree(backup, ignore_errors=True)
-
-
-def recover(folder: Path) -> None:
-    """Bring back the old model if a replacement was cut between its two renames."""
-    if not folder.exists() and backup_of(folder).exists():
-        backup_of(folder).rename(folder)
-
-
-def backup_of(folder: Path) -> Path:
-    """Where a model stands while another one takes its place."""
-    return folder.with_name(f".{folder.name}.old")
-
-
-def staging_of(folder: Path) -> Path:
-    """Where a model is written before it takes its place."""
-    return folder.with_name(f".{folder.name}.next")

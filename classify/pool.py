@@ -14,6 +14,7 @@ import pandas as pd
 from ..embedder.crops import read_crops
 from ..embedder.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder, EncoderInfo
 from ..embedder.errors import MaskclsError
+from ..embedder.files import reserve
 from ..embedder.photo import shown
 from ..embedder.store import EmbeddingSet, open_set
 from .people import people_of
@@ -76,6 +77,7 @@ class Pool:
         """
         embeddings = np.empty((len(self), EMBEDDING_DIM), np.float32)
         with TemporaryFile() as file:  # the mapping outlives it
+            reserve(file, max(1, len(self)) * int(np.prod(MAP_SHAPE)) * np.dtype(np.float16).itemsize)
             maps = np.memmap(file, np.float16, "w+", shape=(max(1, len(self)), *MAP_SHAPE))
         norms = np.empty(len(self), np.float32)
         for start in range(0, len(self), BATCH):

@@ -176,14 +176,15 @@ class _Journal:
         self.known: dict[str, dict[str, Any]] = {}
         if path is None:
             return
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
         if lines and lines[0] == json.dumps({"key": key}):
             for line in lines[1:]:
                 try:
                     row = json.loads(line)
                 except ValueError:  # the line that was being written when the run was killed
                     continue
-                self.known[row["path"]] = row
+                if isinstance(row, dict) and row.keys() >= {*COLUMNS, "_file"}:
+                    self.known[row["path"]] = row
         content = [json.dumps({"key": key}), *(json.dumps(row) for row in self.known.values())]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(line + "\n" for line in content), encoding="utf-8")

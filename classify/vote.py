@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,9 @@ those over 60 about a seventh, are over 80 (United Nations, World Population Pro
 
 
 NO_CALIBRATION = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0))
+MOST_VOTERS = 10_000
+LARGEST_SETTING = 1e6
+"""Of any other number among the settings: larger ones say that a file is damaged."""
 LEAST_SHARE = 1e-3
 """Added to every band's share of the votes, so that a band without votes is unlikely, not impossible."""
 
@@ -57,6 +62,30 @@ class VoteSettings:
     def starts(self) -> tuple[int, int, int]:
         """First year of each band."""
         return (*BAND_STARTS[:2], self.senior_from)
+
+
+def read_settings(saved: Mapping[str, Any]) -> VoteSettings:
+    """Settings as a model's manifest holds them.
+
+    Raises:
+        ValueError, TypeError: they are none that a vote could be counted with.
+    """
+    settings = VoteSettings(**{**saved, "calibration": tuple(map(tuple, saved["calibration"]))})
+    numbers = (settings.temperature, settings.softness, settings.correction, settings.tail)
+    calibration = np.array(settings.calibration, np.float64)
+    usable = (
+        isinstance(settings.voters, int)
+        and 1 <= settings.voters <= MOST_VOTERS
+        and isinstance(settings.senior_from, int)
+        and BAND_STARTS[1] < settings.senior_from <= MAX_AGE
+        and bool((np.abs(np.array(numbers, np.float64)) <= LARGEST_SETTING).all())
+        and (settings.temperature > 0 and settings.softness >= 0 and 0 <= settings.tail <= 0.5)
+        and calibration.shape == (3, 4)
+        and bool((np.abs(calibration) <= LARGEST_SETTING).all())
+    )
+    if not usable:
+        raise ValueError("no settings of a vote")
+    return settings
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .terminal import one_line_errors, progress_bar
+from .terminal import one_line_errors, progress_bar, tell
 
 SHOWN = 10
 
@@ -60,6 +60,14 @@ def audit(
         patch = patch_of(audited, findings, min_probability)
         write_audit(out, findings, patch)
         kept.clear()
+        tell(
+            out=out,
+            faces=len(audited),
+            findings=len(findings),
+            changes=len(patch),
+            patch=out / PATCH,
+            likeliest=findings.head(SHOWN),
+        )
         for finding in findings.head(SHOWN).to_dict("records"):
             change = f"{finding['field']} {finding['label']} -> {finding['proposal']}" if finding["field"] else ""
             what = " ".join(part for part in (finding["kind"], change) if part)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .options import JOBS, Device, DeviceOption, JobsOption, WeightsOption
-from .terminal import one_line_errors
+from .terminal import one_line_errors, tell
 
 
 def doctor(
@@ -24,8 +24,10 @@ def doctor(
         from ..classify.doctor import examine
         from ..embedder.errors import MaskclsError
 
-        broken = []
+        broken, found = [], []
         for finding in examine(model, weights, device.value, jobs):
+            found.append(finding)
+            tell(findings=found)
             typer.echo(f"{'ok' if finding.fine else 'BROKEN':6} {finding.name}: {finding.text}")
             if not finding.fine:
                 broken.append(finding.name)

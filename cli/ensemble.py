@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .terminal import one_line_errors
+from .terminal import one_line_errors, tell
 
 if TYPE_CHECKING:
     from ..classify.ensemble.ensemble import Mixed
@@ -51,6 +51,7 @@ def ensemble(
             table = mix_predictions(answers, use)
             write_answers(out, table)
             counts = table["status"].value_counts()
+            tell(out=out, photos=len(table), answered=int(counts.get("ok", 0)))
             typer.echo(f"{shown(out)}: {len(table)} photos, {counts.get('ok', 0)} answered")
             return
         members = read_members(answers)
@@ -60,7 +61,9 @@ def ensemble(
         write_answers(out, done.answers)
         typer.echo(f"{shown(out)}: {len(done.answers)} mixed answers of {len(members.names)} members")
         place = weights or out.with_suffix(".weights.json")
-        write_json(place, done.content(members.names))
+        content = done.content(members.names)
+        write_json(place, content)
+        tell(out=out, weights_file=place, **content)
         typer.echo(f"{shown(place)}: weights and scores")
 
 

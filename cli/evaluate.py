@@ -20,7 +20,7 @@ from .options import (
     WeightsOption,
     fine_tuning,
 )
-from .terminal import one_line_errors, progress_bar
+from .terminal import one_line_errors, progress_bar, tell
 
 NAME, WIDTH = 38, 11
 """Of the columns of a comparison at the terminal."""
@@ -133,6 +133,7 @@ def evaluate(
             "command": " ".join(["maskcls", *map(shown, sys.argv[1:])]),
             "seconds": round(time.monotonic() - began, 1),
         }
+        tell(**summary)
         for line in _lines(summary):
             typer.echo(line)
         if json_file:

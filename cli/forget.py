@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import SourceOption
-from .terminal import one_line_errors, progress_bar
+from .terminal import one_line_errors, progress_bar, tell
 
 if TYPE_CHECKING:
     from ..classify.forgetting.forget import Forgetting
@@ -50,6 +50,16 @@ def forget(
                 dry_run=dry_run,
                 step=progress,
             )
+        tell(
+            faces=done.faces,
+            others=done.others,
+            removed=[{"what": what, "where": where, "count": count} for (what, where), count in done.removed.items()],
+            photos=done.photos,
+            photos_deleted=done.deleted,
+            models=done.models,
+            proven=done.proof.holds if done.proof else None,
+            receipt=receipt if done.proof else None,
+        )
         for line in _forgotten(done, receipt):
             typer.echo(line)
         if done.proof and not done.proof.holds:
@@ -66,7 +76,9 @@ def check_receipt(
         from ..embedder.errors import MaskclsError
         from ..embedder.photo import shown
 
-        if not is_about(receipt, person):
+        about = is_about(receipt, person)
+        tell(receipt=receipt, about=about)
+        if not about:
             raise MaskclsError(f"{shown(receipt)}: about somebody else")
         typer.echo(f"{shown(receipt)}: about this person")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from . import forget
+from .app import App
 from .options import Device, DeviceOption, SourceOption, WeightsOption
-from .terminal import one_line_errors, progress_bar
+from .terminal import one_line_errors, progress_bar, tell
 
-app = typer.Typer(no_args_is_help=True, help="List and edit a model's gallery without training; forget a person.")
+app = App(name="index", no_args_is_help=True, help="List and edit a model's gallery without training; forget a person.")
 app.command("forget")(forget.forget)
 app.command("check-receipt")(forget.check_receipt)
 
@@ -27,7 +28,6 @@ def list_faces(
     person: Annotated[str | None, typer.Option(help="List the faces of this person.")] = None,
     source: SourceOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help=f"Faces listed at most. [default: {LIMIT}]")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Counts and the listed faces as JSON.")] = False,
 ) -> None:
     """Say what is in the gallery: faces, people, and how many of each source, age band, mask state and gender.
 
@@ -48,9 +48,7 @@ def list_faces(
             )
         wanted = any(option is not None for option in (person, source, limit))
         faces = table.iloc[rows[: limit or LIMIT] if wanted else rows[:0]][list(LISTED)]
-        if as_json:
-            typer.echo(json.dumps(counts | {"rows": json.loads(faces.to_json(orient="records"))}, ensure_ascii=False))
-            return
+        tell(**counts, rows=faces)
         typer.echo(f"{shown(model)}: {counts.pop('faces')} faces of {counts.pop('people')} people")
         for name, column in counts.items():
             typer.echo(f"  {name}: " + ", ".join(f"{shown(value)} {count}" for value, count in column.items()))
@@ -82,6 +80,7 @@ def add(
         from ..classify.pool import open_sets
         from ..embedder.encoder import FaceNetEncoder, pick_device
         from ..embedder.photo import shown
+        from ..embedder.runtimes import pick_runtime
 
         sets = open_sets([*faces, *(known or [])])
         new, others = sets[: len(faces)], sets[len(faces) :]
@@ -90,12 +89,14 @@ def add(
             check_addable(loaded, model, list(zip(faces, new, strict=True)))
             encoder = None
             if loaded.tuned is not None:
-                encoder = FaceNetEncoder(weights, pick_device(device.value), loaded.tuned)
+                chosen = pick_device(device.value)
+                encoder = FaceNetEncoder(weights, chosen, loaded.tuned, pick_runtime(device=chosen))
                 loaded.check_encoder(encoder.info, model)
             with progress_bar() as progress:
                 return add_faces(loaded, new, others, encoder=encoder, progress=partial(progress, "embedding again"))
 
         done = edit_model(model, edit)
+        tell(model=model, **asdict(done))
         typer.echo(
             f"{shown(model)}: {done.faces} faces added, of {done.people} new people and {done.joined} that it knew; "
             f"{done.known} were in already, {done.ageless} have no age"
@@ -149,6 +150,7 @@ def remove(
             return drop_faces(loaded, rows, "removed"), (len(rows), len(table) - len(rows), asked)
 
         gone, left, asked = edit_model(model, edit)
+        tell(model=model, removed=gone, named=asked, left=left)
         typer.echo(f"{shown(model)}: {gone} faces removed ({asked} named), {left} left")
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-
-import typer
+import sys
 
 from . import (
     audit,
@@ -20,14 +19,18 @@ from . import (
     render_masks,
     review,
     runs,
+    serve,
     split,
     train,
 )
+from .app import App, before_command
+from .terminal import INTERRUPTED
 
-app = typer.Typer(
+app = App(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Mask, gender and age of faces: FaceNet embeddings, a FAISS gallery, and a vote of the nearest neighbours.",
+    epilog="Exit codes: 0 done, 1 failed (said in one line), 2 the command line is wrong, 130 interrupted.",
 )
 app.command("embed")(embed.embed)
 app.command("build-index")(build_index.build_index)
@@ -41,18 +44,18 @@ app.add_typer(index.app, name="index")
 app.command("review")(review.review)
 app.command("pseudo-label")(pseudo_label.pseudo_label)
 app.command("ensemble")(ensemble.ensemble)
+app.command("serve")(serve.serve)
 app.command("train")(train.train)
 app.command("runs")(runs.runs)
 app.command("doctor")(doctor.doctor)
-
-
-@app.callback()
-def _root() -> None:
-    """Keeps the commands named even when there is one."""
+app.callback()(before_command)
 
 
 def main() -> None:
     """Entry point of the console script."""
     # Threads that spin while they wait starve each other on a busy machine: three times the time was measured.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:  # before a command had begun
+        sys.exit(INTERRUPTED)

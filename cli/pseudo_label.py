@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .options import ConfidenceOption, Device, DeviceOption, WeightsOption
-from .terminal import one_line_errors, progress_bar
+from .terminal import one_line_errors, progress_bar, tell
 
 
 def pseudo_label(
@@ -48,6 +48,8 @@ def pseudo_label(
             teacher.check_encoder(encoder.info, model)
         with progress_bar() as progress:
             done = label_set(teacher, found, out, least, encoder, partial(progress, "labelling"))
+        tell(out=out, faces=done.faces, labelled=len(done.table), own=done.own, forgotten=done.forgotten)
+        tell(tasks={name: done.counts(name) for name in least})
         typer.echo(f"{shown(out)}: {len(done.table)} of {done.faces} faces labelled")
         for name, least_sure in least.items():
             counts = done.counts(name)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .terminal import one_line_errors
+from .terminal import one_line_errors, tell
 
 LINES_SHOWN = 20
 
@@ -27,19 +27,23 @@ def relabel(
     with one_line_errors():
         from ..embedder.corrections import apply_patch, read_patch, undo_patch
         from ..embedder.errors import MaskclsError
-        from ..embedder.photo import shown
+        from ..embedder.photo import shown, stored
 
         if (patch is None) != undo:
             raise MaskclsError("name either --patch FILE or --undo")
         if patch is None:
+            undone = {}
             for folder in faces:
-                typer.echo(f"{shown(folder)}: {undo_patch(folder)} labels are what they were before the last patch")
+                undone[stored(folder)] = count = undo_patch(folder)
+                typer.echo(f"{shown(folder)}: {count} labels are what they were before the last patch")
+            tell(undone=undone)
             return
         found = apply_patch(faces, read_patch(patch))
         for number, reason in list(found.refused.items())[:LINES_SHOWN]:
             typer.echo(f"{shown(patch)}: line {number}: {reason}; passed over", err=True)
         if len(found.refused) > LINES_SHOWN:
             typer.echo(f"{shown(patch)}: {len(found.refused) - LINES_SHOWN} more lines passed over", err=True)
+        tell(changed=len(found.changed), confirmed=len(found.confirmed), done=len(found.done), refused=found.refused)
         typer.echo(
             f"{len(found.changed)} labels changed, {len(found.confirmed)} confirmed, {len(found.done)} as wanted "
             f"already, {len(found.refused)} lines passed over"

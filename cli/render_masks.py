@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ import typer
 
 from .embed import Layout
 from .options import JOBS, Device, DeviceOption, JobsOption
-from .terminal import one_line_errors, progress_bar
+from .terminal import one_line_errors, progress_bar, tell
 
 
 def render_masks(
@@ -50,6 +51,7 @@ def render_masks(
                 jobs=jobs,
                 progress=partial(progress, "drawing"),
             )
+        tell(out=out, **asdict(report))
         typer.echo(f"{shown(out)}: {report.drawn} photos drawn now, {report.reused} drawn before")
         if report.masked:
             typer.echo(f"{report.masked} photos labelled as masked were passed over")

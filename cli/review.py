@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .terminal import one_line_errors
+from .terminal import announce, one_line_errors
 
 
 def review(
@@ -26,9 +26,10 @@ def review(
     loads nothing from anywhere else.
     """
     with one_line_errors():
-        from ..classify.review.security import is_loopback
-        from ..classify.review.server import open_browser, serve
+        from ..classify.review.server import serve
         from ..classify.review.session import open_review
+        from ..classify.web.guard import is_loopback
+        from ..classify.web.server import open_browser
         from ..embedder.photo import shown
 
         opened = open_review(faces, audit, decisions)
@@ -38,7 +39,7 @@ def review(
         def ready(url: str) -> None:
             if not is_loopback(host):
                 typer.echo(f"warning: whoever can reach {host} and has the address below sees all faces", err=True)
-            typer.echo(f"{url}  (Ctrl-C ends)")
+            announce(f"{url}  (Ctrl-C ends)", url=url, decisions=opened.review.decisions.path)
             if open_page:
                 open_browser(url)
 

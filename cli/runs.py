@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .terminal import one_line_errors
+from .terminal import one_line_errors, tell
 
 NAME, WIDTH = 26, 22
 """Of the columns of a comparison at the terminal."""
@@ -55,9 +55,11 @@ def runs(
             for name in MEASURES if len(compared.rows) > 1 else ():
                 cells = (_figure(row["difference"].get(name), "+") for row in compared.rows)
                 typer.echo(f"{name:{NAME}}" + "".join(cell.rjust(WIDTH) for cell in cells))
+        content = {"faces": compared.faces, "people": compared.people, "rows": compared.rows}
+        content |= {"runs": {entry.name: dict(entry.config) for entry in found}}
+        tell(**content)
         if json_file:
-            content = {"faces": compared.faces, "people": compared.people, "rows": compared.rows}
-            write_json(json_file, content | {"runs": {entry.name: dict(entry.config) for entry in found}})
+            write_json(json_file, content)
             typer.echo(f"{shown(json_file)}: all figures")
 
 

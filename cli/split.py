@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .terminal import one_line_errors
+from .terminal import one_line_errors, tell
 
 
 def split(
@@ -39,7 +39,15 @@ def split(
             fold, names = pool_folds(pool, folds, seed), tuple(map(str, range(folds)))
             write_split(out, pool, fold)
             typer.echo(f"{shown(out)}: {folds} folds of {len(pool)} faces, {pool.copies} exact copies left out")
-        for name, counts in zip(names, fold_counts(pool, fold).to_dict("records"), strict=True):
+        folds_made = fold_counts(pool, fold).to_dict("records")
+        tell(
+            split=check or out,
+            faces=len(pool),
+            copies=pool.copies,
+            folds=[{"name": name, **counts} for name, counts in zip(names, folds_made, strict=True)],
+            scarce=scarce_classes(pool, len(names)),
+        )
+        for name, counts in zip(names, folds_made, strict=True):
             people, count = counts.pop("people"), counts.pop("faces")
             ages = ", ".join(f"{band} {number}" for band, number in counts.items())
             typer.echo(f"  fold {shown(name)}: {people} people, {count} faces (age {ages})")

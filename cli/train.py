@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .options import Device, DeviceOption
-from .terminal import one_line_errors, progress_bar
+from .terminal import one_line_errors, progress_bar, tell
 
 NETWORKS, SETTINGS = "Networks and training", "Loss and sampling"
 AUGMENTATION = "Augmentation"
@@ -198,6 +198,7 @@ def train(
             typer.echo(f"{shown(out)}: holds a finished run; it is left as it is")
         with locked(out), progress_bar() as progress:
             metrics = run(job, out, progress)
+        tell(out=out, **metrics)
         for note in metrics["data"]["notes"]:
             typer.echo(note)
         for line in figures(metrics["overall"]):

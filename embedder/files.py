@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pandas as pd
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 
 from .errors import MaskclsError
 from .photo import shown
+
+SEAL = "sha256"
+"""Key of a manifest's checksum of itself."""
+_TEMPORARY = re.compile(r"\.(.+)\.(\d+)\.tmp", re.DOTALL)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left_over in _left_over(path.parent.resolve()).pop(path.name, ()):
+        left_over.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         _sync(temporary)
         os.replace(temporary, path)
+    except SafetensorError as error:  # all it raises while writing: the disk is full or broken
+        raise OSError(errno.EIO, str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -35,6 +47,22 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON atomically, keys in the order given."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
+    """Write the JSON manifest of a folder atomically, with a SHA-256 of its own content for :func:`read_manifest`."""
+    write_json(path, {**content, SEAL: _seal(content)})
+
+
+def reserve(file: IO[bytes], size: int) -> None:
+    """Give a file ``size`` bytes of disk, zeros; a full disk says so here, and not by killing who writes a mapping.
+
+    Raises:
+        OSError: the disk is full, or the file may not be that large.
+    """
+    file.truncate(size)
+    if size and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
@@ -60,16 +88,20 @@ def checksums(folder: Path, names: Sequence[str]) -> dict[str, str]:
     return {name: _sha256(folder / name) for name in names}
 
 
-def read_manifest(folder: Path, name: str, kind: str, version: int, make: str) -> dict[str, Any]:
-    """The JSON manifest of a folder, after checking its kind, its format version and its files' checksums.
+def read_manifest(
+    folder: Path, name: str, kind: str, version: int, make: str, files: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The JSON manifest of a folder, after checking its kind, its format version, and its own and its files' checksums.
 
     Args:
         make: the command that makes such a folder, for the error messages.
+        files: that must be among those with a checksum.
 
     Raises:
         MaskclsError: no such folder, another kind or version, a missing, damaged or foreign file.
     """
     where = shown(folder)
+    foreign = f"{where}/{name}: not a {kind} manifest; make it again with `{make}`"
     try:
         manifest = json.loads((folder / name).read_text(encoding="utf-8"))
         if manifest.get("kind") != kind:
@@ -77,21 +109,38 @@ def read_manifest(folder: Path, name: str, kind: str, version: int, make: str) -
     except FileNotFoundError:
         problem = f"no {name} in this folder" if folder.is_dir() else "no such folder"
         raise MaskclsError(f"{where}: {problem}; make it with `{make}`") from None
-    except (OSError, ValueError, AttributeError):
-        raise MaskclsError(f"{where}/{name}: not a {kind} manifest; make it again with `{make}`") from None
+    except (OSError, ValueError, AttributeError, RecursionError):
+        raise MaskclsError(foreign) from None
     if manifest.get("format") != version:
-        raise MaskclsError(
-            f"{where}: format {manifest.get('format')}, this maskcls reads {version}; make it again with `{make}`"
-        )
-    files = manifest.get("files")
-    if not isinstance(files, dict):
-        raise MaskclsError(f"{where}/{name}: not a {kind} manifest; make it again with `{make}`")
-    for file, expected in files.items():
+        found = shown(str(manifest.get("format"))[:40])
+        raise MaskclsError(f"{where}: format {found}, this maskcls reads {version}; make it again with `{make}`")
+    if SEAL in manifest and manifest[SEAL] != _seal(manifest):  # those of older versions have none
+        raise MaskclsError(f"{where}: {name} is damaged (SHA-256 differs); make it again with `{make}`")
+    sums = manifest.get("files")
+    if not isinstance(sums, dict) or not set(files) <= sums.keys() or not all(map(_is_plain, sums)):
+        raise MaskclsError(foreign)
+    for file, expected in sums.items():
         if not (folder / file).is_file():
             raise MaskclsError(f"{where}: {file} is missing; make it again with `{make}`")
         if _sha256(folder / file) != expected:
             raise MaskclsError(f"{where}: {file} is damaged (SHA-256 differs); make it again with `{make}`")
     return dict(manifest)
+
+
+@contextmanager
+def parsing(folder: Path, make: str) -> Iterator[None]:
+    """Say in one line that files are not what they should be although their checksums are right.
+
+    Raises:
+        MaskclsError: in place of any error of the parsers.
+    """
+    try:
+        yield
+    except MaskclsError:
+        raise
+    except Exception as error:  # pandas, pyarrow, numpy, safetensors and FAISS each raise their own
+        reason = shown(" ".join(f"{type(error).__name__}: {error}".split())[:150])
+        raise MaskclsError(f"{shown(folder)}: not what `{make}` writes ({reason}); make it again") from error
 
 
 @contextmanager
@@ -113,6 +162,32 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _seal(content: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest's content as JSON, but for the checksum itself; the order of keys does not matter."""
+    plain = json.loads(json.dumps({key: value for key, value in content.items() if key != SEAL}))
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name stays inside its folder."""
+    return name not in ("", ".", "..") and not set(name) & {"/", "\\", "\0"}
+
+
+@cache
+def _left_over(folder: Path) -> dict[str, list[Path]]:
+    """What :func:`replacing` was writing in runs that were killed, by the name it was for; looked for once a run."""
+    found: dict[str, list[Path]] = {}
+    for path in folder.iterdir() if os.name == "posix" else ():
+        if match := _TEMPORARY.fullmatch(path.name):
+            try:
+                os.kill(int(match[2]), 0)  # asks whether the process is there
+            except (ProcessLookupError, OverflowError):
+                found.setdefault(match[1], []).append(path)
+            except OSError:
+                pass
+    return found
 
 
 def _sync(path: Path) -> None:

@@ -1,31 +1,67 @@
-"""Read one photo safely: allow-listed formats, bounded bytes and pixels, first frame, upright RGB."""
+"""Read one photo safely: allow-listed formats, bounded bytes, pixels and time, first frame, upright RGB."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import os
+import threading
+import time
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif"})
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 50_000_000
+MAX_SECONDS = 20.0
+"""Of processor time a photo may take to decode: a progressive JPEG of a few megabytes can ask for hours."""
+BLOCK = 4096
+"""Bytes that are decoded between two looks at the clock."""
+LARGE = 16_000_000
+"""Photos of more pixels are decoded one at a time, so that many threads need no more memory than one."""
 MIN_SIDE = 16
 WORKING_SIDE = 1024
 """Longest side, in pixels, that is kept in memory; larger photos are reduced while decoding."""
+
+_TURNS: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What puts a photo upright, by its EXIF orientation."""
 
 # Pillow warns about oddities (truncated EXIF, big images) that end in a reject or do no harm here.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
+_one_large = threading.Lock()
+
+
 class PhotoError(Exception):
     """A photo that cannot be read; the text is the reason, without the path."""
+
+
+class _Timed(io.BytesIO):
+    """The bytes of a photo, until its decoder has had its time: all decoders ask for them in small parts."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._end = time.thread_time() + MAX_SECONDS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.thread_time() > self._end:
+            raise PhotoError(f"takes more than {MAX_SECONDS:g} s to decode")
+        return super().read(size)
 
 
 @dataclass(frozen=True)
@@ -78,7 +114,10 @@ def stored(path: str | Path) -> str:
 
 def stored_below(path: Path, root: Path) -> str:
     """How a photo is called in tables: relative to its folder, whole where a label file names one outside."""
-    return stored(path.relative_to(root) if path.is_relative_to(root) else path)
+    try:
+        return stored(path.relative_to(root))
+    except ValueError:
+        return stored(path)
 
 
 def list_photos(root: Path) -> tuple[list[Path], int]:
@@ -114,12 +153,25 @@ def read_photo(path: Path) -> Photo:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise PhotoError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    return _photo(data, FileState(stat.st_size, stat.st_mtime_ns))
+
+
+def read_photo_bytes(data: bytes) -> Photo:
+    """Decode a photo that is no file, such as an upload; see :func:`read_photo`.
+
+    Raises:
+        PhotoError: why the photo cannot be used.
+    """
+    return _photo(data, NO_FILE)
+
+
+def _photo(data: bytes, state: FileState) -> Photo:
     if not data:
         raise PhotoError("empty file (0 bytes)")
     if len(data) > MAX_BYTES:
         raise PhotoError(f"file larger than {MAX_BYTES // 2**20} MiB")
     image, scale = _decode(data)
-    return Photo(image, scale, hashlib.sha256(data).hexdigest(), FileState(stat.st_size, stat.st_mtime_ns))
+    return Photo(image, scale, hashlib.sha256(data).hexdigest(), state)
 
 
 def photo_of(image: Image.Image) -> Photo:
@@ -146,16 +198,21 @@ def _check_size(width: int, height: int) -> None:
         raise PhotoError(f"{width} x {height} pixels; the limit is {MAX_PIXELS // 10**6} megapixels")
     if min(width, height) < MIN_SIDE:
         raise PhotoError(f"{width} x {height} pixels; a face needs at least {MIN_SIDE} x {MIN_SIDE}")
+    if min(_reduced(width, height)) < MIN_SIDE:
+        raise PhotoError(f"{width} x {height} pixels; too narrow for a face")
 
 
 def _decode(data: bytes) -> tuple[Image.Image, float]:
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+        with Image.open(_Timed(data), formats=FORMATS) as opened:
             width, height = opened.size
             _check_size(width, height)
-            opened.draft("RGB", _reduced(width, height))
-            opened.load()
-            image = _to_rgb(_upright(opened))
+            with _one_large if width * height > LARGE else nullcontext():
+                opened.draft("RGB", _reduced(width, height))
+                opened.decodermaxblock = BLOCK
+                opened.load()
+                image = _to_rgb(_upright(opened))
+                image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
     except PhotoError:
         raise
     except UnidentifiedImageError as error:
@@ -164,7 +221,6 @@ def _decode(data: bytes) -> tuple[Image.Image, float]:
         raise PhotoError(f"too many pixels; the limit is {MAX_PIXELS // 10**6} megapixels") from error
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged data
         raise PhotoError(f"truncated or damaged ({type(error).__name__}: {error})"[:200]) from error
-    image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
     return image, max(width, height) / max(image.size)
 
 
@@ -174,10 +230,12 @@ def _reduced(width: int, height: int) -> tuple[int, int]:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF block says. Pillow's own way also writes the block anew, which fails on one bad tag in it."""
     try:
-        return ImageOps.exif_transpose(image)
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
     except Exception:  # a damaged EXIF block says nothing about the pixels
         return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

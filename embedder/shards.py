@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from .encoder import EMBEDDING_DIM, MAP_SHAPE
-from .files import replacing
+from .files import key_of, replacing
+from .runtimes import REFERENCE
 
 SHARDS = ".shards"
 
@@ -31,11 +31,16 @@ class Shard:
 
 
 class ShardFolder:
-    """The shards of one embedding set; shards made with other settings (``key``) are dropped."""
+    """The shards of one embedding set; shards made with other settings (``key``) are dropped.
 
-    def __init__(self, folder: Path, key: str) -> None:
+    Attributes:
+        runtimes: what the networks of its shards were run by.
+    """
+
+    def __init__(self, folder: Path, key: str, runtime: str = str(REFERENCE)) -> None:
         self._folder = folder / SHARDS
-        self._key = key
+        self._key, self._runtime = key, runtime
+        self.runtimes: set[str] = set()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._paths = [path for path in sorted(self._folder.glob("*.safetensors")) if self._usable(path)]
 
@@ -43,16 +48,13 @@ class ShardFolder:
         """Save one batch."""
         number = int(self._paths[-1].stem) + 1 if self._paths else 0
         path = self._folder / f"{number:08d}.safetensors"
-        digest = _digest(shard.embeddings, shard.maps)
-        metadata = {
-            "key": self._key,
-            "sha256": digest,
-            "rows": json.dumps(shard.rows),
-            "rejects": json.dumps(shard.rejects),
-        }
+        rows, rejects = json.dumps(shard.rows), json.dumps(shard.rejects)
+        digest = key_of(self._runtime, rows, rejects, shard.embeddings.tobytes(), shard.maps.tobytes())
+        metadata = {"key": self._key, "runtime": self._runtime, "sha256": digest, "rows": rows, "rejects": rejects}
         with replacing(path) as temporary:
             save_file({"embeddings": shard.embeddings, "maps": shard.maps}, temporary, metadata)
         self._paths.append(path)
+        self.runtimes.add(self._runtime)
 
     def read(self, number: int) -> Shard:
         """One saved batch."""
@@ -76,20 +78,25 @@ class ShardFolder:
         try:
             with safe_open(path, "np") as file:
                 metadata = file.metadata() or {}
-                rows = len(json.loads(metadata["rows"]))
                 embeddings, maps = file.get_tensor("embeddings"), file.get_tensor("maps")
+                content = (
+                    metadata["runtime"],
+                    metadata["rows"],
+                    metadata["rejects"],
+                    embeddings.tobytes(),
+                    maps.tobytes(),
+                )
+                rows = len(json.loads(metadata["rows"]))
                 fits = bool(
                     metadata["key"] == self._key
-                    and metadata["sha256"] == _digest(embeddings, maps)
+                    and metadata["sha256"] == key_of(*content)
                     and embeddings.shape == (rows, EMBEDDING_DIM)
                     and maps.shape == (rows, *MAP_SHAPE)
                 )
         except (SafetensorError, OSError, KeyError, ValueError):
             fits = False
-        if not fits:
+        if fits:
+            self.runtimes.add(metadata["runtime"])
+        else:
             path.unlink(missing_ok=True)
         return fits
-
-
-def _digest(embeddings: npt.NDArray[np.float32], maps: npt.NDArray[np.float16]) -> str:
-    return hashlib.sha256(embeddings.tobytes() + maps.tobytes()).hexdigest()

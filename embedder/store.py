@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +16,11 @@ import pandas as pd
 
 from .encoder import EMBEDDING_DIM, MAP_SHAPE, EncoderInfo
 from .errors import MaskclsError
-from .files import checksums, read_manifest, write_csv, write_json
+from .files import checksums, parsing, read_manifest, reserve, write_csv, write_manifest
 from .forgotten import FORGOTTEN, Forgotten
 from .photo import shown
 from .pseudo_labels import PSEUDO_LABELS, TEACHER, PseudoLabels, read_pseudo_labels
-from .table import COLUMNS
+from .table import COLUMNS, check_rows
 
 FORMAT = 2
 KIND = "maskcls-embedding-set"
@@ -79,7 +81,17 @@ def open_set(folder: Path) -> EmbeddingSet:
     """
     if (folder / NEXT / MANIFEST).exists():
         raise MaskclsError(f"{shown(folder)}: the last run was interrupted while saving; run `{MAKE}` again")
-    manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE)
+    manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE, (*_FILES, REJECTS))
+    with parsing(folder, MAKE):
+        return _parsed(folder, manifest)
+
+
+def _parsed(folder: Path, manifest: Mapping[str, Any]) -> EmbeddingSet:
+    """The set of a folder whose files have the right checksums.
+
+    Raises:
+        MaskclsError, ValueError, TypeError, KeyError, …: they are not what they should be all the same.
+    """
     table = pd.read_parquet(folder / "faces.parquet").astype(COLUMNS)
     embeddings = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
     maps = np.load(folder / "maps.npy", mmap_mode="r", allow_pickle=False)
@@ -89,9 +101,32 @@ def open_set(folder: Path) -> EmbeddingSet:
         corrections = pd.read_csv(folder / CORRECTIONS, dtype=LOG_COLUMNS, keep_default_na=False)
     if not len(table) == len(embeddings) == len(maps):
         raise MaskclsError(f"{shown(folder)}: its files hold different numbers of faces; make it again with `{MAKE}`")
-    encoder = EncoderInfo(**manifest["encoder"])
+    check_rows(table, ("face_id", "path", "box", "landmarks", "file_sha256"))
+    for array, dtype, shape in ((embeddings, "<f4", (EMBEDDING_DIM,)), (maps, "<f2", MAP_SHAPE)):
+        if array.dtype != np.dtype(dtype) or array.shape[1:] != shape:
+            raise ValueError(f"an array of {array.dtype} {array.shape}")
+    if not np.isfinite(embeddings).all():
+        raise ValueError("an embedding that is not finite")
+    for name, frame, columns in (("rejects", rejects, REJECT_COLUMNS), ("corrections", corrections, LOG_COLUMNS)):
+        if list(frame.columns) != list(columns):
+            raise ValueError(f"other columns of {name}")
+    settings = {name: str(manifest["settings"][name]) for name in ("root", "layout", "face")}
     pseudo = read_pseudo_labels(folder, table["face_id"].tolist()) if PSEUDO_LABELS in manifest["files"] else None
-    return EmbeddingSet(table, embeddings, maps, rejects, encoder, dict(manifest["settings"]), corrections, pseudo)
+    return EmbeddingSet(table, embeddings, maps, rejects, encoder_of(manifest), settings, corrections, pseudo)
+
+
+def encoder_of(manifest: Mapping[str, Any]) -> EncoderInfo:
+    """What the vectors of a folder were made with.
+
+    Raises:
+        TypeError: the manifest does not say it as it should.
+    """
+    info = EncoderInfo(**manifest["encoder"])
+    if not (
+        isinstance(info.name, str) and isinstance(info.weights_sha256, str) and isinstance(info.preprocessing, dict)
+    ):
+        raise TypeError("not an encoder")
+    return info
 
 
 class SetWriter:
@@ -105,9 +140,8 @@ class SetWriter:
     def __init__(self, folder: Path, rows: int) -> None:
         self.folder = folder
         staging = _fresh_staging(folder)
-        create = np.lib.format.open_memmap
-        self.embeddings = create(staging / "embeddings.npy", "w+", np.dtype("<f4"), (rows, EMBEDDING_DIM))
-        self.maps = create(staging / "maps.npy", "w+", np.dtype("<f2"), (rows, *MAP_SHAPE))
+        self.embeddings = _mapped(staging / "embeddings.npy", np.dtype("<f4"), (rows, EMBEDDING_DIM))
+        self.maps = _mapped(staging / "maps.npy", np.dtype("<f2"), (rows, *MAP_SHAPE))
 
     def commit(
         self,
@@ -142,6 +176,14 @@ def replace_tables(
     """Replace the table, the rejects and, if given, the other lists of a set whose vectors stay as they are."""
     _fresh_staging(folder)
     _commit(folder, table, rejects, encoder, settings, corrections, forgotten, pseudo)
+
+
+def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    """A new .npy file as an array to be filled, with all of its disk taken."""
+    array = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    with path.open("r+b") as file:
+        reserve(file, path.stat().st_size)
+    return array
 
 
 def _fresh_staging(folder: Path) -> Path:
@@ -186,7 +228,7 @@ def _commit(
         "versions": {name: version(name) for name in ("torch", "facenet-pytorch", "numpy", "pillow")},
         "files": files,
     }
-    write_json(staging / MANIFEST, content)
+    write_manifest(staging / MANIFEST, content)
     finish_interrupted(folder)
 
 

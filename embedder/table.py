@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
+
+from .labels import GENDERS, MASKS, MAX_AGE
+from .photo import shown
 
 COLUMNS: dict[str, str] = {
     "face_id": "str",
@@ -49,3 +53,40 @@ def face_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 def gallery_ids(face_ids: pd.Series[str]) -> Any:
     """``face_id`` (16 hexadecimal digits, below 2**63) as the int64 ids of a gallery, shape (n,)."""
     return face_ids.map(lambda digits: int(digits, 16)).to_numpy("int64")
+
+
+_TESTS: dict[str, Callable[[pd.Series[Any]], pd.Series[bool]]] = {
+    "face_id": lambda cells: cells.str.fullmatch("[0-7]?[0-9a-f]{1,15}"),
+    "file_sha256": lambda cells: cells.str.fullmatch("[0-9a-f]{64}"),
+    "path": lambda cells: ~cells.str.contains(r"^/|(?:^|/)\.\.(?:/|$)|\0"),
+    "root": lambda cells: cells.str.fullmatch("[^\0]+"),
+    "mask": lambda cells: cells.isin(MASKS),
+    "gender": lambda cells: cells.isin(GENDERS),
+    "age_low": lambda cells: cells.between(0, MAX_AGE),
+    "age_high": lambda cells: cells.between(0, MAX_AGE),
+    "box": lambda cells: cells.map(len) == 4,
+    "landmarks": lambda cells: cells.map(len).isin((0, 10)),
+}
+
+
+def check_rows(table: pd.DataFrame, never_missing: Sequence[str]) -> None:
+    """Make sure that every cell of a table is one or, but for some columns, missing.
+
+    ``root``, where the table has it, is the folder of photos, and ``path`` must stay below it.
+
+    Raises:
+        ValueError: which is not.
+    """
+    for name in never_missing:
+        if (missing := table[name].isna()).any():
+            raise ValueError(f"{name} of row {int(missing.to_numpy().argmax())} is missing")
+    for name, test in _TESTS.items():
+        if name not in table:
+            continue
+        cells = table[name].dropna()
+        good = test(cells).to_numpy(bool) if len(cells) else np.ones(0, bool)
+        if not good.all():
+            bad = int(good.argmin())
+            raise ValueError(f"{name} of row {cells.index[bad]} is {shown(str(cells.iloc[bad])[:60])}")
+    if (table["age_low"] > table["age_high"]).any():
+        raise ValueError("an age that ends before it begins")

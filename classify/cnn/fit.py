@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -20,6 +19,7 @@ from ..checkpoint import Checkpoint
 from ..finetune import rate
 from ..training import fit_temperature, log_losses
 from .augment import augmentation, augmented, normalised
+from .log import Log
 from .losses import TaskLoss, class_balanced, smoothed_targets
 from .network import Network, logits_of
 from .photos import Photos
@@ -92,14 +92,15 @@ def train_network(
     """Train a network for some tasks; every step's randomness follows from ``seed`` and its number.
 
     After each epoch it answers for the held-out people; the epoch with the least log loss there, summed over the
-    tasks, is kept.
+    tasks, is kept. The loss is that of calibrated probabilities, since those are what is answered: growing too sure of
+    itself alone makes no epoch worse.
 
     Args:
         checkpoint_folder: where the state is kept; a run that was cut goes on there as if it had not been.
         key: what such a state must have been made from.
 
     Raises:
-        MaskclsError: the loss is no longer a number, or ``weights`` do not fit.
+        MaskclsError: nobody has a label, the loss is no longer a number, or ``weights`` do not fit.
     """
     classes = {task: targets.classes[task] for task in tasks}
     torch.manual_seed(seed)
@@ -108,11 +109,13 @@ def train_network(
         put_in(net.backbone, settings.backbone, settings.image_size, weights)
     net = net.to(machine.device).to(memory_format=torch.channels_last)
     best = Network(settings.backbone, settings.image_size, {task: len(names) for task, names in classes.items()})
-    losses = {task: _loss(task, targets.learnt[task][part.fit], len(classes[task]), settings) for task in tasks}
+    fit = part.fit[np.any([targets.learnt[task][part.fit] >= 0 for task in tasks], axis=0)]
+    if not len(fit):
+        raise MaskclsError(f"training {'+'.join(tasks)}: none of the people to train on has a label; add people")
+    losses = {task: _loss(task, targets.learnt[task][fit], len(classes[task]), settings) for task in tasks}
     losses = {task: loss.to(machine.device) for task, loss in losses.items()}
     labels = {task: torch.from_numpy(targets.learnt[task]) for task in tasks}
-    learnt = [targets.learnt[task][part.fit] for task in tasks]
-    draw = sampling_weights(learnt, settings.balance, part.factors[part.fit])
+    draw = sampling_weights([targets.learnt[task][fit] for task in tasks], settings.balance, part.factors[fit])
     transform = augmentation(
         settings.flip,
         settings.randaugment,
@@ -122,16 +125,16 @@ def train_network(
     )
     optimiser = _optimiser(net, settings)
     checkpoint = Checkpoint(checkpoint_folder, {"net": net, "best": best}, optimiser, key)
-    log = _Log.read(checkpoint.notes)
-    steps = -(-len(part.fit) // settings.batch_size)
-    if steps > 1 and len(part.fit) % settings.batch_size == 1:
+    log = Log.read(checkpoint.notes)
+    steps = -(-len(fit) // settings.batch_size)
+    if steps > 1 and len(fit) % settings.batch_size == 1:
         steps -= 1  # batch norm needs two faces
     total = settings.epochs * steps
     done, began = checkpoint.step, monotonic() - log.seconds
     while done < total and not log.finished(settings.patience):
         epoch, first = divmod(done, steps)
         net.train()
-        rows = part.fit[order(draw, seed, epoch)]
+        rows = fit[order(draw, seed, epoch)]
         for step in range(first, steps):
             progress(done, total)
             torch.manual_seed(int(np.random.default_rng((seed, done, 1)).integers(2**62)))
@@ -181,47 +184,6 @@ def ask(net: nn.Module, photos: Photos, rows: Ints, flip: bool, machine: Machine
     return {task: torch.cat(logits).numpy() for task, logits in parts.items()}
 
 
-class _Log:
-    """Figures so far, so that what depends on them can be worked out again after a cut."""
-
-    def __init__(self, curve: list[dict[str, Any]], running: list[float], seconds: float) -> None:
-        self.curve, self.running, self.seconds = curve, running, seconds
-
-    @classmethod
-    def read(cls, text: str) -> _Log:
-        return cls(**json.loads(text)) if text else cls([], [], 0.0)
-
-    def text(self) -> str:
-        return json.dumps({"curve": self.curve, "running": self.running, "seconds": self.seconds})
-
-    @property
-    def losses(self) -> list[float]:
-        return [row["validation_loss"] for row in self.curve]
-
-    def add(self, loss: float, seconds: float) -> None:
-        self.running.append(loss)
-        self.seconds = seconds
-
-    def end_epoch(self, epoch: int, speed: float, found: Mapping[str, float]) -> bool:
-        """Note an epoch; True where it is the best so far."""
-        is_best = found["validation_loss"] <= min(self.losses, default=np.inf)
-        loss = float(np.mean(self.running))
-        self.curve.append(
-            {"epoch": epoch, "learning_rate": speed, "train_loss": loss, **found, "seconds": round(self.seconds, 1)}
-        )
-        self.running = []
-        return is_best
-
-    def finished(self, patience: int) -> bool:
-        """Whether so many epochs were no better than the best before; never for a patience of 0."""
-        return bool(
-            patience
-            and self.curve
-            and not self.running
-            and len(self.losses) - 1 - int(np.argmin(self.losses)) >= patience
-        )
-
-
 def _loss(task: Task, labels: Ints, classes: int, settings: Settings) -> TaskLoss:
     neighbours = task == "age" and settings.age_smoothing == "neighbours"
     targets = smoothed_targets(classes, settings.label_smoothing.get(task, 0.0), neighbours)
@@ -258,7 +220,7 @@ def _validated(
     settings: Settings,
     machine: Machine,
 ) -> dict[str, float]:
-    """Log loss summed over the tasks, and each task's accuracy and macro F1, on held-out people."""
+    """Log loss at the best temperatures, summed over the tasks, and each task's accuracy and macro F1."""
     logits = ask(net, photos, held_out, settings.flip, machine)
     found: dict[str, float] = {"validation_loss": 0.0}
     for task in tasks:
@@ -266,8 +228,9 @@ def _validated(
         known = labels >= 0
         if not known.any():
             continue
-        said = logits[task][known].argmax(1)
-        found["validation_loss"] += float(log_losses(logits[task][known], labels[known]).mean())
+        answers, said = logits[task][known], logits[task][known].argmax(1)
+        calibrated = answers / np.float32(fit_temperature(answers, labels[known]))
+        found["validation_loss"] += float(log_losses(calibrated, labels[known]).mean())
         found[f"{task}_accuracy"] = float((said == labels[known]).mean())
         found[f"{task}_macro_f1"] = float(f1_score(labels[known], said, average="macro"))
     return found

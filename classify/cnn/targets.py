@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ...embedder.errors import MaskclsError
-from ...embedder.labels import AGE_BANDS, GENDERS, MASKS
+from ...embedder.labels import AGE_BANDS, BAND_STARTS, GENDERS, MASKS
 from .settings import Settings, Task
 
 Ints = npt.NDArray[np.int64]
@@ -53,7 +53,7 @@ def targets_of(table: pd.DataFrame, people: Ints, settings: Settings, named: boo
     """
     if len(np.unique(people)) < 2:
         raise MaskclsError("all faces are of one person; it takes other people to train on and to be held out")
-    words = _words(table, settings.senior_from), _words(table, AGE_FROM)
+    words = _words(table, settings.senior_from), _words(table, BAND_STARTS[2])
     classes: dict[Task, tuple[str, ...]] = {}
     notes = []
     for task in settings.tasks:
@@ -74,13 +74,9 @@ def targets_of(table: pd.DataFrame, people: Ints, settings: Settings, named: boo
     return Targets(classes, learnt, true, tuple(notes))
 
 
-AGE_FROM = 60
-"""First year of the oldest band, when answers are judged."""
-
-
 def age_words(low: pd.Series[float], high: pd.Series[float], senior_from: int) -> pd.Series[str]:
     """Band of each age from ``low`` to ``high`` (n,) years, null where unknown or across a border."""
-    borders = [30, senior_from]
+    borders = [BAND_STARTS[1], senior_from]
     first, last = (np.digitize(end.to_numpy(np.float64), borders) for end in (low, high))
     known = low.notna().to_numpy() & high.notna().to_numpy() & (first == last)
     return pd.Series(np.array(AGE_BANDS, object)[first.clip(0, 2)], low.index, dtype="str").where(known)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...embedder.files import key_of, replacing, write_json
+from ...embedder.files import checksums, key_of, replacing, write_json
 
 Tables = Mapping[str, pd.DataFrame]
 KEY = "key.json"
@@ -36,14 +36,17 @@ class Kept:
         done = _read(self.folder / f"{step}.json")
         if done is not None:
             try:
-                return {name: pd.read_parquet(self.folder / f"{step}.{name}.parquet") for name in done["tables"]}
-            except (OSError, ValueError):  # a table is missing or damaged: make the step again
+                names = {name: f"{step}.{name}.parquet" for name in done["tables"]}
+                if checksums(self.folder, list(names.values())) == done["files"]:
+                    return {name: pd.read_parquet(self.folder / file) for name, file in names.items()}
+            except (OSError, ValueError, KeyError, TypeError):  # a table is missing: make the step again
                 pass
         tables = make()
         for name, table in tables.items():
             with replacing(self.folder / f"{step}.{name}.parquet") as temporary:
                 table.to_parquet(temporary)
-        write_json(self.folder / f"{step}.json", {"tables": list(tables)})
+        files = checksums(self.folder, [f"{step}.{name}.parquet" for name in tables])
+        write_json(self.folder / f"{step}.json", {"tables": list(tables), "files": files})
         return tables
 
     def clear(self) -> None:
@@ -55,5 +58,5 @@ class Kept:
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return None

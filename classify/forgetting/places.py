@@ -13,7 +13,8 @@ from ...embedder import forgotten, rendering, shards, store
 from ...embedder.errors import MaskclsError
 from ...embedder.layouts import LABELS
 from ...embedder.photo import shown
-from .. import checkpoint, model
+from ...index import stored
+from .. import checkpoint, model, model_place
 from ..evaluation import casebook_folder, kept
 
 _GARBAGE = re.compile(r"\.(?P<name>.+)\.(next|old|former)")
@@ -24,8 +25,9 @@ _SET_FILES = {
     *(store.MANIFEST, store.REJECTS, store.CORRECTIONS, forgotten.FORGOTTEN),
 }
 _MODEL_FILES = {
-    *("gallery.faiss", "gallery.parquet", "age_space.safetensors", "heads.safetensors", "trunk.safetensors", ".lock"),
-    model.MANIFEST,
+    *(stored.FILE, stored.SERVER, "gallery.parquet", ".lock"),
+    *("age_space.safetensors", "heads.safetensors", "trunk.safetensors"),
+    model_place.MANIFEST,
 }
 _STAGED = {*_MODEL_FILES, casebook_folder.MANIFEST, casebook_folder.FACES, *casebook_folder.PAGES}
 
@@ -107,7 +109,7 @@ def _sort_in(places: Places, path: Path, subfolders: list[str], names: set[str])
         places.sets.append(path)
         subfolders.remove(store.NEXT)
         return _SET_FILES
-    if model.MANIFEST in names and _kind(path / model.MANIFEST) == model.KIND:
+    if model_place.MANIFEST in names and _kind(path / model_place.MANIFEST) == model.KIND:
         places.models.append(path)
         return _MODEL_FILES
     if casebook_folder.MANIFEST in names and _kind(path / casebook_folder.MANIFEST) == casebook_folder.KIND:

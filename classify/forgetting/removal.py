@@ -22,7 +22,8 @@ from ..checkpoint import FILE
 from ..evaluation.kept import KEY
 from ..gallery_edit import drop_faces, edit_model
 from ..gallery_list import of_faces
-from ..model import Model, recover
+from ..model import Model
+from ..model_place import recover
 from .places import Places, replaced_by
 from .scanner import PATH, Scanner
 from .tables import names_photo, read_table, rows_about, without_person, write_table

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 from starlette.applications import Starlette
@@ -16,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ...embedder.photo import PhotoError
+from ..web.static import TYPES, static_files
 from .changes import ChangeError, read_changes
 from .decisions import Decisions
 from .faces import Faces
@@ -23,7 +23,6 @@ from .thumbs import Thumbnails, placeholder
 
 MAX_BODY = 4 * 2**20
 NEAR = 24
-_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _JSON = "application/json"
 _PAGE = "review.html"
 
@@ -45,9 +44,9 @@ class Review:
 
 
 def create_app(review: Review) -> Starlette:
-    """The page as an ASGI app that lets everybody in; :class:`.security.Guard` stands before it."""
+    """The page as an ASGI app that lets everybody in; :class:`..web.guard.Guard` stands before it."""
     faces, decisions = review.faces, review.decisions
-    static = _static()
+    static = static_files(__package__)
     columns = _json({**faces.columns(), "command": review.command, "decisions": str(decisions.path)})
     findings = _json(review.findings)
 
@@ -78,7 +77,7 @@ def create_app(review: Review) -> Starlette:
         except KeyError:
             return _refused(404, "no such face")
         except PhotoError as error:
-            return Response(placeholder(str(error)), 404, media_type=_TYPES[".svg"])
+            return Response(placeholder(str(error)), 404, media_type=TYPES[".svg"])
         return Response(data, media_type="image/jpeg")
 
     async def decided(_: Request) -> Response:
@@ -136,16 +135,6 @@ async def _body(request: Request) -> bytes:
         if len(body) > MAX_BODY:
             raise HTTPException(413, f"a request holds {MAX_BODY // 2**20} MiB at most")
     return bytes(body)
-
-
-def _static() -> dict[str, Response]:
-    """The files of the page by name."""
-    folder = files(__package__) / "static"
-    return {
-        item.name: Response(item.read_bytes(), media_type=_TYPES["." + item.name.rpartition(".")[2]])
-        for item in folder.iterdir()
-        if "." + item.name.rpartition(".")[2] in _TYPES
-    }
 
 
 def _json(content: object) -> bytes:

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import socket
-import sys
-import webbrowser
 from collections.abc import Callable
 
-import uvicorn
-
-from ...embedder.errors import MaskclsError
+from ..web.guard import Guard
+from ..web.server import serve_app
 from .app import Review, create_app
-from .security import Guard
-
-_SHUTDOWN_SECONDS = 2
 
 
 def serve(review: Review, host: str, port: int, ready: Callable[[str], None]) -> None:
@@ -31,42 +23,12 @@ def serve(review: Review, host: str, port: int, ready: Callable[[str], None]) ->
     """
     token = secrets.token_urlsafe(32)
     try:
-        with _listening(host, port) as listener:
-            port = listener.getsockname()[1]
-            app = Guard(create_app(review), token, host, port)
-            config = uvicorn.Config(
-                app,
-                loop="asyncio",
-                http="h11",
-                ws="none",
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
-            )
-            name = f"[{host}]" if ":" in host else host
-            ready(f"http://{name}:{port}/?token={token}")
-            uvicorn.Server(config).run(sockets=[listener])
-    except KeyboardInterrupt:  # the usual end; uvicorn has shut down by then
-        pass
+        serve_app(
+            lambda port: Guard(create_app(review), token, host, port),
+            host,
+            port,
+            lambda url: ready(f"{url}?token={token}"),
+        )
     finally:
         review.thumbnails.close()
         review.decisions.close()
-
-
-def open_browser(url: str) -> None:
-    """Show a page in the default browser, where there is a desktop to show it on."""
-    if sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
-        webbrowser.open(url)
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except (OSError, UnicodeError) as error:
-        reason = str(getattr(error, "strerror", None) or error).partition(" (while")[0]
-        raise MaskclsError(f"{host}:{port}: cannot listen there ({reason}); name another --host or --port") from None

@@ -19,6 +19,7 @@ from maskcls.embedder.encoder import FaceNetEncoder
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.store import EmbeddingSet
 from maskcls.embedder.trunk import BLOCKS, blocks_from
+from maskcls.embedder.weights import load_facenet
 
 LAST = FineTuning("block8", passes=1)
 QUIET = lambda what, done, total: None  # noqa: E731
@@ -48,9 +49,9 @@ def fitted(few: Pool) -> Fitted:
     return fit_tuned(few, 0, QUIET, 60, (), LAST)
 
 
-def test_only_the_blocks_asked_for_change_and_by_a_little(fitted: Fitted, encoder: FaceNetEncoder) -> None:
+def test_only_the_blocks_asked_for_change_and_by_a_little(fitted: Fitted) -> None:
     assert fitted.tuned is not None
-    trunk = encoder._net.state_dict()
+    trunk = load_facenet()[0].state_dict()
     assert {name.split(".")[0] for name in fitted.tuned} == set(blocks_from("block8")) == {"block8", "last_linear"}
     for name, tensor in fitted.tuned.items():
         assert tensor.dtype == torch.float16
@@ -140,11 +141,12 @@ def test_same_seed_same_weights_and_a_cut_run_goes_on(
     [
         pytest.param({}, 6, id="the same: where it was"),
         pytest.param({"passes": 2}, 0, id="other settings: from the beginning"),
-        pytest.param(None, 0, id="damaged file: from the beginning"),
+        pytest.param(-3, 0, id="cut short: from the beginning"),
+        pytest.param(1, 0, id="a bit is another: from the beginning"),
     ],
 )
 def test_checkpoint_of_something_else_is_not_gone_on_from(
-    tmp_path: Path, change: dict[str, object] | None, begins: int
+    tmp_path: Path, change: dict[str, object] | int, begins: int
 ) -> None:
     net = torch.nn.Linear(2, 2)
     optimiser = torch.optim.AdamW(net.parameters())
@@ -152,12 +154,14 @@ def test_checkpoint_of_something_else_is_not_gone_on_from(
     optimiser.step()
     key = replace(LAST)
     checkpoint.Checkpoint(tmp_path, {"net": net}, optimiser, (key,)).reached(6, last=True)
-    if change is None:
+    if isinstance(change, int):
         file = tmp_path / "checkpoint.safetensors"
-        file.write_bytes(file.read_bytes()[:-3])
+        data = file.read_bytes()
+        file.write_bytes(data[:change] if change < 0 else data[:-1] + bytes([data[-1] ^ change]))
+        change = {}
     other = torch.nn.Linear(2, 2)
     fresh = torch.optim.AdamW(other.parameters())
-    found = checkpoint.Checkpoint(tmp_path, {"net": other}, fresh, (replace(key, **(change or {})),))  # type: ignore[arg-type]
+    found = checkpoint.Checkpoint(tmp_path, {"net": other}, fresh, (replace(key, **change),))  # type: ignore[arg-type]
     assert found.step == begins
     assert torch.equal(other.weight, net.weight) == bool(begins)
     if begins:

@@ -15,8 +15,9 @@ from maskcls.classify.model import Ages, Model
 from maskcls.classify.pool import Pool
 from maskcls.classify.vote import NOBODY
 from maskcls.embedder.errors import MaskclsError
+from maskcls.embedder.files import locked, write_manifest
 
-FILES = ["age_space.safetensors", "gallery.faiss", "gallery.parquet", "heads.safetensors", "model.json"]
+FILES = ["age_space.safetensors", "gallery.faiss", "gallery.parquet", "heads.safetensors", "model.json", "seen.json"]
 
 
 def ask(model: Model, pool: Pool, rows: npt.NDArray[np.int64]) -> Ages:
@@ -36,7 +37,7 @@ def copied(model_folder: Path, tmp_path: Path) -> Path:
 
 def edit_manifest(folder: Path, **changes: object) -> None:
     manifest = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps(manifest | changes))
+    write_manifest(folder / "model.json", manifest | changes)
 
 
 def test_saved_model_gives_the_same_answers(model: Model, pool: Pool, tmp_path: Path) -> None:
@@ -209,6 +210,28 @@ def test_cut_twice_in_a_row_leaves_a_model(model: Model, copied: Path, monkeypat
             with pytest.raises(CutShortError):
                 replace(model, face="whole").save(copied)
     assert Model.load(copied).face == model.face
+
+
+def test_what_a_killed_replacement_left_is_removed(model: Model, copied: Path) -> None:
+    backup, staging = copied.with_name(".copy.old"), copied.with_name(".copy.next")
+    shutil.copytree(copied, backup)
+    staging.mkdir()
+    (staging / ".gallery.faiss.1.tmp").write_text("half of a gallery")
+    assert Model.load(copied).face == model.face
+    assert not backup.exists()
+    replace(model, face="whole").save(copied)
+    assert sorted(p.name for p in copied.iterdir()) == FILES
+    assert [p.name for p in copied.parent.iterdir()] == ["copy"]
+
+
+def test_nobody_puts_right_what_is_being_replaced(copied: Path) -> None:
+    backup = copied.with_name(".copy.old")
+    copied.rename(backup)
+    with locked(copied.with_name(".copy.next")), pytest.raises(MaskclsError, match="no such folder"):
+        Model.load(copied)
+    assert backup.exists()
+    Model.load(copied)
+    assert [p.name for p in copied.parent.iterdir()] == ["copy"]
 
 
 def test_model_in_the_current_folder(model: Model, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:

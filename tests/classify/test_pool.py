@@ -14,6 +14,7 @@ import pytest
 from maskcls.classify.pool import Pool, open_pool, pool_of
 from maskcls.embedder.encoder import EncoderInfo
 from maskcls.embedder.errors import MaskclsError
+from maskcls.embedder.files import write_manifest
 from maskcls.embedder.store import EmbeddingSet, SetWriter
 
 MakeSet = Callable[..., EmbeddingSet]
@@ -102,7 +103,7 @@ def test_different_encoders_are_refused(contest_faces: Path, tmp_path: Path) -> 
     shutil.copytree(contest_faces, other)
     manifest = json.loads((other / "encoder.json").read_text())
     manifest["encoder"]["weights_sha256"] = "f" * 64
-    (other / "encoder.json").write_text(json.dumps(manifest))
+    write_manifest(other / "encoder.json", manifest)
     assert len(open_pool([other])) > 0
     with pytest.raises(MaskclsError, match="embed it again") as caught:
         open_pool([contest_faces, other])

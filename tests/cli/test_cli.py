@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from maskcls.classify.predict import COLUMNS
 from maskcls.cli.main import app
+from maskcls.embedder.files import write_manifest
 from maskcls.embedder.photo import stored
 
 ODD_NAMES = ("new\nline.jpg", "smile \N{GRINNING FACE}.jpg", '=1+1,"quoted".jpg')
@@ -175,7 +176,7 @@ def test_a_model_of_another_encoder_is_refused(photos: Path, model_folder: Path,
     shutil.copytree(model_folder, other)
     manifest = json.loads((other / "model.json").read_text())
     manifest["encoder"]["weights_sha256"] = "0" * 64
-    (other / "model.json").write_text(json.dumps(manifest))
+    write_manifest(other / "model.json", manifest)
     result = run("predict", photos, "--model", other, "--out", tmp_path / "p.csv")
     fails(result, "built with encoder", "--weights")
     assert not (tmp_path / "p.csv").exists()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,16 @@ from typing import Any
 import pytest
 
 from maskcls.embedder.errors import MaskclsError
-from maskcls.embedder.files import checksums, locked, read_manifest, replacing, write_json
+from maskcls.embedder.files import (
+    checksums,
+    locked,
+    parsing,
+    read_manifest,
+    replacing,
+    reserve,
+    write_json,
+    write_manifest,
+)
 
 MAKE = "maskcls make IN --out OUT"
 
@@ -91,6 +101,66 @@ def test_checksums(folder: Path) -> None:
 def test_manifest_is_read(folder: Path) -> None:
     assert read(folder)["note"] == "é"
     assert set(read(folder)["files"]) == {"a.bin", "b.bin"}
+
+
+def test_a_manifest_is_sealed(tmp_path: Path) -> None:
+    content: dict[str, Any] = {
+        "format": 2,
+        "kind": "thing",
+        "numbers": (0.1, 1e300, -0.0),
+        "b": {3: [None, True]},
+        "files": {},
+    }
+    write_manifest(tmp_path / "manifest.json", content)
+    manifest = read(tmp_path)
+    assert manifest["numbers"] == [0.1, 1e300, -0.0]
+    write_manifest(tmp_path / "manifest.json", manifest)
+    assert read(tmp_path) == manifest
+    text = (tmp_path / "manifest.json").read_text()
+    (tmp_path / "manifest.json").write_text(text.replace("0.1", "0.2"))
+    with pytest.raises(MaskclsError, match=r": manifest\.json is damaged \(SHA-256 differs\); make it again with"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../thing/a.bin", "/etc/passwd", "", "..", "a\\b", "a.bin\0"])
+def test_files_elsewhere_are_not_read(folder: Path, name: str) -> None:
+    change(folder, files=checksums(folder, ("a.bin",)) | {name: "0" * 64})
+    with pytest.raises(MaskclsError, match="not a thing manifest"):
+        read(folder)
+
+
+def test_files_that_must_be_listed(folder: Path) -> None:
+    arguments = (folder, "manifest.json", "thing", 2, MAKE)
+    read_manifest(*arguments, ("a.bin",))
+    with pytest.raises(MaskclsError, match="not a thing manifest"):
+        read_manifest(*arguments, ("a.bin", "c.bin"))
+
+
+def test_parsing_says_any_error_in_one_line(folder: Path) -> None:
+    with pytest.raises(MaskclsError) as error, parsing(folder, MAKE):
+        raise ValueError("two\nlines " + "x" * 1000)
+    assert str(error.value).startswith(f"{folder}: not what `{MAKE}` writes (ValueError: two lines xxx")
+    assert len(str(error.value)) < 300 + len(str(folder))
+    with pytest.raises(MaskclsError, match=r"^mine$"), parsing(folder, MAKE):
+        raise MaskclsError("mine")
+
+
+def test_left_over_of_a_killed_run_is_removed(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    dead, alive = tmp_path / f".x.json.{done.stdout.strip()}.tmp", tmp_path / f".x.json.{os.getppid()}.tmp"
+    others = [tmp_path / name for name in ("x.json.1.tmp", f".y.json.{done.stdout.strip()}.tmp")]
+    for path in (dead, alive, *others, tmp_path / f".x.json.{10**30}.tmp"):
+        path.touch()
+    write_json(tmp_path / "x.json", {})
+    assert names(tmp_path) == sorted([alive.name, "x.json", *(path.name for path in others)])
+
+
+def test_reserved_disk(tmp_path: Path) -> None:
+    with (tmp_path / "x").open("w+b") as file:
+        reserve(file, 10_000)
+        reserve(file, 0)
+        reserve(file, 5_000)
+    assert (tmp_path / "x").read_bytes() == bytes(5_000)
 
 
 def flip_one_bit(folder: Path) -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import struct
+import time
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,17 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from maskcls.embedder import photo
-from maskcls.embedder.photo import FileState, PhotoError, file_state, list_photos, read_photo, shown, stored
+from maskcls.embedder.photo import (
+    NO_FILE,
+    FileState,
+    PhotoError,
+    file_state,
+    list_photos,
+    read_photo,
+    read_photo_bytes,
+    shown,
+    stored,
+)
 
 
 def pixels(path: Path) -> npt.NDArray[np.uint8]:
@@ -149,6 +162,67 @@ def test_hash_state_and_scale(tmp_path: Path, portrait: Path) -> None:
         assert (pixels(path) == np.asarray(image.convert("RGB"))).all()
 
 
+@pytest.mark.parametrize(("width", "height"), [(1100, 16), (16, 50_000), (20, 3_000)])
+def test_too_narrow_once_it_is_reduced(tmp_path: Path, width: int, height: int) -> None:
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (width, height)).save(path)
+    with pytest.raises(PhotoError, match=f"^{width} x {height} pixels; too narrow for a face$"):
+        read_photo(path)
+
+
+def slow_jpeg(side: int, scans: int) -> bytes:
+    """The last scan of a progressive JPEG again and again: a few bytes each that ask for all pixels."""
+    out = io.BytesIO()
+    Image.new("L", (side, side), 128).save(out, "JPEG", progressive=True)
+    data = out.getvalue()
+    at = data.rindex(b"\xff\xda")
+    return data[:at] + data[at:-2] * scans + b"\xff\xd9"
+
+
+def test_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(slow_jpeg(1500, 20))
+    assert read_photo(path).image.size == (1024, 1024)
+    monkeypatch.setattr(photo, "MAX_SECONDS", 0.2)
+    path.write_bytes(slow_jpeg(1500, 20_000))  # more than ten seconds
+    began = time.thread_time()
+    with pytest.raises(PhotoError, match=r"^takes more than 0\.2 s to decode$"):
+        read_photo(path)
+    assert time.thread_time() - began < 5
+
+
+def test_large_photos_are_decoded_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside: list[int] = []
+    largest: list[int] = []
+    load = ImageFile.ImageFile.load
+
+    def counted(image: ImageFile.ImageFile) -> object:
+        inside.append(1)
+        largest.append(len(inside))
+        time.sleep(0.02)
+        inside.pop()
+        return load(image)
+
+    monkeypatch.setattr(photo, "LARGE", 64 * 64 - 1)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", counted)
+    path = tmp_path / "photo.bmp"
+    Image.new("RGB", (64, 64)).save(path)
+    with ThreadPoolExecutor(4) as pool:
+        assert [read.image.size for read in pool.map(read_photo, [path] * 8)] == [(64, 64)] * 8
+    assert max(largest) == 1
+
+
+def test_bytes_are_read_as_a_file_is(portrait: Path) -> None:
+    data = portrait.read_bytes()
+    read, from_file = read_photo_bytes(data), read_photo(portrait)
+    assert np.array_equal(np.asarray(read.image), pixels(portrait))
+    assert (read.scale, read.sha256) == (from_file.scale, from_file.sha256)
+    assert read.state == NO_FILE
+    for bad, words in ((b"", "empty"), (b"%!PS", "not a photo"), (data[:300], "truncated")):
+        with pytest.raises(PhotoError, match=words):
+            read_photo_bytes(bad)
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 @pytest.mark.parametrize(
     ("size", "working"), [((2048, 1024), (1024, 512)), ((1000, 3072), (333, 1024)), ((1024, 1024), (1024, 1024))]
@@ -222,6 +296,25 @@ def test_exif_orientation(tmp_path: Path, portrait: Path, orientation: int, undo
     raw.save(path, exif=exif)
     upright = raw if undo is None else raw.transpose(undo)
     assert np.array_equal(pixels(path), np.asarray(upright))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param((0x201, 2, 2, 8), id="thumbnail offset is text"),
+        pytest.param((0x10F, 11, 1, 8), id="maker is a number"),
+        pytest.param((0x8769, 4, 1, 8), id="directory leads back to itself"),
+        pytest.param((0x8825, 9, 1, 2**32 - 100), id="negative offset"),
+    ],
+)
+def test_a_bad_exif_entry_does_not_leave_the_photo_on_its_side(
+    tmp_path: Path, entry: tuple[int, int, int, int]
+) -> None:
+    entries = struct.pack("<HHLL", 0x112, 3, 1, 6) + struct.pack("<HHLL", *entry)
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + entries + struct.pack("<L", 8)
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (64, 32)).save(path, exif=exif)
+    assert read_photo(path).image.size == (32, 64)
 
 
 def test_content_counts_not_the_extension(tmp_path: Path, portrait: Path) -> None:

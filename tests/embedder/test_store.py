@@ -223,6 +223,8 @@ def test_shards_are_numbered_on_after_a_reopening(tmp_path: Path) -> None:
         pytest.param(truncate, id="truncated"),
         pytest.param(lambda path: path.write_bytes(b""), id="empty"),
         pytest.param(lambda path: path.write_bytes(b"\xff" * 64), id="garbage"),
+        pytest.param(lambda path: path.write_bytes(path.read_bytes().replace(b"1.25", b"1.35")), id="another box"),
+        pytest.param(lambda path: path.write_bytes(path.read_bytes().replace(b"no face", b"on face")), id="a reject"),
     ],
 )
 def test_a_damaged_shard_is_dropped(tmp_path: Path, damage: Callable[[Path], object]) -> None:

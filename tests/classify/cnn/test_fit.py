@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from maskcls.classify.cnn.recipes import NO_RECIPE
 from maskcls.classify.cnn.targets import Targets, targets_of
 from maskcls.classify.pool import Pool, open_pool
 from maskcls.classify.training import log_losses
+from maskcls.embedder.errors import MaskclsError
 
 SETTINGS = NO_RECIPE.settings({"image_size": 32, "epochs": 3, "batch_size": 20, "learning_rate": 0.003, "cutout": 0.1})
 
@@ -102,6 +104,19 @@ def test_a_cut_training_ends_as_if_it_had_not_been_cut(
     assert without_seconds(whole) == without_seconds(again)
 
 
+def test_faces_without_a_label_of_the_task_are_not_shown(photos: Photos, targets: Targets, part: Part) -> None:
+    few = targets.learnt["gender"].copy()
+    few[part.fit[3:]] = -1
+    few_targets = replace(targets, learnt={**targets.learnt, "gender": few})
+    steps: list[int] = []
+    settings = SETTINGS.model_copy(update={"epochs": 1, "batch_size": 2})
+    train_network(photos, few_targets, part, ("gender",), settings, 0, progress=lambda _, total: steps.append(total))
+    assert set(steps) == {1}  # three faces, and batch norm takes two or more
+    none = replace(targets, learnt={"gender": np.full_like(few, -1)})
+    with pytest.raises(MaskclsError, match="training gender: none of the people to train on has a label"):
+        train_network(photos, none, part, ("gender",), settings, 0)
+
+
 @pytest.mark.parametrize(
     ("schedule", "step", "validation", "share"),
     [
@@ -125,5 +140,5 @@ def test_the_best_epoch_is_kept_and_patience_ends(photos: Photos, targets: Targe
     assert len(losses) < 12
     assert losses[-1] > min(losses)
     logits = ask(trained.net, photos, part.held_out, settings.flip, CPU)["gender"]
-    kept = log_losses(logits, targets.true["gender"][part.held_out]).mean()
+    kept = log_losses(logits / trained.temperatures["gender"], targets.true["gender"][part.held_out]).mean()
     assert kept == pytest.approx(min(losses), abs=1e-6)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,7 +66,12 @@ def test_without_a_folder_nothing_is_kept(tmp_path: Path, make: Maker) -> None:
     [
         pytest.param(lambda folder: (folder / "fold-0.maskcls.parquet").unlink(), id="a table is gone"),
         pytest.param(lambda folder: (folder / "fold-0.maskcls.parquet").write_bytes(b"PAR1"), id="a table is damaged"),
+        pytest.param(
+            lambda folder: shutil.copy(folder / "fold-0.kNN, plain.parquet", folder / "fold-0.maskcls.parquet"),
+            id="a table is another one",
+        ),
         pytest.param(lambda folder: (folder / "fold-0.json").write_text("{"), id="the list is cut short"),
+        pytest.param(lambda folder: (folder / "fold-0.json").write_text("[1]"), id="the list is none"),
         pytest.param(lambda folder: (folder / "key.json").unlink(), id="the key is gone"),
     ],
 )

@@ -18,7 +18,7 @@ from maskcls.classify.forgetting.scanner import Scanner
 from maskcls.classify.forgetting.traces import Traces
 from maskcls.classify.model import Model
 from maskcls.embedder.errors import MaskclsError
-from maskcls.embedder.files import checksums
+from maskcls.embedder.files import checksums, write_manifest
 from maskcls.embedder.forgotten import read_forgotten
 from maskcls.embedder.store import open_set
 
@@ -198,7 +198,7 @@ def test_a_face_of_another_name_with_the_same_vector_is_no_proof(world: Any) -> 
     np.save(folder / "embeddings.npy", embeddings)
     manifest = json.loads((folder / "encoder.json").read_text())
     manifest["files"] |= checksums(folder, ["embeddings.npy"])
-    (folder / "encoder.json").write_text(json.dumps(manifest))
+    write_manifest(folder / "encoder.json", manifest)
     done = forget(world)
     assert (done.faces, done.others) == (7, 6)  # the other's photos and drawings are grouped with her, and stay
     assert done.proof is not None

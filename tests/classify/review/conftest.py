@@ -15,8 +15,8 @@ from starlette.testclient import TestClient
 from maskcls.classify.review.app import Review, create_app
 from maskcls.classify.review.decisions import Decisions
 from maskcls.classify.review.faces import Faces
-from maskcls.classify.review.security import Guard
 from maskcls.classify.review.thumbs import Thumbnails
+from maskcls.classify.web.guard import Guard
 from maskcls.embedder.store import EmbeddingSet, SetWriter, open_set
 
 FACES = 60

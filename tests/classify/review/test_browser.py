@@ -2,59 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from maskcls.classify.review.findings import COLUMNS
 from maskcls.embedder.corrections import read_patch
 
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+from ..pages import Server, opened_page
+
 GONE = 58
-
-
-class Server:
-    """``maskcls review`` as a process of its own."""
-
-    def __init__(self, *arguments: str | Path) -> None:
-        code = "from maskcls.cli.main import main; main()"
-        command = [sys.executable, "-uc", code, "review", "--no-open", *map(str, arguments)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        found = (re.match(r"(http://\S+)  \(Ctrl-C ends\)", line) for line in self.process.stdout)
-        self.url = next(match[1] for match in found if match)
-
-    def stop(self, how: signal.Signals) -> str:
-        self.process.send_signal(how)
-        return self.process.communicate(timeout=30)[0]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium for the whole module."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if not chromium:
-        message = "no chromium on PATH; install it (Debian: apt-get install chromium)"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -81,29 +43,18 @@ def audit(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def server(browser: Browser, review_faces: Path, patch_file: Path, audit: Path) -> Iterator[Server]:
     """The server of the module; the browser comes first, so that none is started in vain."""
-    started = Server(review_faces, "--audit", audit, "--decisions", patch_file)
+    started = Server("review", "--no-open", review_faces, "--audit", audit, "--decisions", patch_file)
     yield started
-    if started.process.poll() is None:
-        started.stop(signal.SIGKILL)
+    started.kill()
 
 
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Iterator[Page]:
-    """The page at a fresh start; nothing may be asked of anybody else, and no script may fail."""
-    context = browser.new_context(viewport={"width": 900, "height": 700})
-    asked: list[str] = []
-    wrong: list[str] = []
-    opened = context.new_page()
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
-    opened.goto(server.url)
-    expect(opened.locator("#count")).to_have_text("60 faces")
-    opened.click("#tab-faces")
-    yield opened
-    context.close()
-    assert {urlsplit(url).netloc for url in asked} == {urlsplit(server.url).netloc}
-    assert wrong == []
+    """The page at a fresh start."""
+    with opened_page(browser, server, 900, 700) as opened:
+        expect(opened.locator("#count")).to_have_text("60 faces")
+        opened.click("#tab-faces")
+        yield opened
 
 
 def lines(patch: Path, table: pd.DataFrame, row: int) -> dict[str, str]:
@@ -289,7 +240,7 @@ def test_a_kill_loses_nothing(
     assert lines(patch_file, table, 24) == {"mask": "wear"}
     page.keyboard.press("2")
     expect(page.locator("#message")).to_contain_text("the server does not answer")
-    again = Server(review_faces, "--decisions", patch_file)
+    again = Server("review", "--no-open", review_faces, "--decisions", patch_file)
     other = browser.new_page()
     other.goto(again.url)
     choose(other, 24)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
-from maskcls.classify.review.security import HEADERS, Guard, is_loopback
+from maskcls.classify.web.guard import HEADERS, Guard, is_loopback
 
 TOKEN, ADDRESS = "the-token", "http://127.0.0.1:8000"
 PATHS = (
@@ -102,6 +102,10 @@ def test_changes_come_from_the_page_itself(client: TestClient, headers: dict[str
 def test_a_change_without_an_origin(client: TestClient) -> None:
     del client.headers["origin"]
     assert client.post("/api/decisions", json=CHANGE).status_code == 403
+
+
+def test_the_review_page_is_for_browsers_alone(stranger: TestClient) -> None:
+    assert stranger.get("/api/faces", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 403
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])

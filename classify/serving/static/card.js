@@ -1,0 +1,103 @@
+// One photo and what is said of it.
+
+const WORDS = { wear: "mask worn", incorrect: "mask worn wrongly", normal: "no mask", "<30": "under 30", ">=60": "60 or older" };
+const word = name => WORDS[name] ?? name;
+const template = document.getElementById("card");
+
+/** A card that waits for its answer; `answered` and `failed` fill it, `gone` lets its picture go. */
+export function makeCard(photo, name) {
+  const card = template.content.firstElementChild.cloneNode(true);
+  const find = selector => card.querySelector(selector);
+  const image = find("img"), url = URL.createObjectURL(photo);
+  image.src = url;
+  image.alt = name;
+  image.addEventListener("error", () => find("figure").replaceChildren(text("p", "no picture", "soft")));
+  find("h2").textContent = name;
+  find(".answer").textContent = "looking …";
+  card.classList.add("waiting");
+
+  function failed(reason) {
+    card.classList.remove("waiting");
+    card.dataset.status = "unreadable";
+    find(".answer").textContent = "No answer";
+    note(reason);
+  }
+
+  function answered(said) {
+    card.classList.remove("waiting");
+    card.dataset.status = said.status;
+    find(".answer").textContent = headline(said);
+    note(said.reason);
+    if (said.age !== null) {
+      find(".years").textContent = `about ${round(said.age)} years, 80 % between ${round(said.age_low)} and ${round(said.age_high)}`;
+    }
+    find(".bars").replaceChildren(...bars(said));
+    if (said.face) frame(said.face);
+    if (said.voters.length) evidence(said);
+  }
+
+  function note(reason) {
+    find(".note").textContent = reason || "";
+    find(".note").hidden = !reason;
+  }
+
+  function frame({ box: [x0, y0, x1, y1], how }) {
+    if (how !== "detect") return;
+    const place = () => {
+      const { naturalWidth: width, naturalHeight: height } = image, box = find(".box");
+      if (!width) return;
+      const share = (value, whole) => `${100 * Math.min(1, Math.max(0, value / whole))}%`;
+      box.style.left = share(x0, width);
+      box.style.top = share(y0, height);
+      box.style.right = share(width - x1, width);
+      box.style.bottom = share(height - y1, height);
+      box.hidden = false;
+    };
+    if (image.complete) place(); else image.addEventListener("load", place, { once: true });
+  }
+
+  function evidence(said) {
+    const share = said.voters.reduce((sum, voter) => sum + voter.weight, 0);
+    find("summary").textContent = `Who voted on the age: the nearest ${said.voters.length} of ${said.voters_in_all}, ${percent(share)} of the vote`;
+    find(".hangs").textContent = said.hangs_on || "";
+    find("tbody").replaceChildren(...said.voters.map(voter => {
+      const row = document.createElement("tr");
+      row.append(...[voter.age, percent(voter.weight), voter.similarity.toFixed(3), voter.people ? `prototype of ${voter.people} people` : voter.id].map(cell => text("td", cell)));
+      return row;
+    }));
+    find("details").hidden = false;
+  }
+
+  return { card, answered, failed, gone: () => URL.revokeObjectURL(url) };
+}
+
+function headline(said) {
+  if (said.status === "no_face") return "No face found";
+  if (said.status === "unreadable") return "No answer";
+  const words = [said.mask, said.gender, said.age_band].filter(Boolean).map(word).join(" · ");
+  return said.status === "unsure" ? `unsure: ${words}` : words;
+}
+
+function bars(said) {
+  const cells = [];
+  for (const [task, shares] of Object.entries(said.probabilities)) {
+    if (cells.length) cells.push(text("span", "", "gap"));
+    for (const [name, p] of Object.entries(shares)) {
+      const top = name === said[task] ? " top" : "", bar = document.createElement("i"), part = document.createElement("b");
+      part.style.width = `${100 * p}%`;
+      bar.append(part);
+      cells.push(text("span", word(name), top), bar, text("span", percent(p), "p" + top));
+    }
+  }
+  return cells;
+}
+
+function text(tag, content, kind = "") {
+  const made = document.createElement(tag);
+  made.textContent = content;
+  made.className = kind.trim();
+  return made;
+}
+
+const percent = share => `${(100 * share).toFixed(share && share < 1 && (share < 0.1 || share > 0.99) ? 1 : 0)} %`;
+const round = years => Math.round(years);
