@@ -36,6 +36,7 @@ def pseudo_label(
         from ..classify.pseudo.labels import thresholds
         from ..embedder.encoder import FaceNetEncoder, pick_device
         from ..embedder.photo import shown
+        from ..embedder.runtimes import pick_runtime
         from ..embedder.store import open_set
 
         least = thresholds(min_confidence or (), task)
@@ -44,7 +45,8 @@ def pseudo_label(
         check_teacher(teacher, model, found, unlabelled)
         encoder = None
         if teacher.tuned is not None:
-            encoder = FaceNetEncoder(weights, pick_device(device.value), teacher.tuned)
+            chosen = pick_device(device.value)
+            encoder = FaceNetEncoder(weights, chosen, teacher.tuned, pick_runtime(device=chosen))
             teacher.check_encoder(encoder.info, model)
         with progress_bar() as progress:
             done = label_set(teacher, found, out, least, encoder, partial(progress, "labelling"))
