@@ -50,7 +50,8 @@ KIND = "maskcls-model"
 MAKE = "maskcls build-index FACES --out MODEL"
 _FILES = ("gallery.parquet", "age_space.safetensors", "heads.safetensors")
 _TRUNK = "trunk.safetensors"
-_SEEN = "seen.json"
+SEEN = "seen.json"
+"""Whom a model was built from, see :attr:`Model.seen`."""
 GALLERY_COLUMNS = (
     "face_id",
     "person",
@@ -222,7 +223,7 @@ class Model:
                 with replacing(staging / _TRUNK) as temporary:
                     save_file(dict(self.tuned), temporary)
             if self.seen:
-                write_json(staging / _SEEN, {"seen": seen_content(self.seen)})
+                write_json(staging / SEEN, {"seen": seen_content(self.seen)})
             write_manifest(staging / MANIFEST, self._manifest(staging, stored))
             replace_model(folder, staging)  # the lock moves with the folder, so that nobody else writes to it
             (folder / ".lock").unlink(missing_ok=True)
@@ -241,7 +242,7 @@ class Model:
             "data": dict(self.card),
             "gallery": self.gallery_kind,
             "files": checksums(
-                folder, [stored, *_FILES, *(name for name in (_TRUNK, _SEEN) if (folder / name).exists())]
+                folder, [stored, *_FILES, *(name for name in (_TRUNK, SEEN) if (folder / name).exists())]
             ),
         }
 
@@ -284,7 +285,7 @@ class Model:
             dict(manifest["data"]),
             load_file(folder / _TRUNK) if _TRUNK in manifest["files"] else None,
             hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
-            _read_seen(folder) if _SEEN in manifest["files"] else (),
+            _read_seen(folder) if SEEN in manifest["files"] else (),
             manifest.get("gallery", "auto"),
         )
 
@@ -302,4 +303,4 @@ class Model:
 
 
 def _read_seen(folder: Path) -> tuple[SeenPeople, ...]:
-    return read_seen(json.loads((folder / _SEEN).read_text(encoding="utf-8"))["seen"])
+    return read_seen(json.loads((folder / SEEN).read_text(encoding="utf-8"))["seen"])

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...embedder import forgotten, rendering, shards, store
+from ...embedder import forgotten, pseudo_labels, rendering, shards, store
 from ...embedder.errors import MaskclsError
 from ...embedder.layouts import LABELS
 from ...embedder.photo import shown
@@ -23,10 +23,11 @@ _UNFINISHED = re.compile(r"\..+\.(partial|\d+\.tmp)")
 _SET_FILES = {
     *("faces.parquet", "embeddings.npy", "maps.npy", ".lock"),
     *(store.MANIFEST, store.REJECTS, store.CORRECTIONS, forgotten.FORGOTTEN),
+    *(pseudo_labels.PSEUDO_LABELS, pseudo_labels.TEACHER),
 }
 _MODEL_FILES = {
     *(stored.FILE, stored.SERVER, "gallery.parquet", ".lock"),
-    *("age_space.safetensors", "heads.safetensors", "trunk.safetensors"),
+    *("age_space.safetensors", "heads.safetensors", "trunk.safetensors", model.SEEN),
     model_place.MANIFEST,
 }
 _STAGED = {*_MODEL_FILES, casebook_folder.MANIFEST, casebook_folder.FACES, *casebook_folder.PAGES}

@@ -194,7 +194,12 @@ def test_sets_that_are_only_trained_on(make_set: MakeSet) -> None:
 @pytest.mark.parametrize(
     ("train_only", "folds", "message"),
     [
-        pytest.param(["photos"], 5, "no face to score: every set is drawn or only trained on", id="nothing scored"),
+        pytest.param(
+            ["photos"],
+            5,
+            "no face to score: every set is drawn, only trained on, or has pseudo-labels",
+            id="nothing scored",
+        ),
         pytest.param([], 41, "41 folds need 41 people, and there are 40; choose fewer folds", id="too few people"),
         pytest.param([], 1, "a split has at least 2 folds, not 1", id="one fold"),
     ],

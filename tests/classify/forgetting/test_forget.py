@@ -57,6 +57,10 @@ def test_everything_of_the_person_goes_and_nothing_else(world: Any) -> None:
     assert set(model.table["face_id"]) == set(former.table["face_id"]) - world.faces
     assert sorted(model.table["group"].unique()) == list(range(7))
     assert model.card["edits"][-1]["what"] == "forgotten"
+    hashes = sorted(world.hashes)
+    assert (former.seen[0].persons(hashes) >= 0).all()
+    assert (model.seen[0].persons(hashes) < 0).all()
+    assert len(model.seen[0].people) == len(former.seen[0].people) - 1
 
     gone = before - files(world.folder)
     anna = sorted(world.faces)[0]
