@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from .heads import TwoBranches, mirrored_mean
-from .pool import Pool
 from .training import balanced, one_thread
 from .vote import YEARS, Floats, year_profiles
+
+if TYPE_CHECKING:
+    from .pool import Pool
 
 WIDTH = 96
 NARROW = 64

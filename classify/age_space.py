@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch import Tensor
 
 from ..embedder.encoder import EMBEDDING_DIM, MAP_SHAPE
@@ -20,8 +19,10 @@ from ..embedder.files import replacing
 from ..embedder.photo import shown
 from ..index.gallery import Gallery
 from .age_net import HIDDEN, AgeNet, Progress, project, train_age_net, years
-from .pool import Pool
 from .vote import Floats
+
+if TYPE_CHECKING:
+    from .pool import Pool
 
 CHUNK = 4096
 FEATURES = EMBEDDING_DIM + MAP_SHAPE[0]
@@ -132,6 +133,8 @@ def fit_linear(features: Floats, ages: Floats) -> LinearSpace:
     usable = np.isin(bins, kinds[counts >= MIN_FACES_A_BIN])
     if len(np.unique(bins[usable])) < MIN_BINS:
         return LinearSpace(np.zeros(features.shape[1], np.float32), np.eye(features.shape[1], 512, dtype=np.float32))
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
     lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage=SHRINKAGE)
     lda.fit(features[usable], bins[usable])
     dimension = min(len(lda.classes_) - 1, features.shape[1])
@@ -141,11 +144,11 @@ def fit_linear(features: Floats, ages: Floats) -> LinearSpace:
 
 def fill_gallery(space: AgeSpace, faces: Pool, ids: npt.NDArray[np.int64]) -> Gallery:
     """A gallery of all faces in their age space, under ``ids`` (n,); maps are read part by part."""
-    gallery = Gallery(space.dimension)
+    vectors = np.empty((len(faces), space.dimension), np.float32)
     for start in range(0, len(faces), CHUNK):
         part = np.arange(start, min(start + CHUNK, len(faces)))
-        gallery.add(space.project(faces.embeddings[part], faces.maps(part)), ids[part])
-    return gallery
+        vectors[part] = space.project(faces.embeddings[part], faces.maps(part))
+    return Gallery.of(vectors, ids, "exact")
 
 
 def save_age_space(path: Path, space: AgeSpace) -> None:

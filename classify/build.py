@@ -14,6 +14,7 @@ from ..embedder.errors import MaskclsError
 from ..embedder.labels import BAND_STARTS, age_band
 from ..embedder.table import gallery_ids
 from ..index.gallery import Gallery
+from ..index.stored import kind_in_memory
 from .age_space import AgeSpace, fill_gallery
 from .finetune import FineTuning
 from .fitting import TASKS, Fitted, Step, fit_again, fit_frozen, fit_tuned
@@ -55,6 +56,7 @@ def build_model(
     senior_from: int = BAND_STARTS[2],
     sweep: Sequence[int] = (),
     finetuning: FineTuning | None = None,
+    gallery_kind: str = "auto",
     first: tuple[Model, BuildReport] | None = None,
     prototypes: int = 0,
 ) -> tuple[Model, BuildReport]:
@@ -66,6 +68,7 @@ def build_model(
         senior_from: see :func:`.tuning.fit_vote`.
         sweep: see :func:`.tuning.fit_vote`.
         finetuning: also train FaceNet's last blocks, see :func:`.fitting.fit_tuned`.
+        gallery_kind: see :func:`~..index.stored.check_kind`.
         first: what this function made, with the same arguments, of the pool without its rows with pseudo-labels; it is
             built here if it is not given.
         prototypes: the gallery holds prototypes of so many people at least (:mod:`.prototypes`), nobody's face; 0 for
@@ -90,6 +93,7 @@ def build_model(
     rows = np.intersect1d(with_age(seen), np.flatnonzero(seen.real))
     faces = seen.subset(rows)
     gallery, table = gallery_for(fitted.vote.space, faces, prototypes)
+    gallery = gallery.fitting(kind_in_memory(gallery_kind))
     missing = tuple(task for task in TASKS if task not in fitted.heads) + (() if len(rows) else ("age",))
     people = len(np.unique(pool.people))
     report = BuildReport(
@@ -106,6 +110,7 @@ def build_model(
         least_norm=float(seen.table["norm"].quantile(STRANGE)),
         card=_card(pool, report, seed, finetuning, prototypes),
         tuned=fitted.tuned,
+        gallery_kind=gallery_kind,
         seen=() if prototypes else seen_of(pool),
     )
     return model, report

@@ -17,6 +17,7 @@ from ..embedder.errors import MaskclsError
 from ..embedder.finder import FaceFinder, FaceMode
 from ..embedder.photo import list_photos, photo_of, shown, stored, stored_below
 from ..embedder.pipeline import Source, encode_photos
+from ..embedder.runtimes import pick_runtime
 from .loading import BUILTIN, load_model
 from .model import Model
 from .predict import answer, table_of
@@ -66,9 +67,10 @@ class Classifier:
         where = None if folder is None else Path(folder)
         model = load_model(where)
         chosen = pick_device(device)
-        encoder = FaceNetEncoder(None if weights is None else Path(weights), chosen, model.tuned)
+        how = pick_runtime(device=chosen)
+        encoder = FaceNetEncoder(None if weights is None else Path(weights), chosen, model.tuned, how)
         model.check_encoder(encoder.info, where or BUILTIN)
-        return cls(model, encoder, FaceFinder(chosen))
+        return cls(model, encoder, FaceFinder(chosen, how.engine))
 
     def predict(
         self,

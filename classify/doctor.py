@@ -21,6 +21,7 @@ from ..embedder.errors import MaskclsError
 from ..embedder.finder import FaceFinder
 from ..embedder.photo import photo_of, shown
 from ..embedder.pipeline import encode_photos
+from ..embedder.runtimes import pick_runtime, threads
 from .loading import BUILTIN, load_model
 from .model import Model
 from .predict import answer
@@ -65,7 +66,7 @@ def examine(
     yield look("versions", lambda: (None, versions()))
     yield look("runtime", lambda: (pick_device(device), runtime(pick_device(device))))
     chosen = seen.get("runtime", "cpu")
-    yield look("face finder", lambda: (FaceFinder(chosen), "MTCNN's weights found and verified (SHA-256)"))
+    yield look("face finder", lambda: _finder(chosen))
     yield look("built-in model", lambda: _model(BUILTIN))
     answering = "built-in model"
     if model is not None:
@@ -86,7 +87,7 @@ def versions() -> str:
 def runtime(device: str) -> str:
     """What the networks run on."""
     where = torch.cuda.get_device_name() if device == "cuda" else platform.machine()
-    return f"PyTorch on {device} ({where}), {torch.get_num_threads()} threads, {os.cpu_count()} cores"
+    return f"{pick_runtime(device=device)} on {device} ({where}), {threads()} threads, {os.cpu_count()} cores"
 
 
 def speed(model: Model, encoder: Encoder, finder: FaceFinder, jobs: int) -> str:
@@ -116,8 +117,12 @@ def _model(folder: Path) -> tuple[Model, str]:
     return model, f"{shown(folder)}: verified (SHA-256); {len(model.table)} {what} in the gallery, {heads}"
 
 
+def _finder(device: str) -> tuple[FaceFinder, str]:
+    return FaceFinder(device, pick_runtime(device=device).engine), "MTCNN's weights found and verified (SHA-256)"
+
+
 def _encoder(model: Model, folder: Path, weights: Path | None, device: str) -> tuple[FaceNetEncoder, str]:
-    encoder = FaceNetEncoder(weights, device, model.tuned)
+    encoder = FaceNetEncoder(weights, device, model.tuned, pick_runtime(device=device))
     model.check_encoder(encoder.info, folder)
     return encoder, f"{encoder.info.name}: found, verified (SHA-256), and those of the model"
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from ..embedder.labels import age_text
 from ..embedder.table import gallery_ids
-from ..index.gallery import Gallery
 from .model import Ages, Model
 from .vote import Floats, Ints, voter_weights
 
@@ -82,7 +81,6 @@ def without(model: Model, rows: Ints) -> Model:
     """
     left = np.setdiff1d(np.arange(len(model.table)), rows)
     table = model.table.iloc[left].reset_index(drop=True)
-    ids = gallery_ids(table["face_id"])
-    gallery = Gallery(model.gallery.dimension)
-    gallery.add(model.gallery.vectors(ids), ids)
+    gallery = model.gallery.copy()
+    gallery.remove(np.setdiff1d(gallery.ids, gallery_ids(table["face_id"])))
     return replace(model, gallery=gallery, table=table, fingerprint="")

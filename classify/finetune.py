@@ -18,6 +18,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from ..embedder.crops import read_crops
 from ..embedder.encoder import MAP_SHAPE
+from ..embedder.runtimes import REFERENCE, Runtime
 from ..embedder.trunk import blocks_from, scaled, trunk_pass
 from .age_net import AGE_BALANCE, AgeNet, AgeTargets, age_bins
 from .checkpoint import Checkpoint
@@ -51,6 +52,7 @@ class FineTuning:
         device: ``cpu`` or ``cuda``.
         weights: the file the faces were embedded with, None for the packaged one.
         folder: where checkpoints are kept; a killed run goes on from there. None keeps none.
+        runtime: what encodes the faces again with the tuned trunk.
     """
 
     depth: str
@@ -58,6 +60,7 @@ class FineTuning:
     device: str = "cpu"
     weights: Path | None = None
     folder: Path | None = None
+    runtime: Runtime = REFERENCE
 
 
 class Together(nn.Module):

@@ -124,7 +124,7 @@ def fit_tuned(pool: Pool, seed: int, step: Step, senior_from: int, sweep: Sequen
     age = train_age_net(seen.subset(with_age(seen)), seed, lambda done, total: step("training age", done, total))
     kept = fine_tune(seen, net, age, heads, wanted, seed, lambda done, total: step("fine-tuning", done, total))
     tuned = kept.tensors()
-    encoder = FaceNetEncoder(wanted.weights, wanted.device, tuned)
+    encoder = FaceNetEncoder(wanted.weights, wanted.device, tuned, wanted.runtime)
     pool = pool.encoded_by(encoder, lambda done, total: step("embedding again", done, total))
     others = pool.subset(held_out)
     for task, head in heads.items():

@@ -18,7 +18,6 @@ from ..embedder.files import locked
 from ..embedder.photo import shown
 from ..embedder.store import EmbeddingSet
 from ..embedder.table import gallery_ids
-from ..index.gallery import Gallery
 from .age_space import fill_gallery
 from .evidence import without
 from .gallery_list import counts_of
@@ -128,10 +127,8 @@ def add_faces(
         if encoder is None:
             raise ValueError("a fine-tuned model needs its own encoder")
         new = new.encoded_by(encoder, progress)
-    ids = gallery_ids(model.table["face_id"])
-    gallery = Gallery(model.gallery.dimension)
-    gallery.add(model.gallery.vectors(ids), ids)
     more = fill_gallery(model.age_space, new, gallery_ids(new.table["face_id"]))
+    gallery = model.gallery.copy()
     gallery.add(more.vectors(more.ids), more.ids)
     rows = new.table[list(GALLERY_COLUMNS)]
     table = pd.concat([model.table.drop(columns="group"), rows], ignore_index=True).assign(group=groups)

@@ -23,7 +23,8 @@ from ..embedder.photo import shown
 from ..embedder.pseudo_labels import SeenPeople, read_seen, seen_content
 from ..embedder.store import encoder_of
 from ..embedder.table import check_rows, gallery_ids
-from ..index.gallery import Gallery
+from ..index.interface import VectorGallery
+from ..index.stored import FILE, SERVER, drop_tables, load_gallery, save_gallery, tables_of
 from .age_space import AgeSpace, load_age_space, save_age_space
 from .heads import TrainedHead, head_settings, load_heads, save_heads
 from .model_place import MANIFEST, check_target, recover, replace_model, staging_of
@@ -47,7 +48,7 @@ from .vote import (
 FORMAT = 2
 KIND = "maskcls-model"
 MAKE = "maskcls build-index FACES --out MODEL"
-_FILES = ("gallery.faiss", "gallery.parquet", "age_space.safetensors", "heads.safetensors")
+_FILES = ("gallery.parquet", "age_space.safetensors", "heads.safetensors")
 _TRUNK = "trunk.safetensors"
 _SEEN = "seen.json"
 GALLERY_COLUMNS = (
@@ -81,7 +82,7 @@ class Model:
     """Everything needed to answer.
 
     Attributes:
-        gallery: FAISS gallery in age space, ids are the ``face_id`` of :data:`table`.
+        gallery: vectors in age space, ids are the ``face_id`` of :data:`table`.
         table: one row a gallery face (:data:`GALLERY_COLUMNS` and ``group``, the person as far as can be told); where
             prototypes are in the gallery also ``members``, how many people each is the centroid of.
         heads: ``mask`` and ``gender``, as far as the training data had labels for them.
@@ -93,9 +94,10 @@ class Model:
         fingerprint: SHA-256 of the saved manifest, which names every file's; empty for a model never saved.
         seen: everybody it was built from, and those whom teachers of its pseudo-labels were built from; empty for a
             model of before this was kept.
+        gallery_kind: how the gallery is to be saved, see :func:`~..index.stored.check_kind`.
     """
 
-    gallery: Gallery
+    gallery: VectorGallery
     table: pd.DataFrame
     age_space: AgeSpace
     settings: VoteSettings
@@ -107,6 +109,7 @@ class Model:
     tuned: Mapping[str, Tensor] | None = None
     fingerprint: str = ""
     seen: tuple[SeenPeople, ...] = ()
+    gallery_kind: str = "auto"
 
     @cached_property
     def _groups(self) -> Ints:
@@ -206,10 +209,12 @@ class Model:
         check_target(folder)
         staging = staging_of(folder)
         with locked(staging):
+            former = tables_of(folder)
+            drop_tables(tables_of(staging))
             for path in staging.iterdir():  # of a run that was killed
                 if path.name != ".lock":
                     path.unlink()
-            self.gallery.save(staging / "gallery.faiss")
+            stored = save_gallery(self.gallery, staging, self.gallery_kind, former)
             self.table.to_parquet(staging / "gallery.parquet", index=False)
             save_age_space(staging / "age_space.safetensors", self.age_space)
             save_heads(staging / "heads.safetensors", self.heads)
@@ -218,11 +223,12 @@ class Model:
                     save_file(dict(self.tuned), temporary)
             if self.seen:
                 write_json(staging / _SEEN, {"seen": seen_content(self.seen)})
-            write_manifest(staging / MANIFEST, self._manifest(staging))
+            write_manifest(staging / MANIFEST, self._manifest(staging, stored))
             replace_model(folder, staging)  # the lock moves with the folder, so that nobody else writes to it
             (folder / ".lock").unlink(missing_ok=True)
+        drop_tables(former)
 
-    def _manifest(self, folder: Path) -> dict[str, Any]:
+    def _manifest(self, folder: Path, stored: str) -> dict[str, Any]:
         return {
             "format": FORMAT,
             "kind": KIND,
@@ -233,7 +239,10 @@ class Model:
             "vote": asdict(self.settings),
             "heads": head_settings(self.heads),
             "data": dict(self.card),
-            "files": checksums(folder, [*_FILES, *(name for name in (_TRUNK, _SEEN) if (folder / name).exists())]),
+            "gallery": self.gallery_kind,
+            "files": checksums(
+                folder, [stored, *_FILES, *(name for name in (_TRUNK, _SEEN) if (folder / name).exists())]
+            ),
         }
 
     @classmethod
@@ -251,12 +260,14 @@ class Model:
     @classmethod
     def _parsed(cls, folder: Path, manifest: Mapping[str, Any]) -> Model:
         """The model of a folder whose files have the right checksums; any error where they are none all the same."""
-        gallery = Gallery.load(folder / "gallery.faiss")
+        if not {FILE, SERVER} & manifest["files"].keys():
+            raise MaskclsError(f"{shown(folder)}: has no gallery; run `{MAKE}` again")
+        gallery = load_gallery(folder)
         table = pd.read_parquet(folder / "gallery.parquet")
         if "drawn_on" not in table:  # a model of before it was kept
             table.insert(len(GALLERY_COLUMNS) - 1, "drawn_on", pd.Series(None, table.index, "str"))
-        if not np.array_equal(gallery.ids, gallery_ids(table["face_id"])):
-            raise MaskclsError(f"{shown(folder)}: gallery.faiss and gallery.parquet differ; run `{MAKE}` again")
+        if not np.array_equal(gallery.ids, np.sort(gallery_ids(table["face_id"]))):
+            raise MaskclsError(f"{shown(folder)}: the gallery and gallery.parquet differ; run `{MAKE}` again")
         check_rows(table, ("face_id", "age_low", "age_high", "group"))
         space = load_age_space(folder / "age_space.safetensors")
         if space.dimension != gallery.dimension:
@@ -274,6 +285,7 @@ class Model:
             load_file(folder / _TRUNK) if _TRUNK in manifest["files"] else None,
             hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
             _read_seen(folder) if _SEEN in manifest["files"] else (),
+            manifest.get("gallery", "auto"),
         )
 
     def check_encoder(self, encoder: EncoderInfo, folder: Path) -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
-from sklearn.metrics import f1_score
-from sklearn.model_selection import StratifiedGroupKFold
 from torch import nn
 
 from .heads import Head, TrainedHead
-from .pool import Pool, Rows
+
+if TYPE_CHECKING:  # asking a model does not wait for what only training needs
+    from .pool import Pool, Rows
 
 BATCH = 128
 EPOCHS = (4, 12)
@@ -174,6 +173,8 @@ def _calibrated(
     faces: int,
     epoch: int,
 ) -> tuple[TrainedHead, HeadReport]:
+    from sklearn.metrics import f1_score
+
     logits = TrainedHead(net.eval(), classes, 1.0).logits(maps, embeddings).numpy()
     if not len(labels):
         return TrainedHead(net, classes, 1.0), HeadReport(faces, 0, float("nan"), float("nan"), epoch)
@@ -186,6 +187,7 @@ def _calibrated(
 
 def fit_temperature(logits: npt.NDArray[np.float32], labels: Rows) -> float:
     """The temperature in [0.25, 4] with the least log loss on held-out faces."""
+    from scipy.optimize import minimize_scalar
 
     def mean_loss(log_temperature: float) -> float:
         return float(log_losses(logits / np.exp(log_temperature), labels).mean())
@@ -195,6 +197,8 @@ def fit_temperature(logits: npt.NDArray[np.float32], labels: Rows) -> float:
 
 def log_losses(logits: npt.NDArray[np.float32], labels: Rows) -> npt.NDArray[np.float64]:
     """Cross entropy (n,) in nats of logits (n, classes)."""
+    from scipy.special import logsumexp
+
     return np.asarray(logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels], np.float64)
 
 
@@ -203,6 +207,8 @@ def _split(rows: Rows, labels: Rows, people: Rows, seed: int) -> tuple[Rows, Row
 
     With very few people the folds are as many as the rarest class has people.
     """
+    from sklearn.model_selection import StratifiedGroupKFold
+
     per_class = pd.Series(people).groupby(labels).nunique()
     folds = int(min(HELD_OUT_FOLDS, per_class.min()))
     splitter = StratifiedGroupKFold(max(2, folds), shuffle=True, random_state=seed)

@@ -15,6 +15,8 @@ from .options import (
     FinetuneOption,
     KnownOption,
     PassesOption,
+    Precision,
+    PrecisionOption,
     WeightsOption,
     fine_tuning,
 )
@@ -43,24 +45,34 @@ def build_index(
     passes: PassesOption = PASSES,
     device: DeviceOption = Device.auto,
     weights: WeightsOption = None,
+    precision: PrecisionOption = Precision.auto,
+    gallery: Annotated[
+        str, typer.Option(help="exact, ivf, auto (by size) or postgresql://… of a server with pgvector.")
+    ] = "auto",
 ) -> None:
     """Make a model: a FAISS gallery for the age vote, and CNN heads for mask and gender.
 
     Sets that lack a label take part where they have one. Choices are made on held-out people only. Sets made by
-    `maskcls pseudo-label` train heads and age space; they do not vote. The last three options are for --finetune.
+    `maskcls pseudo-label` train heads and age space; they do not vote. --passes, --device, --weights and --precision
+    are for --finetune.
     """
     with one_line_errors():
         from ..classify.build import build_model
         from ..classify.model_place import check_target
         from ..classify.pseudo.guard import training_pool
         from ..embedder.photo import shown
+        from ..index.gallery import Gallery
+        from ..index.stored import check_kind
 
         check_target(out)
+        check_kind(gallery)
         pool, left_out = training_pool(faces, known or [], split, without or [])
         checkpoints = out.resolve().with_name(f".{out.resolve().name}.finetune")
-        wanted = fine_tuning(finetune, passes, device, weights, checkpoints)
+        wanted = fine_tuning(finetune, passes, device, weights, checkpoints, precision)
         with progress_bar() as progress:
-            model, report = build_model(pool, seed, progress, finetuning=wanted, prototypes=prototypes)
+            model, report = build_model(
+                pool, seed, progress, finetuning=wanted, prototypes=prototypes, gallery_kind=gallery
+            )
         model.save(out)
         tell(
             out=out,
@@ -82,6 +94,11 @@ def build_index(
             typer.echo(f"{left_out} faces of people of fold {shown(', '.join(without or []))} left out")
         if pseudo := int((~pool.real).sum()):
             typer.echo(f"{pseudo} of the faces have pseudo-labels")
+        if isinstance(model.gallery, Gallery) and model.gallery.kind == "ivf":
+            typer.echo(
+                f"gallery searched cell by cell: {model.gallery.visited} a search, "
+                f"{100 * model.gallery.recall:.1f} % of the 100 nearest found on a sample"
+            )
         if report.vote:
             vote = report.vote
             typer.echo(

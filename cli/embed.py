@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from enum import StrEnum
 from functools import partial
@@ -10,8 +11,27 @@ from typing import Annotated
 
 import typer
 
-from .options import JOBS, BatchOption, Device, DeviceOption, Face, JobsOption, WeightsOption
+from .options import (
+    JOBS,
+    BatchOption,
+    Device,
+    DeviceOption,
+    Face,
+    JobsOption,
+    Precision,
+    PrecisionOption,
+    Runtime,
+    RuntimeOption,
+    WeightsOption,
+)
 from .terminal import one_line_errors, progress_bar, tell
+
+
+class Engine(StrEnum):
+    """Who encodes the photos."""
+
+    local = "local"
+    ray = "ray"
 
 
 class Layout(StrEnum):
@@ -44,7 +64,12 @@ def embed(
     jobs: JobsOption = JOBS,
     batch_size: BatchOption = 64,
     device: DeviceOption = Device.auto,
+    runtime: RuntimeOption = Runtime.auto,
+    precision: PrecisionOption = Precision.auto,
     weights: WeightsOption = None,
+    engine: Annotated[
+        Engine, typer.Option(help="ray: all machines of the Ray cluster of RAY_ADDRESS, or processes on this one.")
+    ] = Engine.local,
 ) -> None:
     """Find the face in every photo and embed it with FaceNet.
 
@@ -58,12 +83,23 @@ def embed(
         from ..embedder.finder import FaceFinder
         from ..embedder.layouts import Columns, read_dataset
         from ..embedder.photo import shown
+        from ..embedder.runtimes import pick_runtime
 
         columns = Columns(path_column, person_column, mask_column, gender_column, race_column, age_column)
         dataset = read_dataset(photos, layout.value, labels, columns)
         chosen = pick_device(device.value)
-        encoder, finder = FaceNetEncoder(weights, chosen), FaceFinder(chosen)
-        with progress_bar() as progress:
+        how = pick_runtime(runtime.value, precision.value, chosen)
+        encoder, finder = FaceNetEncoder(weights, chosen, runtime=how), FaceFinder(chosen, how.engine)
+        with ExitStack() as stack:
+            encode = None
+            if engine is Engine.ray:
+                from ..embedder.ray_engine import Work, encode_with_ray, ray_cluster
+
+                stack.enter_context(ray_cluster())
+                place = weights and weights.resolve()
+                work = Work(encoder.info, place, chosen, face.value, batch_size, how)
+                encode = partial(encode_with_ray, work=work)
+            progress = stack.enter_context(progress_bar())
             report = embed_folder(
                 dataset,
                 photos,
@@ -74,6 +110,7 @@ def embed(
                 jobs=jobs,
                 batch_size=batch_size,
                 progress=partial(progress, "embedding"),
+                encode=encode,
             )
         tell(out=out, layout=dataset.layout, other_files=dataset.other_files, **asdict(report))
         typer.echo(

@@ -80,6 +80,7 @@ def add(
         from ..classify.pool import open_sets
         from ..embedder.encoder import FaceNetEncoder, pick_device
         from ..embedder.photo import shown
+        from ..embedder.runtimes import pick_runtime
 
         sets = open_sets([*faces, *(known or [])])
         new, others = sets[: len(faces)], sets[len(faces) :]
@@ -88,7 +89,8 @@ def add(
             check_addable(loaded, model, list(zip(faces, new, strict=True)))
             encoder = None
             if loaded.tuned is not None:
-                encoder = FaceNetEncoder(weights, pick_device(device.value), loaded.tuned)
+                chosen = pick_device(device.value)
+                encoder = FaceNetEncoder(weights, chosen, loaded.tuned, pick_runtime(device=chosen))
                 loaded.check_encoder(encoder.info, model)
             with progress_bar() as progress:
                 return add_faces(loaded, new, others, encoder=encoder, progress=partial(progress, "embedding again"))

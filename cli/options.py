@@ -40,11 +40,33 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class Runtime(StrEnum):
+    """What runs the networks."""
+
+    auto = "auto"
+    torch = "torch"
+    openvino = "openvino"
+
+
+class Precision(StrEnum):
+    """What the networks reckon with."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
 JobsOption = Annotated[
     int, typer.Option("--jobs", "-j", min=1, help="Threads that decode photos.", show_default="one a core")
 ]
 BatchOption = Annotated[int, typer.Option("--batch-size", min=1, max=1024, help="Photos per pass of the network.")]
 DeviceOption = Annotated[Device, typer.Option("--device", help="auto takes a GPU when there is one.")]
+RuntimeOption = Annotated[
+    Runtime, typer.Option("--runtime", help="auto takes OpenVINO on a processor if it is installed, else torch.")
+]
+PrecisionOption = Annotated[
+    Precision, typer.Option("--precision", help="auto takes bf16 where the processor or GPU has it, else fp32.")
+]
 WeightsOption = Annotated[
     Path | None,
     typer.Option(
@@ -85,16 +107,26 @@ JOBS = os.cpu_count() or 2
 
 
 def fine_tuning(
-    finetune: Depth | None, passes: int, device: Device, weights: Path | None, folder: Path | None = None
+    finetune: Depth | None,
+    passes: int,
+    device: Device,
+    weights: Path | None,
+    folder: Path | None = None,
+    precision: Precision = Precision.auto,
 ) -> FineTuning | None:
     """What the options of fine-tuning ask for, None where they do not; ``folder`` is for checkpoints.
 
+    Torch encodes the faces again: exporting a trunk that is used once does not pay.
+
     Raises:
-        MaskclsError: a GPU was asked for and there is none.
+        MaskclsError: a GPU was asked for and there is none, or bf16 and the device has none.
     """
     if finetune is None:
         return None
     from ..classify.finetune import FineTuning
     from ..embedder.encoder import pick_device
+    from ..embedder.runtimes import pick_runtime
 
-    return FineTuning(finetune.value, passes, pick_device(device.value), weights, folder)
+    chosen = pick_device(device.value)
+    runtime = pick_runtime("torch", precision.value, chosen)
+    return FineTuning(finetune.value, passes, chosen, weights, folder, runtime)

@@ -9,7 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from .options import JOBS, BatchOption, Device, DeviceOption, Face, JobsOption, WeightsOption
+from .options import (
+    JOBS,
+    BatchOption,
+    Device,
+    DeviceOption,
+    Face,
+    JobsOption,
+    Precision,
+    PrecisionOption,
+    Runtime,
+    RuntimeOption,
+    WeightsOption,
+)
 from .terminal import one_line_errors, progress_bar, tell
 
 LINES = 10
@@ -41,6 +53,8 @@ def predict(
     jobs: JobsOption = JOBS,
     batch_size: BatchOption = 64,
     device: DeviceOption = Device.auto,
+    runtime: RuntimeOption = Runtime.auto,
+    precision: PrecisionOption = Precision.auto,
     weights: WeightsOption = None,
 ) -> None:
     """Say mask, gender and age of the largest face in every photo, one row a photo, with the neighbours behind it.
@@ -52,20 +66,26 @@ def predict(
         from ..classify.explain import write_evidence
         from ..classify.loading import BUILTIN, load_model, name_of
         from ..classify.predict import ANSWERED, predict_photos, write_answers
-        from ..classify.report import LARGEST_REPORT, write_report
         from ..classify.submission import write_submission
         from ..embedder.encoder import FaceNetEncoder, pick_device
         from ..embedder.errors import MaskclsError
         from ..embedder.finder import FaceFinder
         from ..embedder.layouts import read_dataset
         from ..embedder.photo import shown
+        from ..embedder.runtimes import pick_runtime
 
+        crops_kept = 0
+        if report:
+            from ..classify.report import LARGEST_REPORT, write_report
+
+            crops_kept = LARGEST_REPORT
         dataset = read_dataset(photos, "folders")
         loaded = load_model(model)
         if model is None:
             typer.echo(f"no --model given: {name_of(model)} answers", err=True)
         chosen = pick_device(device.value)
-        encoder = FaceNetEncoder(weights, chosen, loaded.tuned)
+        how = pick_runtime(runtime.value, precision.value, chosen)
+        encoder = FaceNetEncoder(weights, chosen, loaded.tuned, how)
         loaded.check_encoder(encoder.info, model or BUILTIN)
         mode = face.value if face else loaded.reading
         journal = out.with_name(f".{out.name}.partial")
@@ -75,13 +95,13 @@ def predict(
                 photos,
                 loaded,
                 encoder,
-                FaceFinder(chosen),
+                FaceFinder(chosen, how.engine),
                 mode=mode,  # type: ignore[arg-type]
                 min_confidence=min_confidence,
                 jobs=jobs,
                 batch_size=batch_size,
                 partial=journal,
-                keep_crops=LARGEST_REPORT if report else 0,
+                keep_crops=crops_kept,
                 explain=bool(report or explain),
                 progress=partial(progress, "predicting"),
             )

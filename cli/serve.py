@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from .options import JOBS, BatchOption, Device, DeviceOption, Face, JobsOption, WeightsOption
+from .options import (
+    JOBS,
+    BatchOption,
+    Device,
+    DeviceOption,
+    Face,
+    JobsOption,
+    Precision,
+    PrecisionOption,
+    Runtime,
+    RuntimeOption,
+    WeightsOption,
+)
 from .terminal import announce, one_line_errors
 
 PORT = 8765
@@ -35,6 +47,8 @@ def serve(
     jobs: JobsOption = JOBS,
     batch_size: BatchOption = 32,
     device: DeviceOption = Device.auto,
+    runtime: RuntimeOption = Runtime.auto,
+    precision: PrecisionOption = Precision.auto,
     weights: WeightsOption = None,
 ) -> None:
     """Answer over HTTP: a page to drop photos on, and an API for programs; Ctrl-C ends it.
@@ -51,16 +65,18 @@ def serve(
         from ..classify.web.server import open_browser
         from ..embedder.encoder import FaceNetEncoder, pick_device
         from ..embedder.finder import FaceFinder
+        from ..embedder.runtimes import pick_runtime
 
         token = token_for(host, allow_remote)
         loaded = load_model(model)
         if model is None:
             typer.echo(f"no --model given: {name_of(model)} answers", err=True)
         chosen = pick_device(device.value)
-        encoder = FaceNetEncoder(weights, chosen, loaded.tuned)
+        how = pick_runtime(runtime.value, precision.value, chosen)
+        encoder = FaceNetEncoder(weights, chosen, loaded.tuned, how)
         loaded.check_encoder(encoder.info, model or BUILTIN)
         mode = face.value if face else loaded.reading
-        answerer = Answerer(loaded, encoder, FaceFinder(chosen), mode, min_confidence)  # type: ignore[arg-type]
+        answerer = Answerer(loaded, encoder, FaceFinder(chosen, how.engine), mode, min_confidence)  # type: ignore[arg-type]
 
         def ready(url: str) -> None:
             if not is_loopback(host):

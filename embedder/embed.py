@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ import pandas as pd
 
 from .align import sharpness
 from .corrections import corrected
-from .encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder
+from .encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder, EncoderInfo
 from .errors import MaskclsError
 from .files import locked
 from .finder import FaceFinder, FaceMode
 from .forgotten import REASON, Forgotten, read_forgotten
+from .known import OLD, Place, by_source, face_rows, known_photos, reject_rows
+from .labels import Labels
 from .layouts import Dataset, Listed
-from .photo import FileState, file_state, shown, stored, stored_below
+from .photo import file_state, shown, stored, stored_below
 from .pipeline import EncodedFace, EncodedPhoto, encode_photos
 from .shards import Shard, ShardFolder
 from .store import (
@@ -33,10 +36,12 @@ from .store import (
     open_set,
     replace_tables,
 )
-from .table import face_table
+from .table import COLUMNS
 
 Progress = Callable[[int, int], None]
 """Called with the number of photos done and the number to do."""
+Encode = Callable[[Sequence[Path]], Iterator[list[EncodedPhoto]]]
+"""Photos to what became of them, batch by batch, in order."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +55,6 @@ class EmbedReport:
     whole: int
 
 
-@dataclass(frozen=True)
-class _Known:
-    """Where the vectors of an unchanged photo lie: in the old set (shard -1) or in a shard."""
-
-    row: dict[str, Any]
-    shard: int
-    position: int
-
-
 def embed_folder(
     dataset: Dataset,
     root: Path,
@@ -70,12 +66,16 @@ def embed_folder(
     jobs: int = 2,
     batch_size: int = 64,
     progress: Progress = lambda done, total: None,
+    encode: Encode | None = None,
 ) -> EmbedReport:
     """Embed the photos of a dataset into the set ``out``, which is created, resumed or brought up to date.
 
     Photos are recognised by path, size and modification time. The set mirrors the folder: rows of photos that
     are gone are dropped, labels are read anew. The outcome does not depend on where a former run was cut. A photo
     that the set has been told to forget, or a mask drawn on it, becomes a reject.
+
+    Args:
+        encode: takes the place of :func:`.pipeline.encode_photos` on this machine, see :mod:`.ray_engine`.
 
     Raises:
         MaskclsError: ``out`` belongs to another folder, encoder or face mode, is damaged or cannot be written.
@@ -86,13 +86,9 @@ def embed_folder(
         old = open_set(out) if (out / MANIFEST).exists() else None
         if old is not None:
             _check_same(out, old, encoder, settings)
-        shards = ShardFolder(out, f"{encoder.info.fingerprint} {mode}")
-        known, refused = _known(old, shards)
-        todo = [
-            item
-            for item in dataset.photos
-            if item.refused is None and not _is_done(item.path, stored_below(item.path, root), known, refused)
-        ]
+        shards = ShardFolder(out, f"{encoder.info.fingerprint} {mode}", encoder.info.runtime)
+        known = known_photos(old, shards)
+        todo = [item for item in dataset.photos if item.refused is None and not _is_done(item.path, root, known)]
         if gone := _forgotten(todo, read_forgotten(out), root):
             shards.append(gone)
             refused_now = {row["path"] for row in gone.rejects}
@@ -100,10 +96,13 @@ def embed_folder(
         progress(0, len(todo))
         done = 0
         paths = [item.path for item in todo]
-        for batch in encode_photos(paths, finder, encoder, mode=mode, jobs=jobs, batch_size=batch_size):
+        if encode is None:
+            encode = partial(encode_photos, finder=finder, encoder=encoder, mode=mode, jobs=jobs, batch_size=batch_size)
+        for batch in encode(paths):
             shards.append(_shard(batch, root))
             done += len(batch)
             progress(done, len(todo))
+        del known
         return _save(dataset, root, out, encoder, settings, old, shards, embedded=len(todo))
 
 
@@ -124,35 +123,9 @@ def _check_same(out: Path, old: EmbeddingSet, encoder: Encoder, settings: dict[s
             )
 
 
-def _known(old: EmbeddingSet | None, shards: ShardFolder) -> tuple[dict[str, _Known], dict[str, dict[str, Any]]]:
-    """Photos that need no work, by stored path: those with a face, and those refused. Later work wins."""
-    known: dict[str, _Known] = {}
-    refused: dict[str, dict[str, Any]] = {}
-    if old is not None:
-        for i, row in enumerate(_records(old.table)):
-            known[row["path"]] = _Known(row, -1, i)
-        for row in _records(old.rejects):
-            refused[row["path"]] = row
-    for number in range(len(shards)):
-        rows, rejects = shards.done(number)
-        for i, row in enumerate(rows):
-            known[row["path"]] = _Known(row, number, i)
-            refused.pop(row["path"], None)
-        for row in rejects:
-            refused[row["path"]] = row
-            known.pop(row["path"], None)
-    return known, refused
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-
-
-def _is_done(path: Path, name: str, known: dict[str, _Known], refused: dict[str, dict[str, Any]]) -> bool:
-    row = known[name].row if name in known else refused.get(name)
-    if row is None:
-        return False
-    return file_state(path) == FileState(row["file_size"], row["file_mtime_ns"])
+def _is_done(path: Path, root: Path, known: Mapping[str, Place]) -> bool:
+    place = known.get(stored_below(path, root))
+    return place is not None and place.state == file_state(path)
 
 
 def _forgotten(todo: Sequence[Listed], forgotten: Forgotten, root: Path) -> Shard | None:
@@ -220,48 +193,58 @@ def _save(
     shards: ShardFolder,
     embedded: int,
 ) -> EmbedReport:
-    known, refused = _known(old, shards)
-    rows: list[dict[str, Any]] = []
-    places: list[_Known] = []
+    known = known_photos(old, shards)
+    labels: list[Labels] = []
+    places: list[Place] = []
     rejects: list[dict[str, Any]] = []
+    refused: dict[int, Place] = {}
     for item in dataset.photos:
         name = stored_below(item.path, root)
         if item.refused is not None:
             rejects.append(
                 {"path": name, "reason": f"label refused: {item.refused}", "file_size": -1, "file_mtime_ns": -1}
             )
-        elif name in known:
-            rows.append(known[name].row | _labels(item, dataset.layout))
-            places.append(known[name])
+        elif known[name].refused:
+            refused[len(rejects)] = known[name]
+            rejects.append({})
         else:
-            rejects.append(refused[name])
-    table = face_table(rows) if old is None else corrected(face_table(rows), old.corrections)
+            labels.append(item.labels)
+            places.append(known[name])
+    del known
+    for position, row in zip(refused, reject_rows(list(refused.values()), old, shards), strict=True):
+        rejects[position] = row
+    table = _labelled(face_rows(places, old, shards), labels, dataset.layout)
+    if old is not None:
+        table = corrected(table, old.corrections)
     reject_table = pd.DataFrame(rejects, columns=list(REJECT_COLUMNS)).astype(REJECT_COLUMNS)
     if (
         old is not None
         and len(old) == len(places)
-        and all(p.shard < 0 and p.position == i for i, p in enumerate(places))
+        and all(p.source == OLD and p.position == i for i, p in enumerate(places))
     ):
         if not (table.equals(old.table) and reject_table.equals(old.rejects) and settings == old.settings):
-            replace_tables(out, table, reject_table, encoder.info, settings)
+            replace_tables(out, table, reject_table, old.encoder, settings)
     else:
         writer = SetWriter(out, len(places))
         _gather(writer, places, old, shards)
-        writer.commit(table, reject_table, encoder.info, settings)
+        writer.commit(table, reject_table, _made_with(encoder, old, shards), settings)
     shards.clear()
     whole = int((table["face"] == "whole").sum())
     read = len(dataset.photos) - sum(item.refused is not None for item in dataset.photos)
     return EmbedReport(len(table), len(rejects), embedded, read - embedded, whole)
 
 
-def _gather(writer: SetWriter, places: Sequence[_Known], old: EmbeddingSet | None, shards: ShardFolder) -> None:
+def _made_with(encoder: Encoder, old: EmbeddingSet | None, shards: ShardFolder) -> EncoderInfo:
+    """The encoder, with every runtime that ever wrote to the set."""
+    before = old.encoder.runtime.split(", ") if old is not None else []
+    runtimes = {*before, *shards.runtimes} or {encoder.info.runtime}
+    return replace(encoder.info, runtime=", ".join(sorted(runtimes)))
+
+
+def _gather(writer: SetWriter, places: Sequence[Place], old: EmbeddingSet | None, shards: ShardFolder) -> None:
     """Copy every face's vectors to its row of the new set, shard by shard."""
-    targets: dict[int, list[int]] = {}
-    for target, place in enumerate(places):
-        targets.setdefault(place.shard, []).append(target)
-    for number, rows in targets.items():
-        positions = [places[row].position for row in rows]
-        if number < 0:
+    for number, rows, positions in by_source(places):
+        if number == OLD:
             assert old is not None
             embeddings, maps = old.embeddings, old.maps
         else:
@@ -273,5 +256,7 @@ def _gather(writer: SetWriter, places: Sequence[_Known], old: EmbeddingSet | Non
             writer.maps[rows[part]] = maps[positions[part]]
 
 
-def _labels(item: Listed, source: str) -> dict[str, Any]:
-    return asdict(item.labels) | {"source": source, "split": None}
+def _labelled(table: pd.DataFrame, labels: Sequence[Labels], layout: str) -> pd.DataFrame:
+    """The table with these labels in place of those it has."""
+    columns = {key.name: [getattr(label, key.name) for label in labels] for key in fields(Labels)}
+    return table.assign(**columns, source=layout, split=None).astype(COLUMNS)

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
 
 from . import align, finder
+from .detector import detector_digest
 from .errors import MaskclsError
-from .trunk import scaled, trunk_pass
-from .weights import load_facenet, tune
+from .openvino_net import OpenVinoNet
+from .runtimes import REFERENCE, Runtime
+from .weights import find_weights, load_facenet, tune, tuned_weights
+
+if TYPE_CHECKING:
+    from facenet_pytorch import InceptionResnetV1
+    from torch import Tensor, nn
 
 EMBEDDING_DIM = 512
+CROP_SHAPE = (align.CROP_SIZE, align.CROP_SIZE, 3)
 MAP_SHAPE = (896, 4, 4)
 """Feature map kept for the heads: FaceNet's ``repeat_2`` output, 8 x 8 averaged to 4 x 4."""
 
@@ -41,16 +46,26 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class EncoderInfo:
-    """What vectors were made with. Two sets may be mixed only if their fingerprints are equal."""
+    """What vectors were made with. Two sets may be mixed only if their fingerprints are equal.
+
+    Attributes:
+        name: of the weights.
+        weights_sha256: 64 hexadecimal digits.
+        preprocessing: what happens to a photo before.
+        runtime: what reckoned, and how exactly, several joined by commas. All runtimes agree closely enough to be mixed
+            (``docs/speed.md``), so it makes no difference.
+    """
 
     name: str
     weights_sha256: str
     preprocessing: dict[str, object]
+    runtime: str = field(default=str(REFERENCE), compare=False)
 
     @property
     def fingerprint(self) -> str:
         """16 hexadecimal digits over everything that changes a vector."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        parts = {"name": self.name, "weights_sha256": self.weights_sha256, "preprocessing": self.preprocessing}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Encoder(Protocol):
@@ -68,14 +83,20 @@ class FaceNetEncoder:
     """Inception-ResNet-v1 trained on VGGFace2 (Schroff et al. 2015, https://arxiv.org/abs/1503.03832)."""
 
     def __init__(
-        self, weights: Path | None = None, device: str = "cpu", tuned: Mapping[str, Tensor] | None = None
+        self,
+        weights: Path | None = None,
+        device: str = "cpu",
+        tuned: Mapping[str, Tensor] | None = None,
+        runtime: Runtime = REFERENCE,
     ) -> None:
-        """Load the weights (see :func:`~.weights.load_facenet`); ``tuned`` tensors take the place of theirs."""
-        net, found = load_facenet(weights)
+        """Load the weights (see :func:`~.weights.load_facenet`); ``tuned`` tensors take the place of theirs.
+
+        Raises:
+            MaskclsError: see :func:`~.weights.load_facenet`, :func:`~.weights.tune`.
+        """
+        found = find_weights(weights)
         if tuned is not None:
-            found = tune(net, found, tuned)
-        self._device = torch.device(device)
-        self._net = net.to(self._device, memory_format=torch.channels_last)
+            found = tuned_weights(found, tuned)
         self.info = EncoderInfo(
             found.name,
             found.sha256,
@@ -84,10 +105,33 @@ class FaceNetEncoder:
                 "margin": align.MARGIN,
                 "eyes_at": list(align.EYES_AT),
                 "finder": finder.RULES,
-                "detector": hashlib.sha256("".join(finder.MTCNN_SHA256.values()).encode()).hexdigest()[:16],
+                "detector": detector_digest(),
                 "map": ["repeat_2", *MAP_SHAPE],
             },
+            str(runtime),
         )
+
+        def network() -> InceptionResnetV1:
+            net, _ = load_facenet(weights)
+            if tuned is not None:
+                tune(net, tuned)
+            return net
+
+        def example() -> tuple[nn.Module, Tensor]:
+            import torch
+
+            from .trunk import Trunk
+
+            return Trunk(network()), torch.zeros(2, *CROP_SHAPE, dtype=torch.uint8)
+
+        if runtime.engine == "openvino":
+            self._trunk: Callable[[npt.NDArray[np.uint8]], list[npt.NDArray[Any]]] = OpenVinoNet(
+                "trunk", found.sha256, example, (-1, *CROP_SHAPE), runtime.precision
+            )
+        else:
+            from .trunk import TorchTrunk
+
+            self._trunk = TorchTrunk(network(), device, runtime.precision)
 
     def encode(self, crops: npt.NDArray[np.uint8]) -> Encoded:
         """See :class:`Encoder`. Pixels are scaled to ``(x - 127.5) / 128``."""
@@ -95,12 +139,9 @@ class FaceNetEncoder:
             return Encoded(
                 np.empty((0, EMBEDDING_DIM), np.float32), np.empty((0, *MAP_SHAPE), np.float16), np.empty(0, np.float32)
             )
-        with torch.inference_mode():
-            pixels = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)  # stays channels-last in memory
-            maps, vectors = trunk_pass(self._net, scaled(pixels))
-            maps = nn.functional.adaptive_avg_pool2d(maps, MAP_SHAPE[1:])
-            embeddings, norms = nn.functional.normalize(vectors), vectors.norm(dim=1)
-        return Encoded(embeddings.cpu().numpy(), maps.contiguous().half().cpu().numpy(), norms.cpu().numpy())
+        maps, vectors = self._trunk(crops)
+        norms = np.linalg.norm(vectors, axis=1)
+        return Encoded(vectors / np.maximum(norms, 1e-12)[:, None], maps, norms)
 
 
 def pick_device(name: str) -> str:
@@ -109,6 +150,8 @@ def pick_device(name: str) -> str:
     Raises:
         MaskclsError: a GPU was asked for and there is none, or the name is unknown.
     """
+    import torch
+
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():

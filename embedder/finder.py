@@ -1,14 +1,12 @@
 """Find the face in a photo with MTCNN, and recognise photos that already are a tight face crop.
 
-MTCNN (Zhang et al. 2016, https://arxiv.org/abs/1604.02878) searches a photo at many scales and fails where
+MTCNN searches a photo at many scales and fails where
 the face fills it or a mask hides the mouth. Its last stage, O-Net, scores one candidate box; asked about the
 photo as a whole it tells at once whether the photo is a face crop. ``docs/detection.md`` has the measurements.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.resources
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,21 +14,14 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from facenet_pytorch import MTCNN
-from facenet_pytorch.models.utils import detect_face
 from PIL import Image
 
-from .errors import MaskclsError
+from .detector import Candidates, Detector
+from .runtimes import Engine
 
 FaceMode = Literal["auto", "detect", "whole"]
 Array = npt.NDArray[np.float32]
 
-MTCNN_SHA256 = {
-    "pnet.pt": "a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f",
-    "rnet.pt": "bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86",
-    "onet.pt": "165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d",
-}
 SEARCH_SIDES = (200, 512)
 """A photo is searched with its longest side scaled into this range, in pixels."""
 MIN_FACE = (40, 1 / 8)
@@ -54,21 +45,6 @@ OVERLAP = 0.5
 """Overlap (intersection over union) of a detected box with the photo's central square from which the photo is a face
 crop after all: detectors frame masked faces unsteadily, and crops of one kind should be framed alike."""
 
-
-_suppress = detect_face.nms_numpy
-
-
-def _suppress_without_ties(boxes: Array, scores: Array, threshold: float, method: str) -> npt.NDArray[np.int16]:
-    """MTCNN's last suppression of overlapping boxes, by rank instead of by score.
-
-    It sorts unstably, and many sure faces score exactly 1: the box that won changed with the rest of the batch.
-    """
-    ranks = np.argsort(np.argsort(scores, kind="stable")).astype(np.float32)
-    kept: npt.NDArray[np.int16] = _suppress(boxes, ranks, threshold, method)
-    return kept
-
-
-detect_face.nms_numpy = _suppress_without_ties
 
 RULES: dict[str, list[float]] = {
     "search": [*SEARCH_SIDES, *MIN_FACE, BORDER],
@@ -98,14 +74,15 @@ class Found:
 
 
 class FaceFinder:
-    """MTCNN behind one call; the packaged weights are checked by SHA-256 before they are parsed."""
+    """MTCNN and the rules above."""
 
-    def __init__(self, device: str = "cpu") -> None:
-        data = importlib.resources.files("facenet_pytorch") / "data"
-        for name, expected in MTCNN_SHA256.items():
-            if hashlib.sha256((data / name).read_bytes()).hexdigest() != expected:
-                raise MaskclsError(f"detector weights {name} are damaged: reinstall facenet-pytorch==2.5.3")
-        self._mtcnn = MTCNN(keep_all=True, device=torch.device(device)).eval()
+    def __init__(self, device: str = "cpu", engine: Engine = "torch") -> None:
+        """``engine`` runs the networks, always in float32: it changes no answer.
+
+        Raises:
+            MaskclsError: the detector's weights are damaged.
+        """
+        self._detector = Detector(device, engine)
 
     def find(self, images: Sequence[Image.Image], mode: FaceMode = "auto") -> list[Found | None]:
         """The largest face of every RGB image, or ``None`` where there is none.
@@ -154,11 +131,7 @@ class FaceFinder:
         return probabilities[:, 1], 1 + box[:, 3] - box[:, 1]
 
     def _ask(self, tiles: Sequence[npt.NDArray[np.uint8]]) -> tuple[Array, Array, Array]:
-        """O-Net's answers to tiles: box offsets (n, 4), landmarks (n, 10), probabilities of no face and face (n, 2)."""
-        with torch.inference_mode():
-            inputs = torch.from_numpy(np.stack(tiles)).to(self._mtcnn.device).permute(0, 3, 1, 2).float()
-            box, points, probabilities = (part.cpu().numpy() for part in self._mtcnn.onet((inputs - 127.5) / 128))
-        return box, points, probabilities
+        return self._detector.score(np.stack(tiles))
 
     def _search(
         self, images: Sequence[Image.Image], thresholds: tuple[float, float, float], border: float
@@ -175,28 +148,10 @@ class FaceFinder:
                 found[i] = _largest(candidates, images[i], border)
         return found
 
-    def _detect(
-        self, batch: npt.NDArray[np.uint8], thresholds: tuple[float, float, float]
-    ) -> list[tuple[Array, Array, Array] | None]:
-        """Boxes (k, 4), scores (k,) and landmarks (k, 5, 2) of each image of a batch."""
+    def _detect(self, batch: npt.NDArray[np.uint8], thresholds: tuple[float, float, float]) -> list[Candidates | None]:
         longest, shortest = max(batch.shape[1:3]), min(batch.shape[1:3])
-        self._mtcnn.thresholds = list(thresholds)
-        self._mtcnn.min_face_size = min(max(MIN_FACE[0], MIN_FACE[1] * longest), 0.95 * shortest)
-        try:
-            boxes, scores, points = self._mtcnn.detect(batch, landmarks=True)
-        except RuntimeError as error:
-            # facenet-pytorch concatenates an empty list when every candidate lies on an edge
-            if "non-empty" not in str(error):
-                raise
-            if len(batch) == 1:
-                return [None]
-            return [self._detect(batch[i : i + 1], thresholds)[0] for i in range(len(batch))]
-        return [
-            None
-            if box is None
-            else (np.asarray(box, np.float32), np.asarray(score, np.float32), np.asarray(point, np.float32))
-            for box, score, point in zip(boxes, scores, points, strict=True)
-        ]
+        smallest = min(max(MIN_FACE[0], MIN_FACE[1] * longest), 0.95 * shortest)
+        return self._detector.search(batch, thresholds, smallest)
 
 
 def _scale(image: Image.Image) -> float:
@@ -224,7 +179,7 @@ def _tile(image: Image.Image, box: tuple[float, float, float, float]) -> npt.NDA
     return np.asarray(image.resize((48, 48), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0))
 
 
-def _largest(candidates: tuple[Array, Array, Array] | None, image: Image.Image, border: float) -> Found | None:
+def _largest(candidates: Candidates | None, image: Image.Image, border: float) -> Found | None:
     if candidates is None:
         return None
     boxes, scores, points = candidates

@@ -26,7 +26,7 @@ class LabelError(ValueError):
     """A label outside its domain; the text is the reason, without the path."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Labels:
     """What a dataset says of one photo. ``None`` means that it does not say.
 

@@ -36,7 +36,7 @@ class Columns:
     drawn_on: str = "drawn_on"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Listed:
     """One photo of a dataset: where it lies and what the dataset says of it, or why that is refused."""
 

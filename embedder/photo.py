@@ -114,7 +114,10 @@ def stored(path: str | Path) -> str:
 
 def stored_below(path: Path, root: Path) -> str:
     """How a photo is called in tables: relative to its folder, whole where a label file names one outside."""
-    return stored(path.relative_to(root) if path.is_relative_to(root) else path)
+    try:
+        return stored(path.relative_to(root))
+    except ValueError:
+        return stored(path)
 
 
 def list_photos(root: Path) -> tuple[list[Path], int]:

@@ -1,24 +1,29 @@
-"""Photos to faces to vectors, in order: decoding threads run ahead of the networks by a bounded distance."""
+"""Photos to faces to vectors, in order: every stage works ahead of the next one by a bounded distance."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from .align import align
-from .encoder import Encoder
+from .encoder import CROP_SHAPE, Encoder
 from .finder import FaceFinder, FaceMode, Found
 from .photo import NO_FILE, FileState, Photo, PhotoError, file_state, read_photo
 
 NO_FACE = "no face found"
 Source = Path | Callable[[], Photo]
 """A photo's file, or what gives the photo or raises :class:`~.photo.PhotoError`."""
+DECODED = 3
+"""Batches of photos in memory at most: one in which faces are sought, the others decoded or being decoded."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,21 @@ class EncodedPhoto:
     reason: str | None
 
 
+@dataclass(frozen=True)
+class _Sought:
+    """A photo in which a face was sought; see :class:`EncodedPhoto`."""
+
+    path: Path
+    state: FileState
+    reason: str | None
+    found: Found | None = None
+    crop: npt.NDArray[np.uint8] | None = None
+    sha256: str = ""
+
+
+_Read = tuple[Source | None, Photo | PhotoError]
+
+
 def encode_photos(
     paths: Sequence[Source],
     finder: FaceFinder,
@@ -51,20 +71,44 @@ def encode_photos(
     mode: FaceMode = "auto",
     jobs: int = 2,
     batch_size: int = 64,
-) -> Iterator[list[EncodedPhoto]]:
-    """Encode photos batch by batch, in the order given; at most three batches of photos are in memory."""
-    batches = [paths[i : i + batch_size] for i in range(0, len(paths), batch_size)]
-    waiting: deque[list[Future[Photo | PhotoError]]] = deque()
+) -> Generator[list[EncodedPhoto]]:
+    """Encode photos batch by batch, in the order given.
+
+    While one batch is used, the next one is encoded, faces are sought in the one after, and ``jobs`` threads decode
+    those behind: at most :data:`DECODED` batches of photos are in memory, and the crops of three.
+    """
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            for number, batch in enumerate(batches):
-                for ahead in batches[number + len(waiting) : number + 3]:
-                    waiting.append([pool.submit(_read, path) for path in ahead])
-                photos = [future.result() for future in waiting.popleft()]
-                outcomes = encode_read(photos, finder, encoder, mode)
-                yield [_result(*one) for one in zip(batch, photos, outcomes, strict=True)]
+            photos = _decoded(paths, pool, batch_size)
+            found = _ahead(_find(batch, finder, mode) for batch in photos)
+            yield from _ahead(_encode(batch, encoder) for batch in found)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _ahead(items: Generator[T]) -> Generator[T]:
+    """The same items, each made in a thread of its own while the one before it is used."""
+    end = object()
+    with ThreadPoolExecutor(1) as worker:
+        try:
+            waiting: Future[T | object] = worker.submit(next, items, end)
+            while (item := waiting.result()) is not end:
+                waiting = worker.submit(next, items, end)
+                yield item  # type: ignore[misc]
+        finally:
+            worker.shutdown()
+            items.close()
+
+
+def _decoded(paths: Sequence[Source], pool: ThreadPoolExecutor, batch_size: int) -> Iterator[list[_Read]]:
+    waiting: deque[list[tuple[Source, Future[Photo | PhotoError]]]] = deque()
+    starts = iter(range(0, len(paths), batch_size))
+    while True:
+        while len(waiting) < DECODED and (start := next(starts, None)) is not None:
+            waiting.append([(path, pool.submit(_read, path)) for path in paths[start : start + batch_size]])
+        if not waiting:
+            return
+        yield [(path, future.result()) for path, future in waiting.popleft()]
 
 
 def _read(source: Source) -> Photo | PhotoError:
@@ -74,32 +118,43 @@ def _read(source: Source) -> Photo | PhotoError:
         return error
 
 
-def _result(source: Source, photo: Photo | PhotoError, outcome: EncodedFace | str) -> EncodedPhoto:
-    path, state = (source, file_state(source)) if isinstance(source, Path) else (Path(), NO_FILE)
-    face, reason = (None, outcome) if isinstance(outcome, str) else (outcome, None)
-    return EncodedPhoto(path, photo.state if isinstance(photo, Photo) else state, face, reason)
-
-
 def encode_read(
     photos: Sequence[Photo | PhotoError], finder: FaceFinder, encoder: Encoder, mode: FaceMode = "auto"
-) -> list[EncodedFace | str]:
-    """Encode photos that are read, in one batch: of each its largest face, or the reason why there is none."""
-    readable = [photo for photo in photos if isinstance(photo, Photo)]
-    faces = finder.find([photo.image for photo in readable], mode)
-    pairs = [(photo, face) for photo, face in zip(readable, faces, strict=True) if face is not None]
-    crops = [align(photo.image, face) for photo, face in pairs]
-    encoded = encoder.encode(np.stack(crops) if crops else np.empty((0, 160, 160, 3), np.uint8))
-    by_photo: dict[int, EncodedFace] = {}
-    for i, (photo, face) in enumerate(pairs):
-        by_photo[id(photo)] = EncodedFace(
-            _in_photo_pixels(face, photo.scale),
-            crops[i],
-            encoded.embeddings[i],
-            encoded.maps[i],
-            float(encoded.norms[i]),
-            photo.sha256,
-        )
-    return [str(photo) if isinstance(photo, PhotoError) else by_photo.get(id(photo), NO_FACE) for photo in photos]
+) -> list[EncodedPhoto]:
+    """Encode photos without files that are read already, in one batch."""
+    return _encode(_find([(None, photo) for photo in photos], finder, mode), encoder)
+
+
+def _find(photos: Sequence[_Read], finder: FaceFinder, mode: FaceMode) -> list[_Sought]:
+    """Faces and crops; the photos' pixels are not needed any more then."""
+    readable = [photo for _, photo in photos if isinstance(photo, Photo)]
+    faces = iter(finder.find([photo.image for photo in readable], mode))
+    sought = []
+    for source, photo in photos:
+        path = source if isinstance(source, Path) else Path()
+        if isinstance(photo, PhotoError):
+            state = file_state(path) if isinstance(source, Path) else NO_FILE
+            sought.append(_Sought(path, state, str(photo)))
+        elif (face := next(faces)) is None:
+            sought.append(_Sought(path, photo.state, NO_FACE))
+        else:
+            crop = align(photo.image, face)
+            sought.append(_Sought(path, photo.state, None, _in_photo_pixels(face, photo.scale), crop, photo.sha256))
+    return sought
+
+
+def _encode(sought: Sequence[_Sought], encoder: Encoder) -> list[EncodedPhoto]:
+    crops = [photo.crop for photo in sought if photo.crop is not None]
+    vectors = encoder.encode(np.stack(crops) if crops else np.empty((0, *CROP_SHAPE), np.uint8))
+    encoded = iter(zip(*vectors, strict=True))
+    results = []
+    for photo in sought:
+        face = None
+        if photo.found is not None and photo.crop is not None:
+            embedding, feature_map, norm = next(encoded)
+            face = EncodedFace(photo.found, photo.crop, embedding, feature_map, float(norm), photo.sha256)
+        results.append(EncodedPhoto(photo.path, photo.state, face, photo.reason))
+    return results
 
 
 def _in_photo_pixels(face: Found, scale: float) -> Found:

@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 
 from .encoder import EMBEDDING_DIM, MAP_SHAPE
 from .files import key_of, replacing
+from .runtimes import REFERENCE
 
 SHARDS = ".shards"
 
@@ -30,11 +31,16 @@ class Shard:
 
 
 class ShardFolder:
-    """The shards of one embedding set; shards made with other settings (``key``) are dropped."""
+    """The shards of one embedding set; shards made with other settings (``key``) are dropped.
 
-    def __init__(self, folder: Path, key: str) -> None:
+    Attributes:
+        runtimes: what the networks of its shards were run by.
+    """
+
+    def __init__(self, folder: Path, key: str, runtime: str = str(REFERENCE)) -> None:
         self._folder = folder / SHARDS
-        self._key = key
+        self._key, self._runtime = key, runtime
+        self.runtimes: set[str] = set()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._paths = [path for path in sorted(self._folder.glob("*.safetensors")) if self._usable(path)]
 
@@ -43,11 +49,12 @@ class ShardFolder:
         number = int(self._paths[-1].stem) + 1 if self._paths else 0
         path = self._folder / f"{number:08d}.safetensors"
         rows, rejects = json.dumps(shard.rows), json.dumps(shard.rejects)
-        digest = key_of(rows, rejects, shard.embeddings.tobytes(), shard.maps.tobytes())
-        metadata = {"key": self._key, "sha256": digest, "rows": rows, "rejects": rejects}
+        digest = key_of(self._runtime, rows, rejects, shard.embeddings.tobytes(), shard.maps.tobytes())
+        metadata = {"key": self._key, "runtime": self._runtime, "sha256": digest, "rows": rows, "rejects": rejects}
         with replacing(path) as temporary:
             save_file({"embeddings": shard.embeddings, "maps": shard.maps}, temporary, metadata)
         self._paths.append(path)
+        self.runtimes.add(self._runtime)
 
     def read(self, number: int) -> Shard:
         """One saved batch."""
@@ -72,7 +79,13 @@ class ShardFolder:
             with safe_open(path, "np") as file:
                 metadata = file.metadata() or {}
                 embeddings, maps = file.get_tensor("embeddings"), file.get_tensor("maps")
-                content = (metadata["rows"], metadata["rejects"], embeddings.tobytes(), maps.tobytes())
+                content = (
+                    metadata["runtime"],
+                    metadata["rows"],
+                    metadata["rejects"],
+                    embeddings.tobytes(),
+                    maps.tobytes(),
+                )
                 rows = len(json.loads(metadata["rows"]))
                 fits = bool(
                     metadata["key"] == self._key
@@ -82,6 +95,8 @@ class ShardFolder:
                 )
         except (SafetensorError, OSError, KeyError, ValueError):
             fits = False
-        if not fits:
+        if fits:
+            self.runtimes.add(metadata["runtime"])
+        else:
             path.unlink(missing_ok=True)
         return fits

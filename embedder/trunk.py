@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from facenet_pytorch import InceptionResnetV1
 from facenet_pytorch.models.inception_resnet_v1 import BasicConv2d
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from .encoder import MAP_SHAPE
+from .runtimes import Precision
 
 CROP_SIZE = 160
 EMBEDDING_DIM = 512
@@ -85,6 +92,34 @@ def trunk_pass(net: InceptionResnetV1, pixels: Tensor) -> tuple[Tensor, Tensor]:
             maps = z
     vectors: Tensor = net.last_bn(net.last_linear(net.avgpool_1a(z).flatten(1)))
     return maps, vectors
+
+
+class Trunk(nn.Module):
+    """Crops to maps and embeddings in one network, the way every runtime has it."""
+
+    def __init__(self, net: InceptionResnetV1) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps (n, 896, 4, 4) float16 and embeddings (n, 512) float32, not normalised, of crops (n, 160, 160, 3)."""
+        pixels = scaled(crops.permute(0, 3, 1, 2))  # stays channels-last in memory
+        maps, vectors = trunk_pass(self.net, pixels)
+        pooled = nn.functional.adaptive_avg_pool2d(maps.float(), MAP_SHAPE[1:])
+        return pooled.contiguous().half(), vectors.float()
+
+
+class TorchTrunk:
+    """The trunk run by torch; with ``bf16`` its convolutions reckon with bfloat16 (autocast)."""
+
+    def __init__(self, net: InceptionResnetV1, device: str, precision: Precision) -> None:
+        self._device, self._half = torch.device(device), precision == "bf16"
+        self._trunk = Trunk(net.to(self._device, memory_format=torch.channels_last))
+
+    def __call__(self, crops: npt.NDArray[np.uint8]) -> list[npt.NDArray[Any]]:
+        """See :meth:`Trunk.forward`."""
+        with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
+            return [part.cpu().numpy() for part in self._trunk(torch.from_numpy(crops).to(self._device))]
 
 
 def blocks_from(depth: str) -> tuple[str, ...]:

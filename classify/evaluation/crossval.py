@@ -110,7 +110,7 @@ def cross_validate(
         sweep = {year: replace(model, settings=settings) for year, settings in report.sweep.items()}
         seen = pool.subset(asked)
         if wanted:
-            seen = seen.encoded_by(FaceNetEncoder(wanted.weights, wanted.device, model.tuned))
+            seen = seen.encoded_by(FaceNetEncoder(wanted.weights, wanted.device, model.tuned, wanted.runtime))
         answers = answers_of(model, seen, np.arange(len(seen)), sweep=sweep).assign(fold=held_out)
         tables = {MASKCLS: answers, **tables, **each(FoldModel(held_out, model, fit, asked, seen, answers))}
         return {name: table.set_index(asked) for name, table in tables.items()}

@@ -13,6 +13,7 @@ from ...embedder import forgotten, rendering, shards, store
 from ...embedder.errors import MaskclsError
 from ...embedder.layouts import LABELS
 from ...embedder.photo import shown
+from ...index import stored
 from .. import checkpoint, model, model_place
 from ..evaluation import casebook_folder, kept
 
@@ -24,7 +25,8 @@ _SET_FILES = {
     *(store.MANIFEST, store.REJECTS, store.CORRECTIONS, forgotten.FORGOTTEN),
 }
 _MODEL_FILES = {
-    *("gallery.faiss", "gallery.parquet", "age_space.safetensors", "heads.safetensors", "trunk.safetensors", ".lock"),
+    *(stored.FILE, stored.SERVER, "gallery.parquet", ".lock"),
+    *("age_space.safetensors", "heads.safetensors", "trunk.safetensors"),
     model_place.MANIFEST,
 }
 _STAGED = {*_MODEL_FILES, "seen.json", casebook_folder.MANIFEST, casebook_folder.FACES, *casebook_folder.PAGES}

@@ -10,9 +10,10 @@ import numpy as np
 
 from ...embedder.encoder import MAP_SHAPE
 from ...embedder.photo import stored
+from ...index.interface import normalised
 from ..gallery_list import of_faces
 from ..model import Model
-from ..vote import Floats
+from ..vote import Floats, Ints
 from .places import all_files
 from .scanner import PATH, Scanner
 from .traces import Traces
@@ -34,7 +35,7 @@ class Asked:
         looked_at: neighbours that came back, :data:`ASKED` at most for each.
         own: neighbours among them that are faces of the person.
         in_gallery: faces of the person in the whole gallery.
-        same: vectors of the gallery that equal one of the person's.
+        same: vectors asked with that equal one of the gallery.
         nearest: highest cosine similarity that came back, -1 where nothing did.
     """
 
@@ -127,6 +128,14 @@ def _ask(model: Model, folder: Path, traces: Traces) -> Asked:
         looked_at=found.ids.size,
         own=int(np.isin(found.ids, list(ids)).sum()),
         in_gallery=len(inside),
-        same=int((found.similarities >= SAME).sum()),
+        same=int((_cosines(model, asked, found.ids[:, 0]) >= SAME).sum()),
         nearest=round(float(found.similarities.max()), 4),
     )
+
+
+def _cosines(model: Model, asked: Floats, nearest: Ints) -> Floats:
+    """Of vectors (n, d) and the nearest that came back (n,), -1 where nothing did. A search may know these to half
+    precision only, in which one that equals another is not quite as long."""
+    there = nearest >= 0
+    found = model.gallery.vectors(nearest[there])
+    return np.asarray((normalised(asked[there]) * found).sum(axis=1), np.float32)

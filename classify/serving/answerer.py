@@ -42,13 +42,7 @@ class Answerer:
 
     def answer(self, names: Sequence[str], photos: Sequence[Photo | PhotoError]) -> list[Answered]:
         """What is said of each photo, whatever became of it: the same as `maskcls predict` would say."""
-        outcomes = encode_read(photos, self.finder, self.encoder, self.mode)
-        encoded = [
-            EncodedPhoto(Path(), NO_FILE, None, outcome)
-            if isinstance(outcome, str)
-            else EncodedPhoto(Path(), NO_FILE, outcome, None)
-            for outcome in outcomes
-        ]
+        encoded = encode_read(photos, self.finder, self.encoder, self.mode)
         rows = answer(encoded, names, self.model, self.min_confidence, explain=True)
         return [Answered(row, photo.face) for row, photo in zip(rows, encoded, strict=True)]
 

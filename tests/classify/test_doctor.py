@@ -12,7 +12,7 @@ from maskcls.classify import doctor
 from maskcls.classify.doctor import examine
 from maskcls.classify.loading import BUILTIN
 from maskcls.cli.main import app
-from maskcls.embedder import finder, weights
+from maskcls.embedder import detector, weights
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_another_model_is_looked_at_beside_the_built_in_one(damaged: Path) -> No
     ("where", "name", "broken"),
     [
         pytest.param(weights, "PACKAGED_SHA256", ["FaceNet weights"], id="FaceNet"),
-        pytest.param(finder, "MTCNN_SHA256", ["face finder", "FaceNet weights"], id="MTCNN"),  # the model names both
+        pytest.param(detector, "MTCNN_SHA256", ["face finder", "FaceNet weights"], id="MTCNN"),  # the model names both
     ],
 )
 def test_damaged_weights_are_named(

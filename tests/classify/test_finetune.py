@@ -19,6 +19,7 @@ from maskcls.embedder.encoder import FaceNetEncoder
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.store import EmbeddingSet
 from maskcls.embedder.trunk import BLOCKS, blocks_from
+from maskcls.embedder.weights import load_facenet
 
 LAST = FineTuning("block8", passes=1)
 QUIET = lambda what, done, total: None  # noqa: E731
@@ -48,9 +49,9 @@ def fitted(few: Pool) -> Fitted:
     return fit_tuned(few, 0, QUIET, 60, (), LAST)
 
 
-def test_only_the_blocks_asked_for_change_and_by_a_little(fitted: Fitted, encoder: FaceNetEncoder) -> None:
+def test_only_the_blocks_asked_for_change_and_by_a_little(fitted: Fitted) -> None:
     assert fitted.tuned is not None
-    trunk = encoder._net.state_dict()
+    trunk = load_facenet()[0].state_dict()
     assert {name.split(".")[0] for name in fitted.tuned} == set(blocks_from("block8")) == {"block8", "last_linear"}
     for name, tensor in fitted.tuned.items():
         assert tensor.dtype == torch.float16

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from maskcls.embedder.embed import EmbedReport, face_id
+from maskcls.embedder.embed import EmbedReport, embed_folder, face_id
 from maskcls.embedder.encoder import Encoder
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.files import locked
 from maskcls.embedder.finder import FaceFinder
+from maskcls.embedder.layouts import read_dataset
 from maskcls.embedder.store import open_set
 
 PERSON = "000001_female_White_40"
@@ -100,6 +102,29 @@ def test_rows_come_and_go_with_their_photos(
     run()
     assert open_set(out).table["path"].tolist() == before["path"].tolist()
     assert np.array_equal(open_set(out).embeddings, vectors)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["000000_male_White_30/normal.jpg", f"{PERSON}/mask2a.jpg", "000009_male_White_30/normal.jpg"],
+    ids=["first", "between", "last"],
+)
+def test_a_new_photo_gets_its_own_row_and_vectors(
+    run: Run, photos: Path, out: Path, finder: FaceFinder, pixel_encoder: Encoder, name: str
+) -> None:
+    fresh = photos.parent / "fresh"
+    run(mode="whole")
+    (photos / name).parent.mkdir(exist_ok=True)
+    with Image.open(photos / PERSON / "mask1.jpg") as image:
+        image.rotate(90).save(photos / name)
+    assert run(mode="whole").embedded == 1
+    embed_folder(read_dataset(photos, "auto"), photos, fresh, pixel_encoder, finder, mode="whole")
+    grown, whole = open_set(out), open_set(fresh)
+    assert grown.table["path"].tolist() == whole.table["path"].tolist()
+    assert grown.table["file_sha256"].tolist() == whole.table["file_sha256"].tolist()
+    assert grown.table["box"].map(list).tolist() == whole.table["box"].map(list).tolist()
+    assert np.array_equal(grown.embeddings, whole.embeddings)
+    assert len(grown) == 8
 
 
 def test_a_renamed_folder_is_new_photos(run: Run, photos: Path, out: Path) -> None:
@@ -187,6 +212,28 @@ def test_another_encoder_is_refused(run: Run, wrap: Wrap, out: Path, pixel_encod
         f"pixels ({other.info.fingerprint}); choose another --out"
     )
     assert contents(out) == before
+
+
+def test_the_set_says_what_reckoned(run: Run, wrap: Wrap, photos: Path, out: Path, pixel_encoder: Encoder) -> None:
+    other = replace(pixel_encoder.info, runtime="openvino bf16")
+    run()
+    before = contents(out)
+    run(wrap(pixel_encoder, info=other))  # finds nothing to do
+    assert contents(out) == before
+    assert open_set(out).encoder.runtime == "torch fp32"
+    shutil.copy(photos / PERSON / "normal.jpg", photos / PERSON / "mask6.jpg")
+    run(wrap(pixel_encoder, info=other))
+    assert open_set(out).encoder.runtime == "openvino bf16, torch fp32"
+    assert open_set(out).encoder == pixel_encoder.info
+
+
+def test_what_reckoned_before_a_kill_is_said_too(
+    run: Run, wrap: Wrap, photos: Path, out: Path, pixel_encoder: Encoder
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(wrap(pixel_encoder, batches=1, info=replace(pixel_encoder.info, runtime="openvino bf16")))
+    assert run().reused == 3
+    assert open_set(out).encoder.runtime == "openvino bf16, torch fp32"
 
 
 def test_another_face_mode_or_folder_is_refused(run: Run, photos: Path, out: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from maskcls.embedder import finder as finder_module
+from maskcls.embedder import detector
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.finder import Array, FaceFinder, FaceMode, Found
 
@@ -191,7 +191,7 @@ def test_landmarks_of_nothing_and_of_unequal_lists(finder: FaceFinder) -> None:
 
 
 def test_damaged_detector_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(finder_module.MTCNN_SHA256, "rnet.pt", "0" * 64)
+    monkeypatch.setitem(detector.MTCNN_SHA256, "rnet.pt", "0" * 64)
     with pytest.raises(
         MaskclsError, match=r"^detector weights rnet\.pt are damaged: reinstall facenet-pytorch==2\.5\.3$"
     ):

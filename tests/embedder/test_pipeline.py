@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +16,7 @@ from maskcls.embedder.align import align
 from maskcls.embedder.encoder import Encoder
 from maskcls.embedder.finder import FaceFinder
 from maskcls.embedder.photo import FileState, Photo, PhotoError, file_state, read_photo
-from maskcls.embedder.pipeline import NO_FACE, EncodedPhoto, encode_photos
+from maskcls.embedder.pipeline import DECODED, NO_FACE, EncodedPhoto, encode_photos
 
 Scene = Callable[[Sequence[tuple[Image.Image, int, tuple[int, int]]]], Image.Image]
 
@@ -88,7 +90,7 @@ def test_geometry_is_in_photo_pixels(
     assert np.abs(large.face.found.landmarks / enlarged - small.face.found.landmarks).max() < 10
 
 
-def test_reading_runs_at_most_three_batches_ahead(
+def test_every_stage_runs_ahead_by_a_bounded_distance(
     tmp_path: Path, portrait: Path, finder: FaceFinder, pixel_encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Path] = []
@@ -98,12 +100,38 @@ def test_reading_runs_at_most_three_batches_ahead(
         return read_photo(path)
 
     monkeypatch.setattr(pipeline, "read_photo", counted)
-    paths = [tmp_path / f"{i}.jpg" for i in range(8)]
+    paths = [tmp_path / f"{i:02d}.jpg" for i in range(16)]
     for path in paths:
         shutil.copy(portrait, path)
     for done, _ in enumerate(encode_photos(paths, finder, pixel_encoder, batch_size=1), start=1):
-        assert done <= len(read) <= done + 2
+        time.sleep(0.1)  # the others go as far as they may
+        assert done <= len(read) <= done + DECODED + 2
     assert sorted(read) == paths
+
+
+def test_a_consumer_that_stops_stops_everything(
+    tmp_path: Path, portrait: Path, finder: FaceFinder, pixel_encoder: Encoder
+) -> None:
+    paths = [tmp_path / f"{i:02d}.jpg" for i in range(16)]
+    for path in paths:
+        shutil.copy(portrait, path)
+    before = set(threading.enumerate())
+    batches = encode_photos(paths, finder, pixel_encoder, batch_size=1)
+    next(batches)
+    assert set(threading.enumerate()) - before
+    batches.close()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+    assert set(threading.enumerate()) <= before
+
+
+def test_an_error_of_the_encoder_comes_after_the_batches_before_it(
+    paths: list[Path], finder: FaceFinder, wrap: Callable[..., Encoder], pixel_encoder: Encoder
+) -> None:
+    batches = encode_photos(paths, finder, wrap(pixel_encoder, batches=2), batch_size=2)
+    assert [len(next(batches)), len(next(batches))] == [2, 2]
+    with pytest.raises(KeyboardInterrupt):
+        next(batches)
 
 
 def test_an_error_of_the_reader_is_raised(

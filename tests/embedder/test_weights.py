@@ -12,6 +12,7 @@ from facenet_pytorch import InceptionResnetV1
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from maskcls.embedder import tflite as tflite_module
 from maskcls.embedder import weights
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.tflite import dequantised_tensors, facenet_state_dict, torch_name
@@ -133,7 +134,7 @@ def test_tampered_packaged_file_is_refused(tmp_path: Path, data: bytes, monkeypa
     path = tmp_path / "facenet.tflite"
     path.write_bytes(tampered)
     monkeypatch.setattr(weights, "packaged_file", lambda: path)
-    monkeypatch.setattr(weights, "facenet_state_dict", lambda _: pytest.fail("parsed before it was checked"))
+    monkeypatch.setattr(tflite_module, "facenet_state_dict", lambda _: pytest.fail("parsed before it was checked"))
     digest = hashlib.sha256(tampered).hexdigest()
     with pytest.raises(MaskclsError) as error:
         load_facenet()

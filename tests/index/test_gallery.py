@@ -8,162 +8,136 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from maskcls.embedder.errors import MaskclsError
-from maskcls.index.gallery import Gallery, normalised
+from maskcls.index import cells
+from maskcls.index.gallery import LARGE, Gallery, Kind, kind_for
+from maskcls.index.interface import normalised
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-BIG_ID = 2**63 - 1
+KINDS = pytest.mark.parametrize("kind", ["exact", "ivf"])
 
 
 def unit_rows(count: int, dimension: int, seed: int = 0) -> Floats:
     return normalised(np.random.default_rng(seed).standard_normal((count, dimension)).astype(np.float32))
 
 
-def filled(vectors: Floats, ids: list[int] | Ints) -> Gallery:
-    gallery = Gallery(vectors.shape[1])
-    gallery.add(vectors, np.asarray(ids, np.int64))
-    return gallery
+def filled(vectors: Floats, ids: list[int] | Ints, kind: Kind = "exact") -> Gallery:
+    return Gallery.of(vectors, np.asarray(ids, np.int64), kind)
 
 
-@settings(deadline=None, max_examples=60)
-@given(
-    count=st.integers(1, 60),
-    dimension=st.integers(2, 24),
-    k=st.integers(1, 70),
-    scale=st.sampled_from([1e-3, 1.0, 50.0]),
-    seed=st.integers(0, 2**16),
-)
-def test_search_equals_brute_force(count: int, dimension: int, k: int, scale: float, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    stored = random.standard_normal((count, dimension)).astype(np.float32)
-    queries = random.standard_normal((5, dimension)).astype(np.float32)
-    ids = random.permutation(10 * count)[:count].astype(np.int64)
-
-    found = filled(stored * np.float32(scale), ids).search(queries / np.float32(scale), k)
-
-    exact = normalised(queries) @ normalised(stored).T
-    best = np.sort(exact, axis=1)[:, ::-1][:, :k]
-    present = min(k, count)
-    assert found.ids.shape == found.similarities.shape == (5, k)
-    np.testing.assert_allclose(found.similarities[:, :present], best, atol=1e-5)
-    column_of = {int(number): column for column, number in enumerate(ids)}
-    for row in range(5):
-        columns = [column_of[int(number)] for number in found.ids[row, :present]]
-        assert len(set(columns)) == present
-        np.testing.assert_allclose(exact[row, columns], found.similarities[row, :present], atol=1e-5)
-    assert (found.ids[:, present:] == -1).all()
-    assert np.isneginf(found.similarities[:, present:]).all()
-
-
-def test_similarities_stay_within_minus_one_and_one() -> None:
-    vectors = unit_rows(500, 512)
-    gallery = filled(vectors, list(range(500)))
-    for queries in (vectors, -vectors):
-        similarities = gallery.search(queries, 500).similarities
-        assert similarities.min() >= -1
-        assert similarities.max() <= 1
-
-
-def test_vectors_come_back_as_unit_vectors_in_the_order_asked() -> None:
-    vectors = unit_rows(6, 8)
-    gallery = filled(3 * vectors, [50, 40, 30, 20, 10, 0])
-    np.testing.assert_allclose(gallery.vectors(np.array([0, 30, 50])), vectors[[5, 2, 0]], atol=1e-6)
-    assert gallery.vectors(np.empty(0, np.int64)).shape == (0, 8)
-
-
-def test_vectors_of_an_unknown_id_are_refused() -> None:
-    with pytest.raises(KeyError):
-        filled(unit_rows(2, 4), [1, 2]).vectors(np.array([1, 3]))
-
-
-def test_ids_are_stable_through_add_remove_save_and_load(tmp_path: Path) -> None:
-    vectors = unit_rows(7, 16)
-    gallery = filled(vectors[:4], [7, BIG_ID, 0, 12])
-    assert gallery.remove(np.array([7, 999])) == 1
-    gallery.add(vectors[4:], np.array([3, 7, 5]))
+@KINDS
+def test_a_saved_gallery_answers_the_same_and_can_be_edited(tmp_path: Path, clustered: Floats, kind: Kind) -> None:
+    ids = np.random.default_rng(1).permutation(2 * len(clustered))[: len(clustered)].astype(np.int64)
+    gallery = filled(clustered, ids, kind)
     gallery.save(tmp_path / "new" / "gallery.faiss")
     loaded = Gallery.load(tmp_path / "new" / "gallery.faiss")
-
-    for one in (gallery, loaded):
-        assert one.ids.tolist() == [BIG_ID, 0, 12, 3, 7, 5]
-        assert (len(one), one.dimension) == (6, 16)
-        assert one.search(vectors[1:], 1).ids.ravel().tolist() == [BIG_ID, 0, 12, 3, 7, 5]
-        np.testing.assert_allclose(one.vectors(one.ids), vectors[1:], atol=1e-6)
-
-    assert loaded.remove(np.array([0, 5])) == 2
-    loaded.add(vectors[:1], np.array([0]))
-    assert loaded.search(vectors[:1], 1).ids.tolist() == [[0]]
-    assert loaded.ids.tolist() == [BIG_ID, 12, 3, 7, 0]
     assert os.listdir(tmp_path / "new") == ["gallery.faiss"]
+    assert (loaded.kind, loaded.dimension, len(loaded)) == (kind, 24, len(clustered))
+    for one in (loaded, loaded.copy()):
+        got, expected = one.search(clustered[::50], 30), gallery.search(clustered[::50], 30)
+        np.testing.assert_array_equal(got.ids, expected.ids)
+        np.testing.assert_allclose(got.similarities, expected.similarities, atol=1e-6)
+        np.testing.assert_array_equal(one.vectors(ids[::70]), gallery.vectors(ids[::70]))
+    assert loaded.remove(ids[:5000]) == 5000
+    loaded.add(clustered[:1], ids[:1])
+    assert loaded.search(clustered[:1], 1).ids.tolist() == [[ids[0]]]
+    loaded.save(tmp_path / "new" / "gallery.faiss")  # over the file that it was mapped from
+    again = Gallery.load(tmp_path / "new" / "gallery.faiss")
+    assert again.ids.tolist() == sorted(ids[[0, *range(5000, len(ids))]].tolist())
 
 
-@settings(deadline=None, max_examples=40)
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 15)), max_size=40))
-def test_any_order_of_edits_keeps_ids_and_vectors_together(edits: list[tuple[bool, int]]) -> None:
-    vectors = unit_rows(16, 6)
-    gallery, expected = Gallery(6), list[int]()
-    for adding, number in edits:
-        one = np.array([number])
-        if adding and number not in expected:
-            gallery.add(vectors[one], one)
-            expected.append(number)
-        elif not adding:
-            assert gallery.remove(one) == expected.count(number)
-            expected = [other for other in expected if other != number]
-    assert gallery.ids.tolist() == expected
-    np.testing.assert_allclose(gallery.vectors(gallery.ids), vectors[expected], atol=1e-6)
+@KINDS
+def test_an_empty_gallery_is_saved(tmp_path: Path, kind: Kind) -> None:
+    Gallery(4, kind).save(tmp_path / "empty")
+    loaded = Gallery.load(tmp_path / "empty")
+    assert (len(loaded), loaded.kind, loaded.dimension) == (0, kind, 4)
+    loaded.add(unit_rows(2, 4), np.array([1, 2]))
+    assert loaded.ids.tolist() == [1, 2]
 
 
-def test_empty_gallery_answers_with_nothing(tmp_path: Path) -> None:
-    gallery = Gallery(4)
-    gallery.save(tmp_path / "empty")
-    for one in (gallery, Gallery.load(tmp_path / "empty")):
-        found = one.search(unit_rows(2, 4), 3)
-        assert (found.ids == -1).all()
-        assert np.isneginf(found.similarities).all()
-        assert len(one) == len(one.ids) == one.remove(np.array([1])) == 0
-
-
-def test_no_queries_give_no_rows() -> None:
-    found = filled(unit_rows(3, 4), [1, 2, 3]).search(np.empty((0, 4), np.float32), 2)
-    assert found.ids.shape == found.similarities.shape == (0, 2)
+def test_the_vectors_of_cells_stay_in_the_file(tmp_path: Path, clustered: Floats) -> None:
+    filled(clustered, np.arange(len(clustered)), "ivf").save(tmp_path / "gallery.faiss")
+    loaded = Gallery.load(tmp_path / "gallery.faiss")
+    assert str(tmp_path / "gallery.faiss") in Path("/proc/self/maps").read_text()
+    assert loaded.copy().search(clustered[:1], 1).ids.tolist() == [[0]]
 
 
 @pytest.mark.parametrize(
-    ("vectors", "ids"),
-    [
-        pytest.param(unit_rows(2, 4), [5, 5], id="repeated"),
-        pytest.param(unit_rows(1, 4), [1], id="already there"),
-        pytest.param(unit_rows(2, 4), [2, -1], id="negative"),
-        pytest.param(unit_rows(2, 4), [2], id="fewer ids than vectors"),
-        pytest.param(unit_rows(2, 3), [2, 3], id="wrong dimension"),
-        pytest.param(np.array([[0, 0, 0, 0]], np.float32), [2], id="zero vector"),
-        pytest.param(np.array([[0, np.nan, 0, 1]], np.float32), [2], id="NaN"),
-        pytest.param(np.array([[0, np.inf, 0, 1]], np.float32), [2], id="infinity"),
-        pytest.param(np.array([1, 0, 0, 0], np.float32), [2], id="one-dimensional"),
-    ],
+    ("count", "kind"), [(0, "exact"), (LARGE - 1, "exact"), (LARGE, "ivf")], ids=["none", "few", "many"]
 )
-def test_refused_additions_change_nothing(vectors: Floats, ids: list[int]) -> None:
-    gallery = filled(unit_rows(1, 4), [1])
-    with pytest.raises(ValueError, match=r".+"):
-        gallery.add(vectors, np.array(ids))
-    assert gallery.ids.tolist() == [1]
+def test_the_kind_follows_the_number(count: int, kind: Kind) -> None:
+    assert kind_for(count) == kind
 
 
-@pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
-def test_query_without_direction_is_refused(value: float) -> None:
-    gallery = filled(unit_rows(1, 4), [1])
-    with pytest.raises(ValueError, match="zero or not finite"):
-        gallery.search(np.full((1, 4), value, np.float32), 1)
+def test_a_gallery_that_outgrows_its_kind_changes_it(monkeypatch: pytest.MonkeyPatch, clustered: Floats) -> None:
+    monkeypatch.setattr("maskcls.index.gallery.LARGE", 1000)
+    small = filled(clustered[:600], np.arange(600))
+    assert small.fitting() is small
+    small.add(clustered[600:1200], np.arange(600, 1200))
+    few = small.fitting()
+    assert (few.kind, few.ids.tolist()) == ("ivf", list(range(1200)))
+    assert small.fitting("exact") is small
+    assert few.fitting() is few
+    few.add(clustered[1200:], np.arange(1200, len(clustered)))
+    many = few.fitting()
+    assert many._index.nlist > 2 * few._index.nlist
+    assert many.ids.tolist() == few.ids.tolist()
+    assert many.fitting("exact").kind == "exact"
+
+
+def test_a_search_visits_as_many_cells_as_it_takes(clustered: Floats) -> None:
+    gallery = filled(clustered, np.arange(len(clustered)), "ivf")
+    assert 1 <= gallery._index.nprobe < gallery._index.nlist
+    assert gallery.recall >= cells.RECALL
+    hard = unit_rows(4000, 24)  # without clusters
+    assert filled(hard, np.arange(4000), "ivf").recall >= cells.RECALL
+
+
+@KINDS
+def test_nothing_is_left_of_what_was_removed(tmp_path: Path, kind: Kind) -> None:
+    """Not even in the centroids: here most cells hold few vectors, and a third of them a single one."""
+    few = unit_rows(3, 16, seed=5)
+    crowd = normalised(few[0] + 0.02 * unit_rows(2000, 16, seed=6))
+    vectors = np.concatenate([crowd, few[1:], -few])
+    gallery = filled(vectors, np.arange(len(vectors)), kind)
+    path = tmp_path / "gallery.faiss"
+    gallery.save(path)
+    stored = gallery.vectors(gallery.ids)
+
+    def left(start: int) -> int:
+        content, rows = path.read_bytes(), [*vectors[start:], *stored[start:]]
+        return sum(row[:4].astype(kind).tobytes() in content for row in rows for kind in (np.float32, np.float16))
+
+    assert left(2000) >= 5
+    gallery.remove(np.arange(2000, len(vectors)))
+    gallery.save(path)
+    assert left(2000) == 0
+    assert len(Gallery.load(path)) == 2000
+    assert gallery.remove(np.arange(2000)) == 2000
+    gallery.save(path)
+    assert left(0) == 0
 
 
 def write_ivf(path: Path) -> None:
     index = faiss.IndexIVFFlat(faiss.IndexFlatIP(4), 4, 1, faiss.METRIC_INNER_PRODUCT)
     faiss.write_index(index, str(path))
+
+
+def write_residual(path: Path) -> None:
+    index = faiss.index_factory(4, "IVF1,SQfp16", faiss.METRIC_INNER_PRODUCT)
+    index.train(unit_rows(50, 4))
+    faiss.write_index(index, str(path))
+
+
+def write_approximate(path: Path) -> None:
+    faiss.write_index(faiss.index_factory(4, "IDMap2,HNSW8,Flat", faiss.METRIC_INNER_PRODUCT), str(path))
+
+
+def write_cut_cells(path: Path) -> None:
+    filled(unit_rows(900, 4), list(range(900)), "ivf").save(path)
+    path.write_bytes(path.read_bytes()[:-20])
 
 
 def write_euclidean(path: Path) -> None:
@@ -197,6 +171,9 @@ def write_truncated(path: Path) -> None:
         pytest.param(write_truncated, id="truncated"),
         pytest.param(write_misfit, id="parts do not fit"),
         pytest.param(write_ivf, id="IVF"),
+        pytest.param(write_cut_cells, id="truncated cells"),
+        pytest.param(write_residual, id="residuals in cells"),
+        pytest.param(write_approximate, id="HNSW"),
         pytest.param(write_euclidean, id="euclidean"),
         pytest.param(write_without_ids, id="without ids"),
     ],
@@ -217,8 +194,9 @@ def test_bad_file_with_a_newline_in_its_name_is_still_one_line(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["gallery äß.faiss", os.fsdecode(b"\xff\xfe.faiss")], ids=["umlauts", "not UTF-8"])
-def test_any_file_name_can_be_saved_to(tmp_path: Path, name: str) -> None:
-    filled(unit_rows(3, 4), [1, 2, 3]).save(tmp_path / name)
+@KINDS
+def test_any_file_name_can_be_saved_to(tmp_path: Path, name: str, kind: Kind) -> None:
+    filled(unit_rows(3, 4), [1, 2, 3], kind).save(tmp_path / name)
     assert Gallery.load(tmp_path / name).ids.tolist() == [1, 2, 3]
 
 
@@ -234,9 +212,3 @@ def test_failed_save_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Monk
         Gallery(4).save(path)
     assert Gallery.load(path).ids.tolist() == [1, 2, 3]
     assert os.listdir(tmp_path) == ["gallery.faiss"]
-
-
-@pytest.mark.parametrize("count", [0, 3])
-def test_no_neighbours_wanted_give_a_row_for_every_query(count: int) -> None:
-    found = filled(unit_rows(count, 4), list(range(count))).search(unit_rows(2, 4), 0)
-    assert found.ids.shape == found.similarities.shape == (2, 0)
