@@ -58,7 +58,7 @@ def test_one_seed_makes_one_model(faces: EmbeddingSet, tmp_path: Path) -> None:
     for name in ("first", "second"):
         build_model(pool_of([faces]), seed=3)[0].save(tmp_path / name)
     names = sorted(path.name for path in (tmp_path / "first").iterdir() if path.name != "model.json")
-    assert len(names) == 4
+    assert len(names) >= 4
     for name in names:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes(), name
     first, second = Model.load(tmp_path / "first"), Model.load(tmp_path / "second")
