@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ def test_the_built_in_model_stands_behind_the_own_one_and_before_the_baselines(
     pool: Pool, made_up: Callable[[int, int, VoteSettings], Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     builtin, rows = made_up(40, 0, VoteSettings(5)), np.arange(5, 20)
+    pool = replace(pool, encoder=builtin.encoder)
     monkeypatch.setattr(ready, "load_model", lambda folder: builtin)
     own = summarise(answers_of(made_up(40, 1, VoteSettings(5)), pool, rows), 50)
     theirs = summarise(answers_of(builtin, pool, rows), ROUNDS, 7)
