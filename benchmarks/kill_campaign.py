@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 PRELOADED = [
@@ -43,11 +44,16 @@ PRELOADED = [
     ),
     *("maskcls.classify.evaluation.evaluate", "maskcls.classify.report", "maskcls.classify.submission"),
     *("maskcls.classify.evaluation.page", "maskcls.classify.evaluation.casebook", "maskcls.embedder.corrections"),
+    *("maskcls.classify.cnn.job", "maskcls.classify.cnn.curves"),
 ]
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shutil.rmtree", "os.link", "os.symlink")
 MORE = 2
 """Contest people, seven photos each, that are added to a gallery."""
 _JPEG = "\xff\xd8\xff"
+TIMES = ("created", "when", "started", "finished", "seconds", "training_seconds", "sha256", "command")
+"""Keys of JSON files that hold the time of day, a duration, or a digest over one."""
+TIMED = ("corrections.csv", "curves.csv", "metrics.json")
+"""Files that hold such; their digests in other files are left out."""
 ROUNDING = 0.5
 """Mean difference, in 8-bit levels, that two drawings of one mask may have."""
 NOT_BEGUN = -1
@@ -109,6 +115,12 @@ COMMANDS = {
         lambda base, work: [
             *("evaluate", f"{base}/faces", "--folds", "2", "--json", f"{work}/scores.json"),
             *("--answers", f"{work}/answers.csv"),
+        ]
+    ),
+    "train": Command(
+        lambda base, work: [
+            *("train", f"{base}/faces", "--out", f"{work}/run", "--folds", "2", "--epochs", "3", "--tasks", "mask"),
+            *("--image-size", "32", "--batch-size", "8", "--no-bfloat16"),
         ]
     ),
 }
@@ -205,6 +217,8 @@ def _digest(path: Path) -> str:
         return path.read_bytes().decode("latin-1")
     if path.suffix == ".json":
         return hashlib.sha256(json.dumps(_timeless(json.loads(path.read_text())), sort_keys=True).encode()).hexdigest()
+    if path.name == "curves.csv":
+        return pd.read_csv(path).drop(columns="seconds").to_csv()
     if path.name == "corrections.csv":
         lines = [line.split(",") for line in path.read_text().splitlines()]
         return str([[cell for number, cell in enumerate(line) if number != 1] for line in lines])
@@ -213,9 +227,9 @@ def _digest(path: Path) -> str:
 
 def _timeless(content: Any) -> Any:
     if isinstance(content, dict):
-        left = {k: v for k, v in content.items() if k not in ("created", "when", "seconds", "sha256", "command")}
-        if "corrections.csv" in left.get("files", {}):
-            left["files"] = {k: v for k, v in left["files"].items() if k != "corrections.csv"}
+        left = {k: v for k, v in content.items() if k not in TIMES}
+        if isinstance(left.get("files"), dict):
+            left["files"] = {k: v for k, v in left["files"].items() if k not in TIMED}
         return {key: _timeless(value) for key, value in left.items()}
     return [_timeless(value) for value in content] if isinstance(content, list) else content
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -109,6 +110,7 @@ def train(job: Job, out: Path, step: Step = lambda what, done, total: None) -> d
     parts = {fold: _part(job, fold, factors) for fold in np.unique(job.plan.fold[job.plan.scored]).tolist()}
     config = _config(job)
     if _finished(out, config):
+        shutil.rmtree(out / FOLDS, ignore_errors=True)  # a kill may have come before that
         return dict(json.loads((out / METRICS).read_text(encoding="utf-8")))
     config["started"] = read_config(out).get("started", config["started"])
     kept = Kept(out / FOLDS, config["key"])
@@ -254,7 +256,7 @@ def _finished(out: Path, config: Mapping[str, Any]) -> bool:
         raise MaskclsError(f"{shown(out)}: a file, not a folder; choose another --out")
     there = read_config(out)
     if not there:
-        if out.is_dir() and any(path.name != ".lock" for path in out.iterdir()):
+        if out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir()):  # a kill may leave such
             raise MaskclsError(f"{shown(out)}: not empty and not a run; choose another --out")
         return False
     if there.get("key") == config["key"]:
