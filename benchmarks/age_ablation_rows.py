@@ -239,7 +239,7 @@ def sizes(trial: Trial) -> Iterator[Row]:
     """Fewer people to learn from and to ask."""
     people = np.unique(trial.setting.people[: trial.setting.held])
     shuffled = np.random.default_rng(trial.seed).permutation(people)
-    for share in (8, 4, 2):
+    for share in (16, 8, 4, 2):
         rows = np.flatnonzero(np.isin(trial.setting.people[: trial.setting.held], shuffled[: len(people) // share]))
         trained = trial.train(trial.faces, rows)
         yield from trial.both(f"learnt from 1/{share} of the people", trained, trained.project(trial.faces), rows)

@@ -10,7 +10,7 @@ import typer
 
 from .terminal import one_line_errors, tell
 
-NAME, WIDTH = 26, 22
+NAME, WIDTH = 26, 27
 """Of the columns of a comparison at the terminal."""
 
 
@@ -41,7 +41,7 @@ def runs(
             typer.echo(_described(entry.name, entry.config, len(entry.answers) if entry.answers is not None else None))
         for name, values in differing(found).items():
             typer.echo(
-                f"  {name}: {', '.join(f'{run.name} {value}' for run, value in zip(found, values, strict=True))}"
+                f"  {name}: {', '.join(f'{value} ({run.name})' for run, value in zip(found, values, strict=True))}"
             )
         compared = compare([*others, *found], seed=seed)
         if compared.rows:
@@ -93,5 +93,5 @@ def _cut(name: str) -> str:
 def _figure(found: Mapping[str, Any] | None, sign: str = "") -> str:
     if not found or found["value"] is None:
         return "" if not found else "n/a"
-    interval = "" if found["low"] is None else f" ({found['low']:{sign}.3f}-{found['high']:{sign}.3f})"
+    interval = "" if found["low"] is None else f" ({found['low']:{sign}.3f} to {found['high']:{sign}.3f})"
     return f"{found['value']:{sign}.3f}{interval}"
