@@ -273,6 +273,10 @@ def together(trial: Trial) -> Iterator[Row]:
     years = np.stack([net.years(h[asking]) for net, h in zip(nets, hidden, strict=True)]).mean(axis=0)
     yield replace(trial.voted("three default networks side by side", side_by_side), seconds=seconds)
     yield Row("three default networks side by side", "net", trial.setting.alone(years), seconds)
+    fitted = side_by_side[trial.fit]
+    main = np.linalg.eigh(fitted.T @ fitted)[1][:, -hidden[0].shape[1] :]
+    name = "three default networks side by side, as many dimensions as one"
+    yield replace(trial.voted(name, side_by_side @ main), seconds=seconds)
 
 
 PARTS: dict[str, Callable[[Trial], Iterator[Row]]] = {

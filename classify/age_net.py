@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from .heads import TwoBranches, mirrored_mean
-from .training import balanced, one_thread
+from .heads import MEMBERS, TwoBranches, in_half_precision, mirrored_mean
+from .training import balanced, member_random, one_thread
 from .vote import YEARS, Floats, year_profiles
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ WIDTH = 96
 NARROW = 64
 EMBEDDING_WIDTH = 128
 HIDDEN = 128
+DIMENSION = 128
+"""Of the age space: the hidden layers of all members side by side, and of these the main directions."""
 DROPOUT = 0.4
 EPOCHS = 6
 BATCH = 128
@@ -33,11 +35,12 @@ REGRESSION = 0.1
 AGE_BALANCE = 0.25
 """Exponent of the sampling correction over bins of five years: 0 draws faces as they come, 1 all bins alike."""
 BIN_YEARS = 5
+CHUNK = 4096
 
 Progress = Callable[[int, int], None]
 
 
-class AgeNet(TwoBranches):
+class AgeMember(TwoBranches):
     """Two branches, a hidden layer, and a distribution over years; 371 thousand parameters.
 
     Learnt as a label distribution (Gao et al. 2017, https://arxiv.org/abs/1611.01731), so that bands such as 30-39 can
@@ -55,15 +58,59 @@ class AgeNet(TwoBranches):
         return hidden
 
 
+class AgeNet(nn.Module):
+    """:data:`~.heads.MEMBERS` networks side by side, and the main directions of their hidden layers.
+
+    Attributes:
+        main: (members * 128, :data:`DIMENSION`) float32, orthonormal columns, see :func:`find_main_directions`.
+    """
+
+    main: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(AgeMember() for _ in range(MEMBERS))
+        self.register_buffer("main", torch.eye(MEMBERS * HIDDEN, DIMENSION))
+
+    def forward(self, maps: Tensor, embeddings: Tensor) -> Tensor:
+        """Hidden layers (n, members * 128) for maps (n, 896, 4, 4) and unit embeddings (n, 512), both float32."""
+        return torch.cat([member(maps, embeddings) for member in self.members], dim=1)
+
+    def years(self, hidden: Tensor) -> Tensor:
+        """Logits over years (n, 121), the mean of the members', for hidden layers (n, members * 128)."""
+        parts = zip(self.members, hidden.chunk(MEMBERS, dim=1), strict=True)
+        return torch.stack([cast(AgeMember, member).years(part) for member, part in parts]).mean(dim=0)
+
+
+def hidden_layers(net: AgeNet, embeddings: Floats, maps: npt.NDArray[np.float16]) -> Tensor:
+    """Hidden layers (n, members * 128), mean of the map and its mirror image."""
+    return mirrored_mean(net, embeddings, maps, MEMBERS * HIDDEN)
+
+
 def project(net: AgeNet, embeddings: Floats, maps: npt.NDArray[np.float16]) -> Floats:
-    """Hidden layer (n, 128), mean of the map and its mirror image."""
-    return mirrored_mean(net, embeddings, maps, HIDDEN).numpy()
+    """Vectors in age space (n, :data:`DIMENSION`)."""
+    return (hidden_layers(net, embeddings, maps) @ net.main).numpy()
 
 
-def years(net: AgeNet, hidden: Floats) -> Floats:
-    """The network's own distributions over years (n, 121), for hidden layers (n, 128)."""
+def years(net: AgeNet, embeddings: Floats, maps: npt.NDArray[np.float16]) -> Floats:
+    """The network's own distributions over years (n, 121)."""
     with torch.inference_mode():
-        return torch.softmax(net.years(torch.from_numpy(hidden)), dim=1).numpy()
+        return torch.softmax(net.years(hidden_layers(net, embeddings, maps)), dim=1).numpy()
+
+
+def find_main_directions(net: AgeNet, pool: Pool) -> None:
+    """Set :attr:`AgeNet.main`: the directions that keep most of the hidden layers' scalar products over a pool.
+
+    Right singular vectors of the hidden layers, not centred (Eckart & Young 1936). A third of the numbers keeps the
+    neighbours (``docs/age_space.md``).
+    """
+    products = torch.zeros(MEMBERS * HIDDEN, MEMBERS * HIDDEN, dtype=torch.float64)
+    for start in range(0, len(pool), CHUNK):
+        rows = np.arange(start, min(start + CHUNK, len(pool)))
+        hidden = hidden_layers(net, pool.embeddings[rows], pool.maps(rows)).double()
+        products += hidden.T @ hidden
+    net.main.copy_(torch.linalg.eigh(products).eigenvectors[:, -DIMENSION:])
+    in_half_precision(net)
 
 
 def age_bins(low: Floats, high: Floats) -> npt.NDArray[np.int64]:
@@ -95,13 +142,36 @@ class AgeTargets:
 
 @one_thread()
 def train_age_net(pool: Pool, seed: int, progress: Progress = lambda done, total: None) -> AgeNet:
-    """Train on all faces of a pool; all of them must have an age."""
+    """Train each member on all faces of a pool; all of them must have an age."""
     low, high = (pool.table[name].to_numpy(np.float32) for name in ("age_low", "age_high"))
     targets = AgeTargets(low, high)
     draw = balanced(age_bins(low, high), AGE_BALANCE, pool.people)
-    random = np.random.default_rng(seed)
-    torch.manual_seed(seed)
     net = AgeNet()
+    for number in range(MEMBERS):
+        random = member_random(seed, number)
+        member = AgeMember()
+        _train_member(
+            member,
+            pool,
+            targets,
+            draw,
+            random,
+            lambda done, n=number: progress(n * EPOCHS + done, MEMBERS * EPOCHS),  # type: ignore[misc]
+        )
+        net.members[number] = member
+    in_half_precision(net)
+    find_main_directions(net, pool)
+    return net
+
+
+def _train_member(
+    net: AgeMember,
+    pool: Pool,
+    targets: AgeTargets,
+    draw: npt.NDArray[np.float64],
+    random: np.random.Generator,
+    progress: Callable[[int], None],
+) -> None:
     steps = max(1, -(-len(pool) // BATCH))
     optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=EPOCHS * steps)
@@ -115,7 +185,5 @@ def train_age_net(pool: Pool, seed: int, progress: Progress = lambda done, total
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
-        if step % steps == 0:
-            progress(step // steps, EPOCHS)
-    progress(EPOCHS, EPOCHS)
-    return net.eval()
+        if (step + 1) % steps == 0:
+            progress((step + 1) // steps)

@@ -18,13 +18,13 @@ from ..embedder.errors import MaskclsError
 from ..embedder.files import replacing
 from ..embedder.photo import shown
 from ..index.gallery import Gallery
-from .age_net import HIDDEN, AgeNet, Progress, project, train_age_net, years
+from .age_net import CHUNK, DIMENSION, AgeNet, Progress, project, train_age_net, years
+from .heads import halved
 from .vote import Floats
 
 if TYPE_CHECKING:
     from .pool import Pool
 
-CHUNK = 4096
 FEATURES = EMBEDDING_DIM + MAP_SHAPE[0]
 """Of the linear space, see :func:`age_features`."""
 BIN_YEARS = 5
@@ -87,14 +87,14 @@ class LinearSpace:
 
 @dataclass(frozen=True)
 class LearnedSpace:
-    """The hidden layer of an :class:`~.age_net.AgeNet`."""
+    """The main directions of the hidden layers of an :class:`~.age_net.AgeNet`, rounded to half precision."""
 
     net: AgeNet
 
     @property
     def dimension(self) -> int:
         """See :class:`AgeSpace`."""
-        return HIDDEN
+        return DIMENSION
 
     def project(self, embeddings: Floats, maps: npt.NDArray[np.float16]) -> Floats:
         """See :class:`AgeSpace`."""
@@ -102,11 +102,11 @@ class LearnedSpace:
 
     def years(self, embeddings: Floats, maps: npt.NDArray[np.float16]) -> Floats:
         """The network's own answer, without a vote: distributions over years (n, 121)."""
-        return years(self.net, self.project(embeddings, maps))
+        return years(self.net, embeddings, maps)
 
     def tensors(self) -> dict[str, Tensor]:
         """See :class:`AgeSpace`."""
-        return self.net.state_dict()
+        return halved(self.net.state_dict())
 
 
 def fit_age_space(

@@ -22,7 +22,7 @@ from ..embedder.runtimes import REFERENCE, Runtime
 from ..embedder.trunk import blocks_from, scaled, trunk_pass
 from .age_net import AGE_BALANCE, AgeNet, AgeTargets, age_bins
 from .checkpoint import Checkpoint
-from .heads import TrainedHead
+from .heads import TrainedHead, in_half_precision
 from .pool import Pool
 from .training import LABEL_SMOOTHING, balanced
 
@@ -146,7 +146,10 @@ def fine_tune(
         averaged.update_parameters(net)
         checkpoint.reached(step + 1, last=step + 1 == steps)
     progress(steps, steps)
-    return cast(Together, averaged.module.eval().cpu())
+    kept = cast(Together, averaged.module.eval().cpu())
+    in_half_precision(kept.age)
+    in_half_precision(kept.heads)
+    return kept
 
 
 def rate(step: int, steps: int) -> float:

@@ -15,7 +15,7 @@ from ..embedder.encoder import FaceNetEncoder
 from ..embedder.errors import MaskclsError
 from ..embedder.labels import GENDERS, MASKS
 from ..embedder.weights import load_facenet
-from .age_net import train_age_net
+from .age_net import find_main_directions, train_age_net
 from .age_space import MIN_FACES_TO_LEARN, LearnedSpace, fit_age_space
 from .finetune import FineTuning, fine_tune
 from .heads import Head, TrainedHead
@@ -130,8 +130,9 @@ def fit_tuned(pool: Pool, seed: int, step: Step, senior_from: int, sweep: Sequen
     for task, head in heads.items():
         trained = cast(Head, kept.heads[task])
         heads[task], reports[task] = calibrated_head(trained, task, head.classes, others, reports[task].faces)
-    space = LearnedSpace(kept.age)
     rows = with_age(pool)
+    find_main_directions(kept.age, pool.subset(np.intersect1d(rows, fit)))
+    space = LearnedSpace(kept.age)
     rows = rows[real[rows]]
     faces, is_fit = pool.subset(rows), np.isin(rows, fit)
     voters = Voters(len(faces))

@@ -45,7 +45,7 @@ from .vote import (
     year_profiles,
 )
 
-FORMAT = 2
+FORMAT = 3
 KIND = "maskcls-model"
 MAKE = "maskcls build-index FACES --out MODEL"
 _FILES = ("gallery.parquet", "age_space.safetensors", "heads.safetensors")

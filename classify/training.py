@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from .heads import Head, TrainedHead
+from .heads import MEMBERS, Head, HeadMember, TrainedHead, in_half_precision, mirrored_mean
 
 if TYPE_CHECKING:  # asking a model does not wait for what only training needs
     from .pool import Pool, Rows
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # asking a model does not wait for what only training needs
 BATCH = 128
 EPOCHS = (4, 12)
 FACES_SHOWN = 300_000
-"""A head is shown about this many faces in all, within these numbers of passes over its faces."""
+"""A member of a head is shown about this many faces in all, within these numbers of passes over its faces."""
 PATIENCE = 4
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 0.1
@@ -38,13 +38,17 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class HeadReport:
-    """How a head did on its held-out people: faces, accuracy and macro F1 there, and the epoch that was kept."""
+    """How a head did on held-out people: faces there, accuracy and macro F1.
+
+    Each member is scored on the people it held out itself, so the whole head, which cannot be, is a little better.
+    ``epochs`` are those that were kept, one a member.
+    """
 
     faces: int
     held_out_faces: int
     accuracy: float
     macro_f1: float
-    epoch: int
+    epochs: tuple[int, ...]
 
 
 def usable_classes(pool: Pool, task: str, classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -71,29 +75,40 @@ def train_head(
 ) -> tuple[TrainedHead, HeadReport]:
     """Train the head of ``mask`` or ``gender`` on all faces that have that label.
 
-    A tenth of the people is held out; the epoch with the least log loss there is kept, and the temperature of the
-    probabilities is fitted there (Guo et al. 2017, https://arxiv.org/abs/1706.04599). Faces are drawn by class and
-    mask state with probability proportional to frequency ** (1 - BALANCE), and those of people with many photos less
-    often; held-out faces weigh the same way.
+    Each member holds out another tenth of the people; the epoch with the least log loss there is kept, and the
+    temperature of the probabilities is fitted there (Guo et al. 2017, https://arxiv.org/abs/1706.04599). Faces are
+    drawn by class and mask state with probability proportional to frequency ** (1 - BALANCE), and those of people with
+    many photos less often; held-out faces weigh the same way.
 
     Rows with pseudo-labels take no part: what gave them may have seen the people held out. :func:`retrained` is theirs.
     """
-    rows, labels, fit, held_out = _parts(pool, task, classes, seed)
-    weight = _draw_probabilities(pool, task, rows[held_out])
-    held_maps, held_embeddings = pool.maps(rows[held_out]), pool.embeddings[rows[held_out]]
-    training = _Training(pool, task, classes, rows[fit], seed)
-    net = training.net
-    best, least, best_epoch = {k: v.clone() for k, v in net.state_dict().items()}, np.inf, 0
-    for epoch in training.passes():
-        progress(epoch, training.epochs)
-        logits = TrainedHead(net, classes, 1.0).logits(held_maps, held_embeddings).numpy()
-        score = float(weight @ log_losses(logits, labels[held_out]))
-        if score <= least:
-            best, least, best_epoch = {k: v.clone() for k, v in net.state_dict().items()}, score, epoch
-        elif epoch - best_epoch >= PATIENCE:
-            break
-    net.load_state_dict(best)
-    return _calibrated(net, classes, held_maps, held_embeddings, labels[held_out], len(rows), best_epoch)
+    rows = _labelled(pool, task, classes)
+    labels = _codes(pool, task, classes, rows)
+    head = Head(len(classes))
+    said: list[npt.NDArray[np.float32]] = []
+    truth: list[Rows] = []
+    epochs: list[int] = []
+    for number, (fit, held_out) in enumerate(_splits(labels, pool.people[rows], seed)):
+        training = _Training(pool, task, classes, rows[fit], seed, number)
+        asked = pool.embeddings[rows[held_out]], pool.maps(rows[held_out])
+        weight = _draw_probabilities(pool, task, rows[held_out])
+        best, least, best_epoch = None, np.inf, 0
+        for epoch in training.passes():
+            progress(number * training.epochs + epoch, MEMBERS * training.epochs)
+            logits = mirrored_mean(training.net, *asked, len(classes)).numpy()
+            loss = float(weight @ log_losses(logits, labels[held_out]))
+            if best is None or loss <= least:
+                state = {name: value.clone() for name, value in training.net.state_dict().items()}
+                best, least, best_epoch = (state, logits), loss, epoch
+            elif epoch - best_epoch >= PATIENCE:
+                break
+        assert best is not None  # there is at least one pass
+        head.members[number].load_state_dict(best[0])
+        said.append(best[1])
+        truth.append(labels[held_out])
+        epochs.append(best_epoch)
+    in_half_precision(head)
+    return _calibrated(head, classes, np.concatenate(said), np.concatenate(truth), len(rows), tuple(epochs))
 
 
 @one_thread()
@@ -109,33 +124,37 @@ def retrained(
 
     Args:
         head, report: what :func:`train_head` made of the same pool and seed. The passes over the faces are as many as
-            there, in proportion, the temperature is the same, and the same people are left out.
+            there, in proportion, the temperature is the same, and each member leaves out the same people.
     """
-    rows, _, fit, _ = _parts(pool, task, head.classes, seed)
+    rows = _labelled(pool, task, head.classes)
     pseudo = np.flatnonzero(pool.table[task].isin(head.classes).to_numpy(bool) & ~pool.real)
-    passes = _epochs(len(fit))
-    training = _Training(pool, task, head.classes, np.concatenate([rows[fit], pseudo]), seed)
-    for epoch in training.passes():
-        progress(epoch, training.epochs)
-        if epoch >= training.epochs * report.epoch / passes:
-            break
-    return replace(head, net=training.net.eval()), replace(report, faces=len(rows) + len(pseudo))
+    net = Head(len(head.classes))
+    splits = _splits(_codes(pool, task, head.classes, rows), pool.people[rows], seed)
+    for number, ((fit, _), kept) in enumerate(zip(splits, report.epochs, strict=True)):
+        training = _Training(pool, task, head.classes, np.concatenate([rows[fit], pseudo]), seed, number)
+        for epoch in training.passes():
+            progress(number * training.epochs + epoch, MEMBERS * training.epochs)
+            if epoch >= training.epochs * kept / _epochs(len(fit)):
+                break
+        net.members[number].load_state_dict(training.net.state_dict())
+    in_half_precision(net)
+    return replace(head, net=net.eval()), replace(report, faces=len(rows) + len(pseudo))
 
 
 class _Training:
-    """Training of a new head (:attr:`net`) on the faces ``rows`` of a pool, in :attr:`epochs` passes at most."""
+    """Training of a head's member (:attr:`net`) on the faces ``rows`` of a pool, in :attr:`epochs` passes at most."""
 
-    def __init__(self, pool: Pool, task: str, classes: tuple[str, ...], rows: Rows, seed: int) -> None:
-        self._pool, self._rows, self._seed = pool, rows, seed
+    def __init__(self, pool: Pool, task: str, classes: tuple[str, ...], rows: Rows, seed: int, member: int) -> None:
+        self._pool, self._rows = pool, rows
         self._labels = _codes(pool, task, classes, rows)
         self._draw = _draw_probabilities(pool, task, rows)
         self.epochs = _epochs(len(rows))
-        torch.manual_seed(seed)
-        self.net = Head(len(classes))
+        self._random = member_random(seed, member)
+        self.net = HeadMember(len(classes))
 
     def passes(self) -> Iterator[int]:
         """Train; yields the number of each pass that is done, from 1 on."""
-        net, random = self.net, np.random.default_rng(self._seed)
+        net, random = self.net, self._random
         steps = max(1, -(-len(self._rows) // BATCH))
         optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=self.epochs * steps)
@@ -155,34 +174,41 @@ class _Training:
             yield epoch
 
 
+def member_random(seed: int, member: int) -> np.random.Generator:
+    """The randomness of one member of a committee; torch's is seeded from it."""
+    random = np.random.default_rng((seed, member))
+    torch.manual_seed(int(random.integers(2**62)))
+    return random
+
+
 def calibrated_head(
     net: Head, task: str, classes: tuple[str, ...], held_out: Pool, faces: int
 ) -> tuple[TrainedHead, HeadReport]:
     """A head that was trained on ``faces`` faces, with the temperature that suits people it has not seen."""
     rows = np.flatnonzero(held_out.table[task].isin(classes).to_numpy())
-    labels = _codes(held_out, task, classes, rows)
-    return _calibrated(net, classes, held_out.maps(rows), held_out.embeddings[rows], labels, faces, 0)
+    logits = TrainedHead(net, classes, 1.0).logits(held_out.maps(rows), held_out.embeddings[rows]).numpy()
+    return _calibrated(net, classes, logits, _codes(held_out, task, classes, rows), faces, ())
 
 
 def _calibrated(
     net: Head,
     classes: tuple[str, ...],
-    maps: npt.NDArray[np.float16],
-    embeddings: npt.NDArray[np.float32],
+    logits: npt.NDArray[np.float32],
     labels: Rows,
     faces: int,
-    epoch: int,
+    epochs: tuple[int, ...],
 ) -> tuple[TrainedHead, HeadReport]:
+    """The head of a network, and how it did, by what it said of held-out people."""
     from sklearn.metrics import f1_score
 
-    logits = TrainedHead(net.eval(), classes, 1.0).logits(maps, embeddings).numpy()
+    net.eval()
     if not len(labels):
-        return TrainedHead(net, classes, 1.0), HeadReport(faces, 0, float("nan"), float("nan"), epoch)
-    head = TrainedHead(net, classes, fit_temperature(logits, labels))
+        return TrainedHead(net, classes, 1.0), HeadReport(faces, 0, float("nan"), float("nan"), epochs)
     said = logits.argmax(1)
     accuracy = float((said == labels).mean())
     macro_f1 = float(f1_score(labels, said, average="macro"))
-    return head, HeadReport(faces, len(labels), accuracy, macro_f1, epoch)
+    head = TrainedHead(net, classes, fit_temperature(logits, labels))
+    return head, HeadReport(faces, len(labels), accuracy, macro_f1, epochs)
 
 
 def fit_temperature(logits: npt.NDArray[np.float32], labels: Rows) -> float:
@@ -202,18 +228,19 @@ def log_losses(logits: npt.NDArray[np.float32], labels: Rows) -> npt.NDArray[np.
     return np.asarray(logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels], np.float64)
 
 
-def _split(rows: Rows, labels: Rows, people: Rows, seed: int) -> tuple[Rows, Rows]:
-    """Positions to fit on and positions of held-out people, stratified by class.
+def _splits(labels: Rows, people: Rows, seed: int) -> list[tuple[Rows, Rows]]:
+    """For each member positions to fit on and positions of people it holds out, stratified by class.
 
-    With very few people the folds are as many as the rarest class has people.
+    The members hold out different people, unless there are fewer than so many: the folds are no more than the people
+    of the rarest class.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
     per_class = pd.Series(people).groupby(labels).nunique()
-    folds = int(min(HELD_OUT_FOLDS, per_class.min()))
-    splitter = StratifiedGroupKFold(max(2, folds), shuffle=True, random_state=seed)
-    fit, held_out = next(splitter.split(rows, labels, people))
-    return fit.astype(np.int64), held_out.astype(np.int64)
+    folds = max(2, int(min(HELD_OUT_FOLDS, per_class.min())))
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    parts = list(splitter.split(labels, labels, people))
+    return [(parts[i % folds][0].astype(np.int64), parts[i % folds][1].astype(np.int64)) for i in range(MEMBERS)]
 
 
 def balanced(kinds: Rows, balance: float, people: Rows) -> npt.NDArray[np.float64]:
@@ -233,11 +260,9 @@ def _epochs(faces: int) -> int:
     return int(np.clip(round(FACES_SHOWN / faces), *EPOCHS))
 
 
-def _parts(pool: Pool, task: str, classes: tuple[str, ...], seed: int) -> tuple[Rows, Rows, Rows, Rows]:
-    """Rows that somebody gave a label of the task, their labels, and which of them are fitted on and held out."""
-    rows = np.flatnonzero(pool.table[task].isin(classes).to_numpy(bool) & pool.real)
-    labels = _codes(pool, task, classes, rows)
-    return rows, labels, *_split(rows, labels, pool.people[rows], seed)
+def _labelled(pool: Pool, task: str, classes: tuple[str, ...]) -> Rows:
+    """Rows that somebody, no model, gave one of these labels."""
+    return np.flatnonzero(pool.table[task].isin(classes).to_numpy(bool) & pool.real)
 
 
 def _codes(pool: Pool, task: str, classes: tuple[str, ...], rows: Rows) -> Rows:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from maskcls.classify.heads import Head, TrainedHead, head_settings, load_heads, save_heads
+from maskcls.classify.heads import MEMBERS, Head, TrainedHead, head_settings, in_half_precision, load_heads, save_heads
 from maskcls.embedder.encoder import MAP_SHAPE
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.labels import GENDERS, MASKS
@@ -16,7 +16,9 @@ from maskcls.embedder.labels import GENDERS, MASKS
 
 def trained(classes: tuple[str, ...], seed: int, temperature: float = 0.7) -> TrainedHead:
     torch.manual_seed(seed)
-    return TrainedHead(Head(len(classes)), classes, temperature)
+    net = Head(len(classes))
+    in_half_precision(net)
+    return TrainedHead(net, classes, temperature)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,18 @@ def faces() -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float32]]:
 @pytest.mark.parametrize("classes", [2, 3])
 def test_heads_are_small(classes: int) -> None:
     assert sum(p.numel() for p in Head(classes).parameters()) < 1_000_000
+
+
+def test_a_head_says_the_mean_of_what_its_members_say(
+    faces: tuple[npt.NDArray[np.float16], npt.NDArray[np.float32]],
+) -> None:
+    net = trained(MASKS, 0).net.eval()
+    maps, embeddings = torch.from_numpy(faces[0]).float(), torch.from_numpy(faces[1])
+    with torch.inference_mode():
+        alone = torch.stack([member(maps, embeddings) for member in net.members])
+        assert alone.shape == (MEMBERS, 40, 3)
+        assert not torch.allclose(alone[0], alone[1], atol=1e-2)
+        torch.testing.assert_close(net(maps, embeddings), alone.mean(dim=0))
 
 
 @pytest.mark.parametrize("task", ["mask", "gender"])

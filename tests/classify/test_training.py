@@ -8,6 +8,7 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from maskcls.classify import training
+from maskcls.classify.heads import MEMBERS
 from maskcls.classify.pool import Pool, Rows, pool_of
 from maskcls.classify.training import HeadReport, fit_temperature, train_head, usable_classes
 from maskcls.embedder.labels import GENDERS, MASKS
@@ -32,11 +33,14 @@ def test_mask_head_knows_masks_on_people_it_has_not_seen(pool: Pool) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_no_person_on_both_sides(pool: Pool, seed: int) -> None:
     labels, rows = mask_labels(pool), np.arange(len(pool))
-    fit, held_out = training._split(rows, labels, pool.people, seed)
-    assert sorted([*fit.tolist(), *held_out.tolist()]) == rows.tolist()
-    assert not set(pool.people[fit].tolist()) & set(pool.people[held_out].tolist())
-    assert 0.05 < len(held_out) / len(rows) < 0.2
-    assert set(labels[fit].tolist()) == set(labels[held_out].tolist()) == {0, 1, 2}
+    splits = training._splits(labels, pool.people, seed)
+    assert len(splits) == MEMBERS
+    for fit, held_out in splits:
+        assert sorted([*fit.tolist(), *held_out.tolist()]) == rows.tolist()
+        assert not set(pool.people[fit].tolist()) & set(pool.people[held_out].tolist())
+        assert 0.05 < len(held_out) / len(rows) < 0.2
+        assert set(labels[fit].tolist()) == set(labels[held_out].tolist()) == {0, 1, 2}
+    assert len(np.unique(np.concatenate([held_out for _, held_out in splits]))) == sum(len(part) for _, part in splits)
 
 
 @pytest.mark.parametrize("faces_a_person", [1, 5])
@@ -44,10 +48,12 @@ def test_no_person_on_both_sides(pool: Pool, seed: int) -> None:
 def test_split_of_very_few_people(people_a_class: int, faces_a_person: int) -> None:
     labels = np.repeat([0, 1], people_a_class * faces_a_person)
     people = np.repeat(np.arange(2 * people_a_class), faces_a_person)
-    fit, held_out = training._split(np.arange(len(labels)), labels, people, 0)
-    assert not set(people[fit].tolist()) & set(people[held_out].tolist())
-    assert set(labels[fit].tolist()) == {0, 1}
-    assert len(held_out)
+    splits = training._splits(labels, people, 0)
+    assert len(splits) == MEMBERS
+    for fit, held_out in splits:
+        assert not set(people[fit].tolist()) & set(people[held_out].tolist())
+        assert set(labels[fit].tolist()) == {0, 1}
+        assert len(held_out)
 
 
 @pytest.fixture
@@ -63,11 +69,13 @@ def test_training_uses_labelled_faces_only_and_reports(few: Pool) -> None:
     steps: list[tuple[int, int]] = []
     head, report = train_head(few, "gender", GENDERS, 0, lambda done, total: steps.append((done, total)))
     assert report.faces == 21
-    assert 0 < report.held_out_faces < 21
+    assert 0 < report.held_out_faces <= 21 * MEMBERS
     assert 0 <= report.macro_f1 <= 1
     assert 0 <= report.accuracy <= 1
-    assert 1 <= report.epoch <= training.EPOCHS[1]
-    assert steps == [(done, training.EPOCHS[1]) for done in range(1, len(steps) + 1)]
+    assert len(report.epochs) == MEMBERS
+    assert all(1 <= epoch <= training.EPOCHS[1] for epoch in report.epochs)
+    assert {total for _, total in steps} == {MEMBERS * training.EPOCHS[1]}
+    assert [done for done, _ in steps] == sorted({done for done, _ in steps})
     assert head.classes == GENDERS
     assert not head.net.training
 
