@@ -24,8 +24,9 @@ from maskcls.classify.age_space import fill_gallery
 from maskcls.classify.evaluation.crossval import scored_rows
 from maskcls.classify.evaluation.splits import pool_folds
 from maskcls.classify.explain import Evidence, evidence_of
-from maskcls.classify.model import GALLERY_COLUMNS, Ages, Model
+from maskcls.classify.model import Ages, Model
 from maskcls.classify.pool import Pool, open_pool
+from maskcls.classify.stored_model import GALLERY_COLUMNS
 from maskcls.classify.tuning import fit_vote, with_age
 from maskcls.classify.vote import NOBODY
 from maskcls.embedder.labels import band_numbers

@@ -18,9 +18,10 @@ from ..index.stored import kind_in_memory
 from .age_space import AgeSpace, fill_gallery
 from .finetune import FineTuning
 from .fitting import TASKS, Fitted, Step, fit_again, fit_frozen, fit_tuned
-from .model import GALLERY_COLUMNS, Model
+from .model import Model
 from .pool import Pool
 from .prototypes import gallery_of, make_prototypes
+from .stored_model import GALLERY_COLUMNS
 from .teachers import seen_of
 from .training import HeadReport
 from .tuning import TunedVote, VoteReport, with_age

@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..embedder.encoder import FaceNetEncoder, pick_device
+from ..embedder.encoder import FaceNetEncoder
 from ..embedder.errors import MaskclsError
 from ..embedder.finder import FaceFinder, FaceMode
 from ..embedder.photo import list_photos, photo_of, shown, stored, stored_below
 from ..embedder.pipeline import Source, encode_photos
-from ..embedder.runtimes import pick_runtime
-from .loading import BUILTIN, load_model
+from .loading import open_model
 from .model import Model
 from .predict import answer, table_of
 from .predictions import Predictions
@@ -64,13 +63,12 @@ class Classifier:
         Raises:
             MaskclsError: one line: the model is missing or damaged, was built with other weights, or there is no GPU.
         """
-        where = None if folder is None else Path(folder)
-        model = load_model(where)
-        chosen = pick_device(device)
-        how = pick_runtime(device=chosen)
-        encoder = FaceNetEncoder(None if weights is None else Path(weights), chosen, model.tuned, how)
-        model.check_encoder(encoder.info, where or BUILTIN)
-        return cls(model, encoder, FaceFinder(chosen, how.engine))
+        opened = open_model(
+            None if folder is None else Path(folder),
+            device=device,
+            weights=None if weights is None else Path(weights),
+        )
+        return cls(opened.model, opened.encoder, opened.finder)
 
     def predict(
         self,

@@ -21,9 +21,10 @@ from ..embedder.table import gallery_ids
 from .age_space import fill_gallery
 from .evidence import without
 from .gallery_list import counts_of
-from .model import GALLERY_COLUMNS, Model
+from .model import Model
 from .people import sharing
 from .pool import Pool, Progress, pool_of
+from .stored_model import GALLERY_COLUMNS
 from .teachers import seen_of
 from .tuning import with_age
 from .vote import Ints

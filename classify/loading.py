@@ -1,13 +1,18 @@
-"""The model that answers where none is given: built from FairFace, with prototypes instead of faces in its gallery.
+"""A model from its folder, with what it looks at photos with; where no folder is given, the built-in model.
 
-``docs/model_card.md`` says what it was made of and how well it answers; ``make builtin-model`` makes it again.
+That one was built from FairFace and has prototypes instead of faces in its gallery. ``docs/model_card.md`` says what it
+was made of and how well it answers; ``make builtin-model`` makes it again.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple, cast
 
+from ..embedder.encoder import FaceNetEncoder, pick_device
+from ..embedder.finder import FaceFinder, FaceMode
 from ..embedder.photo import shown
+from ..embedder.runtimes import pick_runtime
 from .model import Model
 
 BUILTIN = Path(__file__).with_name("builtin_model")
@@ -21,6 +26,44 @@ def load_model(folder: Path | None) -> Model:
         MaskclsError: one line saying which part is missing, damaged or of another format.
     """
     return Model.load(folder or BUILTIN)
+
+
+class Opened(NamedTuple):
+    """A model, its own encoder, a finder of faces, and how they are looked for."""
+
+    model: Model
+    encoder: FaceNetEncoder
+    finder: FaceFinder
+    mode: FaceMode
+
+
+def open_model(
+    folder: Path | None,
+    *,
+    device: str = "auto",
+    runtime: str = "auto",
+    precision: str = "auto",
+    weights: Path | None = None,
+    face: str | None = None,
+) -> Opened:
+    """The model of a folder, or the built-in one, ready to answer about photos.
+
+    Args:
+        device: see :func:`~..embedder.encoder.pick_device`.
+        runtime, precision: see :func:`~..embedder.runtimes.pick_runtime`.
+        weights: FaceNet weights that the model was built with, where these are not the packaged ones.
+        face: ``auto``, ``detect`` or ``whole``; by default as the model's own photos were read.
+
+    Raises:
+        MaskclsError: one line: the model is missing or damaged, was built with other weights, or what was asked for is
+            not there.
+    """
+    model = load_model(folder)
+    chosen = pick_device(device)
+    how = pick_runtime(runtime, precision, chosen)
+    encoder = FaceNetEncoder(weights, chosen, model.tuned, how)
+    model.check_encoder(encoder.info, folder or BUILTIN)
+    return Opened(model, encoder, FaceFinder(chosen, how.engine), cast(FaceMode, face or model.reading))
 
 
 def name_of(folder: Path | None) -> str:

@@ -17,7 +17,8 @@ import pandas as pd
 
 from ..embedder.table import gallery_ids
 from ..index.gallery import Gallery, normalised
-from .age_space import CHUNK, AgeSpace
+from .age_net import CHUNK
+from .age_space import AgeSpace
 from .pool import Pool
 from .vote import Floats, Ints
 

@@ -64,15 +64,12 @@ def predict(
     """
     with one_line_errors():
         from ..classify.explain import write_evidence
-        from ..classify.loading import BUILTIN, load_model, name_of
+        from ..classify.loading import name_of, open_model
         from ..classify.predict import ANSWERED, predict_photos, write_answers
         from ..classify.submission import write_submission
-        from ..embedder.encoder import FaceNetEncoder, pick_device
         from ..embedder.errors import MaskclsError
-        from ..embedder.finder import FaceFinder
         from ..embedder.layouts import read_dataset
         from ..embedder.photo import shown
-        from ..embedder.runtimes import pick_runtime
 
         crops_kept = 0
         if report:
@@ -80,14 +77,16 @@ def predict(
 
             crops_kept = LARGEST_REPORT
         dataset = read_dataset(photos, "folders")
-        loaded = load_model(model)
         if model is None:
             typer.echo(f"no --model given: {name_of(model)} answers", err=True)
-        chosen = pick_device(device.value)
-        how = pick_runtime(runtime.value, precision.value, chosen)
-        encoder = FaceNetEncoder(weights, chosen, loaded.tuned, how)
-        loaded.check_encoder(encoder.info, model or BUILTIN)
-        mode = face.value if face else loaded.reading
+        loaded, encoder, finder, mode = open_model(
+            model,
+            device=device.value,
+            runtime=runtime.value,
+            precision=precision.value,
+            weights=weights,
+            face=face and face.value,
+        )
         journal = out.with_name(f".{out.name}.partial")
         with progress_bar() as progress:
             answers = predict_photos(
@@ -95,8 +94,8 @@ def predict(
                 photos,
                 loaded,
                 encoder,
-                FaceFinder(chosen, how.engine),
-                mode=mode,  # type: ignore[arg-type]
+                finder,
+                mode=mode,
                 min_confidence=min_confidence,
                 jobs=jobs,
                 batch_size=batch_size,

@@ -57,26 +57,25 @@ def serve(
     for monitors. Nothing that is sent is stored. With $MASKCLS_TOKEN set, clients need that token.
     """
     with one_line_errors():
-        from ..classify.loading import BUILTIN, load_model, name_of
+        from ..classify.loading import name_of, open_model
         from ..classify.serving.answerer import Answerer
         from ..classify.serving.server import serve as run
         from ..classify.serving.server import token_for
         from ..classify.web.guard import is_loopback
         from ..classify.web.server import open_browser
-        from ..embedder.encoder import FaceNetEncoder, pick_device
-        from ..embedder.finder import FaceFinder
-        from ..embedder.runtimes import pick_runtime
 
         token = token_for(host, allow_remote)
-        loaded = load_model(model)
         if model is None:
             typer.echo(f"no --model given: {name_of(model)} answers", err=True)
-        chosen = pick_device(device.value)
-        how = pick_runtime(runtime.value, precision.value, chosen)
-        encoder = FaceNetEncoder(weights, chosen, loaded.tuned, how)
-        loaded.check_encoder(encoder.info, model or BUILTIN)
-        mode = face.value if face else loaded.reading
-        answerer = Answerer(loaded, encoder, FaceFinder(chosen, how.engine), mode, min_confidence)  # type: ignore[arg-type]
+        opened = open_model(
+            model,
+            device=device.value,
+            runtime=runtime.value,
+            precision=precision.value,
+            weights=weights,
+            face=face and face.value,
+        )
+        answerer = Answerer(*opened, min_confidence)
 
         def ready(url: str) -> None:
             if not is_loopback(host):

@@ -22,11 +22,11 @@ from ..embedder.photo import shown
 from .cells import NEAREST, RECALL, SAMPLE
 from .gallery import Gallery
 from .interface import Ids, Neighbours, Vectors, check_new, no_neighbours, normalised, places, recall
+from .postgres_server import connect, connection_errors, first_line, said
 
 if TYPE_CHECKING:
     import psycopg
 
-SCHEMES = ("postgresql://", "postgres://")
 LARGE = 10_000
 """Vectors from which :meth:`PostgresGallery.index` makes a graph; an exact search of fewer takes milliseconds."""
 MOST_WIDTH = 1000
@@ -37,11 +37,6 @@ _SEARCH = """
     SELECT q.row - 1, near.id, -near.away FROM unnest(%s::vector[]) WITH ORDINALITY AS q (v, row),
     LATERAL (SELECT id, v <#> q.v AS away FROM {table} ORDER BY v <#> q.v LIMIT %s) AS near ORDER BY q.row, near.away
 """
-
-
-def is_server(address: str) -> bool:
-    """Whether a text means a server, and not a kind of FAISS gallery."""
-    return address.startswith(SCHEMES)
 
 
 class PostgresGallery:
@@ -68,7 +63,7 @@ class PostgresGallery:
         self.table = table
         self._address = address
         self._lock = RLock()
-        self._connection = _connect(address)
+        self._connection = connect(address)
         with self._errors():
             comment = self._connection.execute("SELECT obj_description(to_regclass(%s))", [table]).fetchone()
         if comment is None or comment[0] is None:
@@ -83,14 +78,14 @@ class PostgresGallery:
     def create(cls, address: str, dimension: int, table: str | None = None) -> PostgresGallery:
         """Make an empty gallery in a new table."""
         table = table or new_table()
-        connection = _connect(address)
-        with _said(address), connection:
+        connection = connect(address)
+        with said(address), connection:
             try:
                 connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
             except connection_errors() as error:
                 raise MaskclsError(
                     f"{shown(address)}: has no extension vector and cannot make it; install pgvector there, and let "
-                    f"an administrator run CREATE EXTENSION vector ({_first_line(error)})"
+                    f"an administrator run CREATE EXTENSION vector ({first_line(error)})"
                 ) from error
             connection.execute(
                 _sql(
@@ -232,7 +227,7 @@ class PostgresGallery:
     @contextmanager
     def _errors(self) -> Iterator[None]:
         """One question at a time, whoever asks, and its refusal as one line."""
-        with self._lock, _said(self._address):
+        with self._lock, said(self._address):
             yield
 
 
@@ -249,67 +244,14 @@ def drop(address: str, table: str) -> None:
     """
     if not _TABLE.fullmatch(table):
         raise MaskclsError(f"{shown(table)}: not the name of a gallery's table")
-    with _said(address), _connect(address) as connection:
+    with said(address), connect(address) as connection:
         connection.execute(_sql("DROP TABLE IF EXISTS {table}", table))
-
-
-def check_address(address: str) -> None:
-    """Make sure that an address can be kept in a file, and that the server can be reached.
-
-    Raises:
-        MaskclsError: it holds a password, is no such address, or the server cannot be reached.
-    """
-    _connect(address).close()
-
-
-def connection_errors() -> type[Exception]:
-    """What psycopg raises."""
-    import psycopg
-
-    return psycopg.Error
-
-
-def _connect(address: str) -> psycopg.Connection[Any]:
-    try:
-        import pgvector  # noqa: F401
-        import psycopg
-        from psycopg.conninfo import conninfo_to_dict
-    except ImportError as error:
-        raise MaskclsError(
-            f"a gallery in PostgreSQL needs an extra: pip install 'maskcls[postgres]' ({error.name})"
-        ) from error
-    try:
-        parts = conninfo_to_dict(address)
-    except psycopg.Error as error:
-        raise MaskclsError("--gallery: not an address such as postgresql://user@host/database") from error
-    if parts.get("password") or parts.get("sslpassword"):
-        raise MaskclsError(
-            "--gallery: an address is kept in the model, so it must hold no password; give that in PGPASSWORD or a "
-            "password file"
-        )
-    with _said(address):
-        return psycopg.connect(address, autocommit=True, application_name="maskcls")
 
 
 def _registered(connection: psycopg.Connection[Any]) -> None:
     from pgvector.psycopg import register_vector
 
     register_vector(connection)
-
-
-@contextmanager
-def _said(address: str) -> Iterator[None]:
-    """The server's refusals as one line."""
-    errors = connection_errors()
-    try:
-        yield
-    except errors as error:
-        raise MaskclsError(f"{shown(address)}: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return shown(lines[0]) if lines else type(error).__name__
 
 
 def _sql(text: str, table: str, **numbers: int) -> Any:

@@ -12,7 +12,8 @@ from ..embedder.files import write_json
 from ..embedder.photo import shown
 from .gallery import KINDS, Gallery, Kind
 from .interface import VectorGallery
-from .postgres import PostgresGallery, check_address, drop, is_server, new_table
+from .postgres import PostgresGallery, drop, new_table
+from .postgres_server import check_address, is_server
 
 FILE, SERVER = "gallery.faiss", "gallery.json"
 

@@ -14,8 +14,9 @@ from ..columns import ANSWER_COLUMNS
 from ..evaluation.crossval import BATCH, Step
 from ..evaluation.kept import Kept, Tables
 from ..fitting import train_heads
-from ..model import GALLERY_COLUMNS, Model
+from ..model import Model
 from ..pool import Pool, Rows
+from ..stored_model import GALLERY_COLUMNS
 from ..tuning import with_age
 from ..vote import NOBODY, YEARS, VoteSettings
 

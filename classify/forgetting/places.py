@@ -14,7 +14,7 @@ from ...embedder.errors import MaskclsError
 from ...embedder.layouts import LABELS
 from ...embedder.photo import shown
 from ...index import stored
-from .. import checkpoint, model, model_place
+from .. import checkpoint, model_place, stored_model
 from ..evaluation import casebook_folder, kept
 
 _GARBAGE = re.compile(r"\.(?P<name>.+)\.(next|old|former)")
@@ -27,7 +27,7 @@ _SET_FILES = {
 }
 _MODEL_FILES = {
     *(stored.FILE, stored.SERVER, "gallery.parquet", ".lock"),
-    *("age_space.safetensors", "heads.safetensors", "trunk.safetensors", model.SEEN),
+    *("age_space.safetensors", "heads.safetensors", "trunk.safetensors", stored_model.SEEN),
     model_place.MANIFEST,
 }
 _STAGED = {*_MODEL_FILES, "seen.json", casebook_folder.MANIFEST, casebook_folder.FACES, *casebook_folder.PAGES}
@@ -110,7 +110,7 @@ def _sort_in(places: Places, path: Path, subfolders: list[str], names: set[str])
         places.sets.append(path)
         subfolders.remove(store.NEXT)
         return _SET_FILES
-    if model_place.MANIFEST in names and _kind(path / model_place.MANIFEST) == model.KIND:
+    if model_place.MANIFEST in names and _kind(path / model_place.MANIFEST) == stored_model.KIND:
         places.models.append(path)
         return _MODEL_FILES
     if casebook_folder.MANIFEST in names and _kind(path / casebook_folder.MANIFEST) == casebook_folder.KIND:

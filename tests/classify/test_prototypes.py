@@ -15,11 +15,12 @@ from maskcls.classify.explain import Evidence, write_evidence
 from maskcls.classify.finetune import FineTuning
 from maskcls.classify.gallery_edit import add_faces
 from maskcls.classify.gallery_list import summary
-from maskcls.classify.model import GALLERY_COLUMNS, Model
+from maskcls.classify.model import Model
 from maskcls.classify.pool import Pool, pool_of
 from maskcls.classify.predict import EVIDENCE, Answers, answer, table_of
 from maskcls.classify.prototypes import CELL, _split, gallery_of, make_prototypes, projected
 from maskcls.classify.report import write_report
+from maskcls.classify.stored_model import GALLERY_COLUMNS
 from maskcls.embedder.encoder import MAP_SHAPE
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.finder import Found

@@ -19,7 +19,8 @@ import pytest
 import torch
 
 from maskcls.classify.heads import Head, TrainedHead
-from maskcls.classify.model import GALLERY_COLUMNS, Model
+from maskcls.classify.model import Model
+from maskcls.classify.stored_model import GALLERY_COLUMNS
 from maskcls.classify.vote import NOBODY, VoteSettings
 from maskcls.embedder.corrections import apply_patch
 from maskcls.embedder.encoder import MAP_SHAPE

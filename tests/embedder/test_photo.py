@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import shutil
 import struct
@@ -18,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
+from benchmarks.photo_damage import slow_jpeg
 from maskcls.embedder import photo
 from maskcls.embedder.photo import (
     NO_FILE,
@@ -168,15 +168,6 @@ def test_too_narrow_once_it_is_reduced(tmp_path: Path, width: int, height: int) 
     Image.new("RGB", (width, height)).save(path)
     with pytest.raises(PhotoError, match=f"^{width} x {height} pixels; too narrow for a face$"):
         read_photo(path)
-
-
-def slow_jpeg(side: int, scans: int) -> bytes:
-    """The last scan of a progressive JPEG again and again: a few bytes each that ask for all pixels."""
-    out = io.BytesIO()
-    Image.new("L", (side, side), 128).save(out, "JPEG", progressive=True)
-    data = out.getvalue()
-    at = data.rindex(b"\xff\xda")
-    return data[:at] + data[at:-2] * scans + b"\xff\xd9"
 
 
 def test_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

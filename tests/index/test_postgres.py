@@ -14,6 +14,7 @@ from maskcls.index import postgres as module
 from maskcls.index.gallery import Gallery
 from maskcls.index.interface import normalised, recall
 from maskcls.index.postgres import PostgresGallery, drop, new_table
+from maskcls.index.postgres_server import check_address
 
 Floats = npt.NDArray[np.float32]
 Open = Callable[..., PostgresGallery]
@@ -94,7 +95,7 @@ def test_an_addition_that_breaks_off_adds_nothing(create: Open) -> None:
     ],
 )
 def test_an_address_that_cannot_be_used(address: str, message: str) -> None:
-    for call in (module.check_address, lambda one: PostgresGallery.create(one, 4), lambda one: drop(one, new_table())):
+    for call in (check_address, lambda one: PostgresGallery.create(one, 4), lambda one: drop(one, new_table())):
         with pytest.raises(MaskclsError, match=message) as caught:
             call(address)
         assert "secret" not in str(caught.value)
@@ -134,7 +135,7 @@ def test_a_server_without_the_extension_says_so(postgres: str) -> None:
 def test_without_the_extra_its_name_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MaskclsError, match=r"pip install 'maskcls\[postgres\]'"):
-        module.check_address("postgresql:///x")
+        check_address("postgresql:///x")
 
 
 def test_vectors_of_a_dropped_table_leave_the_server(create: Open, postgres: str) -> None:

@@ -58,7 +58,7 @@ function add(place) {
     ? [`${finding.field}: `, make("s", {}, finding.label || "unknown"), " → ", make("b", {}, finding.proposal)]
     : [make("b", {}, KINDS[finding.kind] ?? finding.kind), finding.field ? ` ${finding.field}: ${finding.label || "unknown"}` : ""];
   const about = make("div", { className: "about" },
-    make("p", { className: "what" }, make("span", { className: "rank" }, `${finding.rank}`), make("span", { className: "kind" }, KINDS[finding.kind] ?? finding.kind), " ", ...what, " ", make("span", { className: "sure" }, sure), make("span", { className: "verdict" })),
+    make("p", { className: "what" }, make("span", { className: "rank" }, `${finding.rank}`), make("span", { className: "kind" }, KINDS[finding.kind] ?? finding.kind), " ", ...what, " ", make("span", { className: "sure" }, sure), " ", make("span", { className: "verdict" })),
     make("p", { className: "path" }, faces.path[row] + (finding.faces > 1 ? ` · stands for ${finding.faces} faces` : "")),
     make("p", { className: "evidence", title: finding.evidence }, finding.evidence));
   const near = make("div", { className: "voters" }, ...finding.neighbours.map(voter));

@@ -1,0 +1,140 @@
+"""``maskcls serve`` and ``maskcls predict`` say the same of the same photos."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp
+from typer.testing import CliRunner
+
+from maskcls.classify.columns import PROBABILITIES
+from maskcls.classify.evidence import read_voters
+from maskcls.classify.explain import Evidence, flip_line
+from maskcls.classify.serving import server
+from maskcls.classify.serving.schema import VOTERS, Answer
+from maskcls.cli.main import app
+
+ALONE = ("--batch-size", "1")
+"""The server is asked about one photo after the other; searched in larger batches, a face's box moves by a rounding."""
+DIGIT = 0.001
+"""Shares and similarities are said to this."""
+UNREADABLE = 422
+
+
+@pytest.fixture(scope="module")
+def photos(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Faces in every mask state, close and in the street, in several formats; no face; no photo."""
+    folder = tmp_path_factory.mktemp("photos")
+    people = sorted((data / "contest" / "images").iterdir())
+    for person, state in zip(people[:60:10], ("normal", "mask1", "incorrect_mask") * 2, strict=True):
+        (found,) = person.glob(f"{state}.*")
+        shutil.copy(found, folder / f"{person.name}-{found.name}")
+    street = sorted((data / "masks" / "street" / "wear").iterdir())
+    for number, found in enumerate([*street[:60:20], *sorted((data / "utkface" / "photos").iterdir())[:3000:1000]]):
+        shutil.copy(found, folder / f"{number}{found.suffix}")
+    with Image.open(folder / "3.jpg") as face:
+        pair = Image.new("RGB", (3 * face.width, 2 * face.height), "grey")
+        pair.paste(face, (face.width // 4, face.height // 2))
+        pair.paste(face.reduce(2), (2 * face.width, face.height // 2))
+        pair.save(folder / "two.webp")
+        turned = Image.Exif()
+        turned[0x0112] = 6
+        face.rotate(90).resize((1500, 1500)).save(folder / "turned.png", exif=turned)
+        face.convert("L").save(folder / "grey.bmp")
+    Image.new("RGB", (200, 200), "white").save(folder / "blank.png")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8 broken")
+    return folder
+
+
+def command(*arguments: str | Path) -> None:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+
+
+def posted(photos: Path, options: tuple[str, ...], patch: pytest.MonkeyPatch) -> dict[str, tuple[int, Any]]:
+    """Status and body of POST /predict for every photo: all of the server but its socket."""
+    answers: dict[str, tuple[int, Any]] = {}
+
+    def ask(make: Callable[[int], ASGIApp], host: str, port: int, ready: Callable[[str], None]) -> None:
+        client = TestClient(make(port), base_url=f"http://{host}:{port}")
+        for path in sorted(photos.iterdir()):
+            got = client.post("/predict", files={"photo": (path.name, path.read_bytes())})
+            answers[path.name] = got.status_code, got.json()
+
+    patch.setattr(server, "serve_app", ask)
+    patch.delenv(server.TOKEN, raising=False)
+    command("serve", *options)
+    return answers
+
+
+def predicted(photos: Path, options: tuple[str, ...], out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Rows and evidence of every photo, by name; what is missing is None."""
+    table, evidence = out / "answers.parquet", out / "why.jsonl"
+    command("predict", photos, "--out", table, "--explain", evidence, *options)
+    frame = pd.read_parquet(table)
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    cards = map(json.loads, evidence.read_text(encoding="utf-8").splitlines())
+    return {row["path"]: row for row in rows}, {card["path"]: card for card in cards}
+
+
+def hangs_on(card: Mapping[str, Any]) -> str:
+    """What ``--explain`` says, as the API words it."""
+    voters, flips = card["voters"], card["flips"] or {"voters": [], "to": None, "age": None}
+    ids = [voter["face_id"] for voter in voters]
+    flip = [ids.index(face) for face in flips["voters"]]
+    similarities, weights = ([voter[name] for voter in voters] for name in ("similarity", "weight"))
+    to, age, safe = flips["to"], flips["age"], card["safe_without"]
+    return flip_line(Evidence(card["face_id"], range(len(ids)), similarities, weights, flip, to, age, safe))
+
+
+def same(said: dict[str, Any], row: dict[str, Any], card: dict[str, Any] | None) -> None:
+    assert said.keys() == Answer.model_fields.keys()
+    assert said["name"] == row["path"]
+    for field in ("status", "reason", "class_id"):
+        assert said[field] == row[field], field
+    for task, columns in PROBABILITIES.items():
+        assert said[task] == row[task]
+        given = {name: row[column] for name, column in columns.items() if row[column] is not None}
+        assert said["probabilities"].get(task, {}) == pytest.approx(given, abs=DIGIT)
+    for field in ("age", "age_low", "age_high"):
+        assert said[field] == (None if row[field] is None else pytest.approx(row[field], abs=0.1)), field
+    assert said["voters_in_all"] == (row["voters"] or 0)
+    voters = read_voters(row, VOTERS)
+    assert [(one["id"], one["age"]) for one in said["voters"]] == [(one["id"], one["age"]) for one in voters]
+    for one, other in zip(said["voters"], voters, strict=True):
+        assert one["similarity"] == pytest.approx(float(other["similarity"]), abs=DIGIT)
+        assert one["weight"] == pytest.approx(other["weight"], abs=DIGIT)
+    assert said["hangs_on"] == (card and hangs_on(card))
+    assert (said["face"] is None) == (row["status"] == "no_face")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(ALONE, id="as it is"),
+        pytest.param((*ALONE, "--face", "detect", "--min-confidence", "0.6"), id="searched and doubted"),
+    ],
+)
+def test_the_server_says_what_predict_says(
+    photos: Path, options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = posted(photos, options, monkeypatch)
+    rows, evidence = predicted(photos, options, tmp_path)
+    assert answers.keys() == rows.keys() == {path.name for path in photos.iterdir()}
+    for name, (status, said) in answers.items():
+        if status == UNREADABLE:
+            assert (said["error"], rows[name]["status"]) == (rows[name]["reason"], "unreadable")
+        else:
+            assert status == 200
+            same(said, rows[name], evidence.get(name))
+    told = {row["status"] for row in rows.values()}
+    assert told == {"ok", "no_face", "unreadable"} | ({"unsure"} if "--min-confidence" in options else set())
+    assert {said["face"]["faces_in_photo"] for _, said in answers.values() if said.get("face")} >= {1, 2}
