@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from maskcls.classify import age_space
+from maskcls.classify.age_net import DIMENSION, HIDDEN, hidden_layers
 from maskcls.classify.age_space import (
     MAP_GAIN,
     LearnedSpace,
@@ -19,6 +20,7 @@ from maskcls.classify.age_space import (
     load_age_space,
     save_age_space,
 )
+from maskcls.classify.heads import MEMBERS
 from maskcls.classify.pool import Pool, pool_of
 from maskcls.embedder.encoder import MAP_SHAPE
 from maskcls.embedder.errors import MaskclsError
@@ -130,6 +132,23 @@ def test_learned_space_orders_faces_it_has_not_seen_by_age(ageing_faces: Pool, l
     years = learned.years(new.embeddings, new.maps(np.arange(len(new))))
     np.testing.assert_allclose(years.sum(axis=1), 1, atol=1e-4)
     assert np.abs(years @ np.arange(years.shape[1]) - ages_of(new)).mean() < 0.6 * chance
+
+
+def test_the_main_directions_keep_who_is_near(ageing_faces: Pool, learned: LearnedSpace) -> None:
+    embeddings, maps = ageing_faces.embeddings, ageing_faces.maps(np.arange(len(ageing_faces)))
+    hidden = hidden_layers(learned.net, embeddings, maps).numpy()
+    space = learned.project(embeddings, maps)
+    assert hidden.shape == (600, MEMBERS * HIDDEN)
+    assert space.shape == (600, DIMENSION)
+    np.testing.assert_allclose(learned.net.main.T @ learned.net.main, np.eye(DIMENSION), atol=1e-2)
+    whole, kept = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (hidden, space))
+    assert np.abs(whole @ whole.T - kept @ kept.T).max() < 0.05
+
+
+def test_members_of_the_age_network_differ(learned: LearnedSpace) -> None:
+    first, second, third = (member.state_dict()["hidden.0.weight"] for member in learned.net.members)
+    assert not np.allclose(first, second, atol=1e-3)
+    assert not np.allclose(second, third, atol=1e-3)
 
 
 def test_same_seed_same_learned_space(ageing_faces: Pool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ function render() {
 function add(place) {
   const finding = findings[shown[place]], row = finding.row;
   const face = thumbnail(row);
-  const sure = finding.probability === null ? "" : `${Math.round(100 * finding.probability)} % wrong`;
+  const sure = finding.probability === null ? "" : `${Math.min(99, Math.round(100 * finding.probability))} % wrong`;
   const what = finding.proposal
     ? [`${finding.field}: `, make("s", {}, finding.label || "unknown"), " → ", make("b", {}, finding.proposal)]
     : [make("b", {}, KINDS[finding.kind] ?? finding.kind), finding.field ? ` ${finding.field}: ${finding.label || "unknown"}` : ""];

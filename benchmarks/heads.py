@@ -1,0 +1,135 @@
+"""What size the heads of mask and gender should be: accuracy on people not seen, parameters, milliseconds a face.
+
+    python benchmarks/heads.py faces/contest faces/utkface faces/masks faces/fairface faces/utkface-drawn \
+        faces/fairface-drawn --out table.md
+
+Faces of the first set are scored, fold by fold of people; heads are trained on all faces of the other folds' people.
+Each variant changes one thing of ``maskcls.classify.heads``. Time is of one face on one thread, median of 300, mirror
+image included. In brackets 95 % intervals over people, and of the paired difference to the default.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from maskcls.classify import heads, training
+from maskcls.classify.build import with_bare
+from maskcls.classify.evaluation.bootstrap import Bootstrap, Estimate
+from maskcls.classify.fitting import TASKS
+from maskcls.classify.heads import TrainedHead
+from maskcls.classify.pool import Pool, open_pool
+from maskcls.classify.training import train_head
+
+DEFAULT = "default"
+VARIANTS: Mapping[str, Mapping[str, int]] = {
+    DEFAULT: {},
+    "one network": {"MEMBERS": 1},
+    "five networks": {"MEMBERS": 5},
+    "half as wide": {"WIDTH": heads.WIDTH // 2, "EMBEDDING_WIDTH": heads.EMBEDDING_WIDTH // 2},
+    "twice as wide": {"WIDTH": heads.WIDTH * 2, "EMBEDDING_WIDTH": heads.EMBEDDING_WIDTH * 2},
+    "trained half as long": {"FACES_SHOWN": training.FACES_SHOWN // 2},
+}
+FIGURES = ("mask", "gender, bare", "gender, masked")
+
+
+def main() -> None:
+    """Train all variants, print what comes, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("faces", type=Path, nargs="+", help="embedding sets; the first is scored")
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--out", type=Path, help="Markdown file")
+    options = parser.parse_args()
+    pool = open_pool(options.faces)
+    pool = replace(pool, table=with_bare(pool.table))
+    scored = open_pool(options.faces[:1]).table["face_id"]
+    mine = pool.table["face_id"].isin(scored).to_numpy(bool)
+    fold = np.random.default_rng(options.seed).permutation(pool.people.max() + 1)[pool.people] % options.folds
+    bootstrap = Bootstrap(pool.people, seed=options.seed)
+    base: dict[str, npt.NDArray[np.float64]] = {}
+    columns = " | ".join([*FIGURES, "parameters a head", "ms a face and head"])
+    lines = [f"| heads | {columns} |", f"|---|{'---:|' * (len(FIGURES) + 2)}"]
+    print("\n".join(lines), flush=True)
+    for name in dict.fromkeys([DEFAULT, *options.only]):
+        with changed(VARIANTS[name]):
+            right, head = answered(pool, fold, mine, options.folds, options.seed)
+            cells = []
+            for figure, values in right.items():
+                base.setdefault(figure, values)
+                cells.append(cell(bootstrap.mean(values), bootstrap.mean(values - base[figure]), name == DEFAULT))
+            size = sum(weight.numel() for weight in head.net.parameters())
+            lines.append(f"| {name} | {' | '.join(cells)} | {size:,} | {milliseconds(head, pool):.2f} |")
+            print(lines[-1], flush=True)
+    if options.out:
+        options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def changed(constants: Mapping[str, int]) -> Iterator[None]:
+    """The same constants with other values, in both modules that heads are made in."""
+    places = [(module, name) for name in constants for module in (heads, training) if hasattr(module, name)]
+    before = [getattr(module, name) for module, name in places]
+    for module, name in places:
+        setattr(module, name, constants[name])
+    try:
+        yield
+    finally:
+        for (module, name), value in zip(places, before, strict=True):
+            setattr(module, name, value)
+
+
+def answered(
+    pool: Pool, fold: npt.NDArray[np.int64], mine: npt.NDArray[np.bool_], folds: int, seed: int
+) -> tuple[dict[str, npt.NDArray[np.float64]], TrainedHead]:
+    """For each figure whether each face (n,) is answered rightly, NaN where it is not asked; and a head."""
+    right = {task: np.full(len(pool), np.nan) for task in TASKS}
+    for task, classes in TASKS.items():
+        truth = pool.table[task].to_numpy()
+        for number in range(folds):
+            fit = np.flatnonzero(fold != number)
+            rows = np.flatnonzero((fold == number) & mine & pool.table[task].isin(classes).to_numpy(bool))
+            head, _ = train_head(pool.subset(fit), task, classes, seed)
+            said = head.probabilities(pool.maps(rows), pool.embeddings[rows]).argmax(axis=1)
+            right[task][rows] = np.array(classes)[said] == truth[rows]
+    bare = (pool.table["mask"] == "normal").to_numpy(bool)
+    return {
+        "mask": right["mask"],
+        "gender, bare": np.where(bare, right["gender"], np.nan),
+        "gender, masked": np.where(bare, np.nan, right["gender"]),
+    }, head
+
+
+def cell(found: Estimate, difference: Estimate, is_base: bool) -> str:
+    """A share with its interval, or the difference to the default's with its own."""
+    if is_base:
+        return f"{found.value:.4f} ({found.low:.4f}-{found.high:.4f})"
+    return f"{found.value:.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
+
+
+def milliseconds(head: TrainedHead, pool: Pool) -> float:
+    """Of one face on one thread."""
+    torch.set_num_threads(1)
+    maps, embeddings, times = pool.maps(np.arange(1)), pool.embeddings[:1], []
+    for _ in range(330):
+        start = time.perf_counter()
+        head.probabilities(maps, embeddings)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[30:]) * 1000
+
+
+if __name__ == "__main__":
+    main()
