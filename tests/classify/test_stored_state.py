@@ -18,10 +18,12 @@ import pandas as pd
 import pytest
 import torch
 
+from maskcls.classify import stored_model
 from maskcls.classify.heads import Head, TrainedHead
 from maskcls.classify.model import Model
 from maskcls.classify.stored_model import GALLERY_COLUMNS
 from maskcls.classify.vote import NOBODY, VoteSettings
+from maskcls.embedder import store
 from maskcls.embedder.corrections import apply_patch
 from maskcls.embedder.encoder import MAP_SHAPE
 from maskcls.embedder.errors import MaskclsError
@@ -223,19 +225,21 @@ def test_strange_values_in_a_manifest_are_one_line_at_worst(kind: str, pristine:
         pytest.param('{"a":' * 100_000, "not a", id="nested without end"),
         pytest.param("[" * 100_000 + "]" * 100_000, "not a", id="nested deeply"),
         pytest.param("9" * 10_000, "not a", id="a long number"),
-        pytest.param('{"kind": "%s", "format": "1\\n2"}', r"format 1\n2, this maskcls reads 2", id="two lines"),
-        pytest.param('{"kind": "%s", "format": 1}', "format 1, this maskcls reads 2; make it", id="older"),
-        pytest.param('{"kind": "%s", "format": 3}', "format 3, this maskcls reads 2; make it", id="newer"),
-        pytest.param('{"kind": "%s", "format": 2, "files": {}}', "not a", id="no files"),
+        pytest.param('{"kind": "%s", "format": "1\\n2"}', r"format 1\n2, this maskcls reads %v", id="two lines"),
+        pytest.param('{"kind": "%s", "format": 1}', "format 1, this maskcls reads %v; make it", id="older"),
+        pytest.param('{"kind": "%s", "format": 99}', "format 99, this maskcls reads %v; make it", id="newer"),
+        pytest.param('{"kind": "%s", "format": %v, "files": {}}', "not a", id="no files"),
         pytest.param("\0" * 500, "not a", id="zeros"),
     ],
 )
 @pytest.mark.parametrize("kind", ["set", "model"])
 def test_manifests_of_no_use(kind: str, pristine: Pristine, tmp_path: Path, content: str, reason: str) -> None:
     folder = pristine.copy(kind, tmp_path / "copy")
-    name = {"set": "maskcls-embedding-set", "model": "maskcls-model"}[kind]
-    (folder / MANIFESTS[kind]).write_text(content.replace("%s", name))
-    assert reason in (refused(kind, folder) or "")
+    name, version = {"set": ("maskcls-embedding-set", store.FORMAT), "model": (stored_model.KIND, stored_model.FORMAT)}[
+        kind
+    ]
+    (folder / MANIFESTS[kind]).write_text(content.replace("%s", name).replace("%v", str(version)))
+    assert reason.replace("%v", str(version)) in (refused(kind, folder) or "")
 
 
 @pytest.mark.parametrize("name", ["../set/maps.npy", "/etc/passwd", "a/../maps.npy", "..", "", "maps.npy\0", "a\\b"])
