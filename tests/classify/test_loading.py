@@ -17,7 +17,7 @@ from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.finder import FaceFinder
 from maskcls.embedder.pipeline import encode_photos
 
-MOST_BYTES = 5_000_000
+MOST_BYTES = 6_000_000
 LEAST_PEOPLE = 5
 OTHER_TEXT = ("prototypes", "male", "female", "wear", "incorrect", "normal")
 
