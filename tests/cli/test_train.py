@@ -83,8 +83,8 @@ def test_runs_are_listed_and_compared(runs: Path, tmp_path: Path) -> None:
     done = call("runs", runs, "--json", out)
     assert done.exit_code == 0, done.output
     assert "plain: resnet18, face 32 px, 72 faces answered" in done.stdout
-    assert "  label_smoothing: plain -, smooth age=0.1" in done.stdout
-    assert "  balance: plain 0.0, smooth 1.0" in done.stdout
+    assert "  label_smoothing: - (plain), age=0.1 (smooth)" in done.stdout
+    assert "  balance: 0.0 (plain), 1.0 (smooth)" in done.stdout
     assert "72 faces of 24 people that all of them answered" in done.stdout
     rows = json.loads(out.read_text())["rows"]
     assert [row["name"] for row in rows] == ["plain", "smooth"]
