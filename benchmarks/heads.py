@@ -15,13 +15,13 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
@@ -30,8 +30,8 @@ from maskcls.classify.build import with_bare
 from maskcls.classify.evaluation.bootstrap import Bootstrap, Estimate
 from maskcls.classify.fitting import TASKS
 from maskcls.classify.heads import TrainedHead
-from maskcls.classify.pool import Pool, open_pool
-from maskcls.classify.training import train_head
+from maskcls.classify.pool import Pool, open_sets, pool_of
+from maskcls.classify.training import one_thread, train_head
 
 DEFAULT = "default"
 VARIANTS: Mapping[str, Mapping[str, int]] = {
@@ -54,10 +54,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--out", type=Path, help="Markdown file")
     options = parser.parse_args()
-    pool = open_pool(options.faces)
+    sets = open_sets(options.faces)
+    pool = pool_of(sets)
     pool = replace(pool, table=with_bare(pool.table))
-    scored = open_pool(options.faces[:1]).table["face_id"]
-    mine = pool.table["face_id"].isin(scored).to_numpy(bool)
+    mine = (pool.table["root"] == sets[0].settings["root"]).to_numpy(bool)
     fold = np.random.default_rng(options.seed).permutation(pool.people.max() + 1)[pool.people] % options.folds
     bootstrap = Bootstrap(pool.people, seed=options.seed)
     base: dict[str, npt.NDArray[np.float64]] = {}
@@ -81,15 +81,12 @@ def main() -> None:
 @contextmanager
 def changed(constants: Mapping[str, int]) -> Iterator[None]:
     """The same constants with other values, in both modules that heads are made in."""
-    places = [(module, name) for name in constants for module in (heads, training) if hasattr(module, name)]
-    before = [getattr(module, name) for module, name in places]
-    for module, name in places:
-        setattr(module, name, constants[name])
-    try:
+    with ExitStack() as patches:
+        for module in (heads, training):
+            for name, value in constants.items():
+                if hasattr(module, name):
+                    patches.enter_context(patch.object(module, name, value))
         yield
-    finally:
-        for (module, name), value in zip(places, before, strict=True):
-            setattr(module, name, value)
 
 
 def answered(
@@ -120,9 +117,9 @@ def cell(found: Estimate, difference: Estimate, is_base: bool) -> str:
     return f"{found.value:.4f} ({difference.low:+.4f} to {difference.high:+.4f})"
 
 
+@one_thread()
 def milliseconds(head: TrainedHead, pool: Pool) -> float:
     """Of one face on one thread."""
-    torch.set_num_threads(1)
     maps, embeddings, times = pool.maps(np.arange(1)), pool.embeddings[:1], []
     for _ in range(330):
         start = time.perf_counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -109,8 +109,8 @@ def find_main_directions(net: AgeNet, pool: Pool) -> None:
         rows = np.arange(start, min(start + CHUNK, len(pool)))
         hidden = hidden_layers(net, pool.embeddings[rows], pool.maps(rows)).double()
         products += hidden.T @ hidden
-    net.main.copy_(torch.linalg.eigh(products).eigenvectors[:, -DIMENSION:])
-    in_half_precision(net)
+    main = torch.linalg.eigh(products).eigenvectors[:, -DIMENSION:]
+    net.main.copy_(main.float().half())  # as it is stored
 
 
 def age_bins(low: Floats, high: Floats) -> npt.NDArray[np.int64]:
@@ -148,30 +148,19 @@ def train_age_net(pool: Pool, seed: int, progress: Progress = lambda done, total
     draw = balanced(age_bins(low, high), AGE_BALANCE, pool.people)
     net = AgeNet()
     for number in range(MEMBERS):
-        random = member_random(seed, number)
-        member = AgeMember()
-        _train_member(
-            member,
-            pool,
-            targets,
-            draw,
-            random,
-            lambda done, n=number: progress(n * EPOCHS + done, MEMBERS * EPOCHS),  # type: ignore[misc]
-        )
-        net.members[number] = member
+        for epoch in _passes(net, number, pool, targets, draw, seed):
+            progress(number * EPOCHS + epoch, MEMBERS * EPOCHS)
     in_half_precision(net)
     find_main_directions(net, pool)
     return net
 
 
-def _train_member(
-    net: AgeMember,
-    pool: Pool,
-    targets: AgeTargets,
-    draw: npt.NDArray[np.float64],
-    random: np.random.Generator,
-    progress: Callable[[int], None],
-) -> None:
+def _passes(
+    whole: AgeNet, number: int, pool: Pool, targets: AgeTargets, draw: npt.NDArray[np.float64], seed: int
+) -> Iterator[int]:
+    """Train one member anew; yields the number of each pass that is done, from 1 on."""
+    random = member_random(seed, number)
+    net = whole.members[number] = AgeMember()
     steps = max(1, -(-len(pool) // BATCH))
     optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=EPOCHS * steps)
@@ -186,4 +175,4 @@ def _train_member(
         optimiser.step()
         schedule.step()
         if (step + 1) % steps == 0:
-            progress((step + 1) // steps)
+            yield (step + 1) // steps

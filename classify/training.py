@@ -92,21 +92,19 @@ def train_head(
         training = _Training(pool, task, classes, rows[fit], seed, number)
         asked = pool.embeddings[rows[held_out]], pool.maps(rows[held_out])
         weight = _draw_probabilities(pool, task, rows[held_out])
-        best, least, best_epoch = None, np.inf, 0
+        least, kept, answers = np.inf, 0, np.empty(0, np.float32)
         for epoch in training.passes():
             progress(number * training.epochs + epoch, MEMBERS * training.epochs)
             logits = mirrored_mean(training.net, *asked, len(classes)).numpy()
             loss = float(weight @ log_losses(logits, labels[held_out]))
-            if best is None or loss <= least:
-                state = {name: value.clone() for name, value in training.net.state_dict().items()}
-                best, least, best_epoch = (state, logits), loss, epoch
-            elif epoch - best_epoch >= PATIENCE:
+            if epoch == 1 or loss <= least:
+                least, kept, answers = loss, epoch, logits
+                head.members[number].load_state_dict(training.net.state_dict())
+            elif epoch - kept >= PATIENCE:
                 break
-        assert best is not None  # there is at least one pass
-        head.members[number].load_state_dict(best[0])
-        said.append(best[1])
+        said.append(answers)
         truth.append(labels[held_out])
-        epochs.append(best_epoch)
+        epochs.append(kept)
     in_half_precision(head)
     return _calibrated(head, classes, np.concatenate(said), np.concatenate(truth), len(rows), tuple(epochs))
 
@@ -132,9 +130,10 @@ def retrained(
     splits = _splits(_codes(pool, task, head.classes, rows), pool.people[rows], seed)
     for number, ((fit, _), kept) in enumerate(zip(splits, report.epochs, strict=True)):
         training = _Training(pool, task, head.classes, np.concatenate([rows[fit], pseudo]), seed, number)
+        last = training.epochs * kept / _epochs(len(fit))
         for epoch in training.passes():
             progress(number * training.epochs + epoch, MEMBERS * training.epochs)
-            if epoch >= training.epochs * kept / _epochs(len(fit)):
+            if epoch >= last:
                 break
         net.members[number].load_state_dict(training.net.state_dict())
     in_half_precision(net)

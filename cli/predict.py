@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .opening import opened
 from .options import (
     JOBS,
     BatchOption,
@@ -64,7 +65,6 @@ def predict(
     """
     with one_line_errors():
         from ..classify.explain import write_evidence
-        from ..classify.loading import name_of, open_model
         from ..classify.predict import ANSWERED, predict_photos, write_answers
         from ..classify.submission import write_submission
         from ..embedder.errors import MaskclsError
@@ -77,16 +77,7 @@ def predict(
 
             crops_kept = LARGEST_REPORT
         dataset = read_dataset(photos, "folders")
-        if model is None:
-            typer.echo(f"no --model given: {name_of(model)} answers", err=True)
-        loaded, encoder, finder, mode = open_model(
-            model,
-            device=device.value,
-            runtime=runtime.value,
-            precision=precision.value,
-            weights=weights,
-            face=face and face.value,
-        )
+        loaded, encoder, finder, mode = opened(model, device, runtime, precision, weights, face)
         journal = out.with_name(f".{out.name}.partial")
         with progress_bar() as progress:
             answers = predict_photos(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .opening import opened
 from .options import (
     JOBS,
     BatchOption,
@@ -57,7 +58,6 @@ def serve(
     for monitors. Nothing that is sent is stored. With $MASKCLS_TOKEN set, clients need that token.
     """
     with one_line_errors():
-        from ..classify.loading import name_of, open_model
         from ..classify.serving.answerer import Answerer
         from ..classify.serving.server import serve as run
         from ..classify.serving.server import token_for
@@ -65,17 +65,7 @@ def serve(
         from ..classify.web.server import open_browser
 
         token = token_for(host, allow_remote)
-        if model is None:
-            typer.echo(f"no --model given: {name_of(model)} answers", err=True)
-        opened = open_model(
-            model,
-            device=device.value,
-            runtime=runtime.value,
-            precision=precision.value,
-            weights=weights,
-            face=face and face.value,
-        )
-        answerer = Answerer(*opened, min_confidence)
+        answerer = Answerer(*opened(model, device, runtime, precision, weights, face), min_confidence)
 
         def ready(url: str) -> None:
             if not is_loopback(host):

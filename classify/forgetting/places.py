@@ -30,7 +30,7 @@ _MODEL_FILES = {
     *("age_space.safetensors", "heads.safetensors", "trunk.safetensors", stored_model.SEEN),
     model_place.MANIFEST,
 }
-_STAGED = {*_MODEL_FILES, "seen.json", casebook_folder.MANIFEST, casebook_folder.FACES, *casebook_folder.PAGES}
+_STAGED = {*_MODEL_FILES, casebook_folder.MANIFEST, casebook_folder.FACES, *casebook_folder.PAGES}
 
 
 @dataclass

@@ -58,12 +58,12 @@ export function setLabel(field, value) {
   if (rows.length) return decide(rows.map(row => ({ row, act: "set", field, value })), `${field} ${value || "unknown"}`);
 }
 
-const NOTHING_CHOSEN = "No face is chosen yet: click one.";
+const nothing = text => say(targets().length ? text : "No face is chosen yet: click one.", true);
 
 export function confirm() {
   const field = questioned();
   const known = targets().filter(row => (field ? [field] : FIELDS).some(name => label(name, row)));
-  if (!known.length) return say(targets().length ? "There is no label to confirm." : NOTHING_CHOSEN, true);
+  if (!known.length) return nothing("There is no label to confirm.");
   return decide(known.map(row => ({ row, act: "confirm", field })), field ? `${field} is right` : "labels are right");
 }
 
@@ -82,7 +82,7 @@ export function propose() {
   const changes = targets().flatMap(row =>
     proposals(row).map(({ field, proposal, probability }) => ({ row, act: "set", field, value: proposal, probability })),
   );
-  if (!changes.length) return say(targets().length ? "There is no proposal here." : NOTHING_CHOSEN, true);
+  if (!changes.length) return nothing("There is no proposal here.");
   return decide(changes, changes.length === 1 ? `${changes[0].field} ${changes[0].value}` : "proposals taken");
 }
 
