@@ -14,7 +14,6 @@ import torch
 from facenet_pytorch import InceptionResnetV1
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
-from torchvision.transforms import InterpolationMode, v2
 
 from ..embedder.crops import read_crops
 from ..embedder.encoder import MAP_SHAPE
@@ -22,6 +21,7 @@ from ..embedder.runtimes import REFERENCE, Runtime
 from ..embedder.trunk import blocks_from, scaled, trunk_pass
 from .age_net import AGE_BALANCE, AgeNet, AgeTargets, age_bins
 from .checkpoint import Checkpoint
+from .distort import distorted
 from .heads import TrainedHead, in_half_precision
 from .pool import Pool
 from .training import LABEL_SMOOTHING, balanced
@@ -35,8 +35,6 @@ WARM_UP = 0.15
 LARGEST_GRADIENT = 5.0
 AVERAGED_OVER = 0.998
 """Decay of the moving average of the weights, which is what is kept."""
-ALIKE = 4
-"""Faces of a batch that are distorted alike: three times as fast as one by one."""
 TASK_WEIGHTS = {"mask": 0.5, "gender": 1.0}
 
 Progress = Callable[[int, int], None]
@@ -158,22 +156,6 @@ def rate(step: int, steps: int) -> float:
     if step < rise:
         return (step + 1) / (rise + 1)
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))
-
-
-_DISTORT = v2.Compose(
-    [
-        v2.RandomHorizontalFlip(),
-        v2.RandomAffine(8, (0.06, 0.06), (0.92, 1.08), interpolation=InterpolationMode.BILINEAR),
-        v2.ColorJitter(0.25, 0.25, 0.25),
-    ]
-)
-
-
-def distorted(crops: Tensor) -> Tensor:
-    """Crops (n, 160, 160, 3) as images (n, 3, 160, 160), channels last in memory, distorted at random."""
-    images = crops.permute(0, 3, 1, 2)
-    parts = torch.cat([_DISTORT(part) for part in torch.split(images, ALIKE)])
-    return parts.contiguous(memory_format=torch.channels_last)
 
 
 def _moving_average(mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..embedder.crops import read_crops
-from ..embedder.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder, EncoderInfo
+from ..embedder.encoder import MAP_SHAPE, Encoder, EncoderInfo
 from ..embedder.errors import MaskclsError
-from ..embedder.files import reserve
 from ..embedder.photo import shown
 from ..embedder.store import EmbeddingSet, open_set
 from .people import people_of
 from .teachers import Taught, placed
+from .views import View, view_of
 
 Rows = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
-BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,7 @@ class Pool:
         face: how the photos were read (``auto``, ``detect``, ``whole`` or ``mixed``).
         copies: exact copies of a photo that were left out.
         teachers: who gave pseudo-labels, by fingerprint; the numbers of people are those of this pool.
+        views: the same faces distorted, see :func:`.views.with_views`.
     """
 
     table: pd.DataFrame
@@ -50,6 +48,7 @@ class Pool:
     _set: Rows
     _position: Rows
     teachers: Mapping[str, Taught] = field(default_factory=dict)
+    views: tuple[View, ...] = ()
 
     def __len__(self) -> int:
         return len(self.table)
@@ -67,6 +66,18 @@ class Pool:
             out[mine] = maps[self._position[rows[mine]]]
         return out
 
+    def to_train_on(
+        self, rows: Rows, random: np.random.Generator
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]]:
+        """Embeddings and maps of rows, each face as it is or as one of the views shows it, at random."""
+        embeddings, maps = self.embeddings[rows], self.maps(rows)
+        if self.views:
+            shown_by = random.integers(len(self.views) + 1, size=len(rows))
+            for number, view in enumerate(self.views, start=1):
+                mine = np.flatnonzero(shown_by == number)
+                embeddings[mine], maps[mine] = view.embeddings[rows[mine]], view.maps(rows[mine])
+        return embeddings, maps
+
     def encoded_by(self, encoder: Encoder, progress: Progress = lambda done, total: None) -> Pool:
         """The same faces as another encoder sees them; their photos are read again.
 
@@ -75,24 +86,16 @@ class Pool:
         Raises:
             MaskclsError: a photo is gone or changed.
         """
-        embeddings = np.empty((len(self), EMBEDDING_DIM), np.float32)
-        with TemporaryFile() as file:  # the mapping outlives it
-            reserve(file, max(1, len(self)) * int(np.prod(MAP_SHAPE)) * np.dtype(np.float16).itemsize)
-            maps = np.memmap(file, np.float16, "w+", shape=(max(1, len(self)), *MAP_SHAPE))
-        norms = np.empty(len(self), np.float32)
-        for start in range(0, len(self), BATCH):
-            part = slice(start, start + BATCH)
-            progress(start, len(self))
-            embeddings[part], maps[: len(self)][part], norms[part] = encoder.encode(read_crops(self.table[part]))
-        progress(len(self), len(self))
+        seen = view_of(self.table, encoder, progress=progress)
         return replace(
             self,
-            table=self.table.assign(norm=norms),
-            embeddings=embeddings,
+            table=self.table.assign(norm=seen.norms),
+            embeddings=seen.embeddings,
             encoder=encoder.info,
-            _maps=(maps,),
+            _maps=(seen.all_maps,),
             _set=np.zeros(len(self), np.int64),
             _position=np.arange(len(self)),
+            views=(),
         )
 
     def subset(self, rows: Rows) -> Pool:
@@ -104,6 +107,7 @@ class Pool:
             people=self.people[rows],
             _set=self._set[rows],
             _position=self._position[rows],
+            views=tuple(view.subset(rows) for view in self.views),
         )
 
 

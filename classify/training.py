@@ -163,9 +163,10 @@ class _Training:
             for step in range(steps):
                 chosen = random.choice(len(self._rows), max(2, min(BATCH, len(self._rows))), p=self._draw)
                 rows = self._rows[chosen]
-                maps = torch.from_numpy(self._pool.maps(rows)).float()
+                embeddings, halves = self._pool.to_train_on(rows, random)
+                maps = torch.from_numpy(halves).float()
                 maps = maps.flip(3) if step % 2 else maps
-                output = net(maps, torch.from_numpy(self._pool.embeddings[rows]))
+                output = net(maps, torch.from_numpy(embeddings))
                 optimiser.zero_grad()
                 loss(output, torch.from_numpy(self._labels[chosen])).backward()
                 optimiser.step()

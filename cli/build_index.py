@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .opening import with_views
 from .options import (
     PASSES,
     Device,
@@ -17,6 +18,7 @@ from .options import (
     PassesOption,
     Precision,
     PrecisionOption,
+    ViewsOption,
     WeightsOption,
     fine_tuning,
 )
@@ -41,6 +43,7 @@ def build_index(
             "nobody's own face; 0 for faces.",
         ),
     ] = 0,
+    views: ViewsOption = None,
     finetune: FinetuneOption = None,
     passes: PassesOption = PASSES,
     device: DeviceOption = Device.auto,
@@ -53,8 +56,8 @@ def build_index(
     """Make a model: a FAISS gallery for the age vote, and CNN heads for mask and gender.
 
     Sets that lack a label take part where they have one. Choices are made on held-out people only. Sets made by
-    `maskcls pseudo-label` train heads and age space; they do not vote. --passes, --device, --weights and --precision
-    are for --finetune.
+    `maskcls pseudo-label` train heads and age space; they do not vote. --passes is for --finetune; --device, --weights
+    and --precision are for --finetune and --views.
     """
     with one_line_errors():
         from ..classify.build import build_model
@@ -69,7 +72,10 @@ def build_index(
         pool, left_out = training_pool(faces, known or [], split, without or [])
         checkpoints = out.resolve().with_name(f".{out.resolve().name}.finetune")
         wanted = fine_tuning(finetune, passes, device, weights, checkpoints, precision)
+        again = out.resolve().with_name(f".{out.resolve().name}.views")
         with progress_bar() as progress:
+            if views is not None or wanted is None:
+                pool = with_views(pool, views, seed, again, device, weights, progress, precision)
             model, report = build_model(
                 pool, seed, progress, finetuning=wanted, prototypes=prototypes, gallery_kind=gallery
             )
@@ -84,7 +90,8 @@ def build_index(
             heads=report.heads,
             missing=report.missing,
         )
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        for unfinished in (checkpoints, again):
+            shutil.rmtree(unfinished, ignore_errors=True)
         kind = "prototypes" if prototypes else "faces"
         typer.echo(
             f"{shown(out)}: {report.gallery} {kind} in the gallery, {report.faces} faces of about "

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .opening import with_views
 from .options import (
     PASSES,
     ConfidenceOption,
@@ -17,6 +18,7 @@ from .options import (
     FinetuneOption,
     KnownOption,
     PassesOption,
+    ViewsOption,
     WeightsOption,
     fine_tuning,
 )
@@ -50,6 +52,7 @@ def evaluate(
     baselines: Annotated[bool, typer.Option("--baselines", help="Score simple models in the same folds.")] = False,
     builtin: Annotated[bool, typer.Option("--builtin", help="Score the built-in model on the same faces.")] = False,
     leakage: Annotated[bool, typer.Option("--leakage", help="Score a random split too: the size of the leak.")] = False,
+    views: ViewsOption = None,
     finetune: FinetuneOption = None,
     passes: PassesOption = PASSES,
     device: DeviceOption = Device.auto,
@@ -69,6 +72,7 @@ def evaluate(
     has not seen. A killed run that writes a file goes on with the fold it was in.
     """
     with one_line_errors():
+        import shutil
         import sys
         import time
 
@@ -109,7 +113,10 @@ def evaluate(
         if min_confidence and not unlabelled:
             raise MaskclsError("--min-confidence goes with --unlabelled")
         written = next((path for path in (json_file, report, answers, casebook, other_answers) if path), None)
+        again = written.with_name(f".{written.name}.views") if written else None
         with progress_bar() as progress:
+            if views is not None or wanted is None:
+                pool = with_views(pool, views, seed, again, device, weights, progress)
             done = run(
                 pool,
                 chosen,
@@ -161,6 +168,8 @@ def evaluate(
                 )
             typer.echo(f"{shown(casebook / 'index.html')}: {errors} faces with an error; holds photos of people")
         done.kept.clear()
+        if again:
+            shutil.rmtree(again, ignore_errors=True)
 
 
 def _lines(summary: dict[str, Any]) -> list[str]:

@@ -1,16 +1,19 @@
-"""The model that a command's options ask for, opened."""
+"""What a command's options ask for, opened: a model to answer with, a pool to build from."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from .options import Device, Face, Precision, Runtime
+from ..embedder.errors import MaskclsError
+from .options import VIEWS, Device, Face, Precision, Runtime
 
 if TYPE_CHECKING:
     from ..classify.loading import Opened
+    from ..classify.pool import Pool
 
 
 def opened(
@@ -31,3 +34,36 @@ def opened(
     if model is None:
         typer.echo(f"no --model given: {name_of(model)} answers", err=True)
     return open_model(model, device=device, runtime=runtime, precision=precision, weights=weights, face=face)
+
+
+def with_views(
+    pool: Pool,
+    views: int | None,
+    seed: int,
+    folder: Path | None,
+    device: Device,
+    weights: Path | None,
+    step: Callable[[str, int, int], None],
+    precision: Precision = Precision.auto,
+) -> Pool:
+    """See :func:`~..classify.views.with_views`; where nobody asked for views, they are left out for want of photos.
+
+    Raises:
+        MaskclsError: as there, if ``views`` is not None.
+    """
+    if views == 0:
+        return pool
+    from ..classify.views import with_views as seen_again
+    from ..embedder.encoder import FaceNetEncoder, pick_device
+    from ..embedder.runtimes import pick_runtime
+
+    try:
+        chosen = pick_device(device.value)
+        encoder = FaceNetEncoder(weights, chosen, runtime=pick_runtime("auto", precision.value, chosen))
+        count = VIEWS if views is None else views
+        return seen_again(pool, encoder, count, seed, folder, lambda done, total: step("seeing again", done, total))
+    except MaskclsError as error:
+        if views is not None:
+            raise
+        typer.echo(f"trained without views: {error}", err=True)
+        return pool

@@ -101,8 +101,19 @@ FinetuneOption = Annotated[
         "Takes many minutes; a killed run goes on where it was.",
     ),
 ]
+ViewsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--views",
+        min=0,
+        max=32,
+        help="Times every face is seen again, distorted, for heads and age space to be trained on; reads the photos. "
+        "Default: 4 if the photos still lie where they were embedded and --finetune is not asked for, else 0.",
+    ),
+]
 PassesOption = Annotated[int, typer.Option("--passes", min=1, help="Of fine-tuning over the faces.")]
 PASSES = 4
+VIEWS = 4
 JOBS = os.cpu_count() or 2
 
 

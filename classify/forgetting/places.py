@@ -18,7 +18,7 @@ from .. import checkpoint, model_place, stored_model
 from ..evaluation import casebook_folder, kept
 
 _GARBAGE = re.compile(r"\.(?P<name>.+)\.(next|old|former)")
-_KEPT = re.compile(r"\..+\.(folds|finetune)")
+_KEPT = re.compile(r"\..+\.(folds|finetune|views)")
 _UNFINISHED = re.compile(r"\..+\.(partial|\d+\.tmp)")
 _SET_FILES = {
     *("faces.parquet", "embeddings.npy", "maps.npy", ".lock"),

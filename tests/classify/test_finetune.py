@@ -10,7 +10,8 @@ import torch
 
 from maskcls.classify import checkpoint, finetune, fitting
 from maskcls.classify.build import build_model
-from maskcls.classify.finetune import FineTuning, distorted, rate
+from maskcls.classify.distort import distorted
+from maskcls.classify.finetune import FineTuning, rate
 from maskcls.classify.fitting import Fitted, fit_tuned
 from maskcls.classify.model import Model
 from maskcls.classify.pool import Pool, pool_of

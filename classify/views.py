@@ -1,0 +1,142 @@
+"""The same faces seen a few times more, distorted a little, so that heads and age space learn what of a face stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..embedder.crops import check_photos, read_crops
+from ..embedder.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder
+from ..embedder.errors import MaskclsError
+from ..embedder.files import key_of, reserve
+from ..embedder.shards import Shard, ShardFolder
+
+if TYPE_CHECKING:
+    from .pool import Pool, Progress, Rows
+
+Crops = npt.NDArray[np.uint8]
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class View:
+    """Faces of a table as an encoder saw them.
+
+    Attributes:
+        embeddings: (n, 512) float32.
+        norms: (n,) float32, lengths of the embeddings before they were made unit vectors.
+        all_maps: memory-mapped float16 maps, of these faces and maybe others; :meth:`maps` finds a face's.
+    """
+
+    embeddings: npt.NDArray[np.float32]
+    norms: npt.NDArray[np.float32]
+    all_maps: npt.NDArray[np.float16]
+    _position: Rows
+
+    def maps(self, rows: Rows) -> npt.NDArray[np.float16]:
+        """Feature maps (len(rows), 896, 4, 4), read from disk."""
+        return np.asarray(self.all_maps[self._position[rows]])
+
+    def subset(self, rows: Rows) -> View:
+        """The same view of some of the faces, in the order given."""
+        return replace(self, embeddings=self.embeddings[rows], norms=self.norms[rows], _position=self._position[rows])
+
+
+def view_of(
+    table: pd.DataFrame,
+    encoder: Encoder,
+    change: Callable[[Crops, int], Crops] = lambda crops, start: crops,
+    folder: Path | None = None,
+    key: str = "",
+    progress: Progress = lambda done, total: None,
+) -> View:
+    """What an encoder sees in the faces of a table, whose photos are read again.
+
+    The maps lie in a temporary file.
+
+    Args:
+        table: see :func:`~..embedder.crops.check_photos`.
+        change: crops (m, 160, 160, 3) become others of the same kind; it is told the row of the first one.
+        folder: where batches are kept, so that a killed run goes on; None keeps none.
+        key: of what ``change`` does.
+
+    Raises:
+        MaskclsError: a photo is gone or changed.
+    """
+    count = len(table)
+    embeddings, norms = np.empty((count, EMBEDDING_DIM), np.float32), np.empty(count, np.float32)
+    with TemporaryFile() as file:  # the mapping outlives it
+        reserve(file, max(1, count) * int(np.prod(MAP_SHAPE)) * np.dtype(np.float16).itemsize)
+        maps = np.memmap(file, np.float16, "w+", shape=(max(1, count), *MAP_SHAPE))
+    known = key_of(key, encoder.info.fingerprint, *table["face_id"])
+    shards = None if folder is None else ShardFolder(folder, known, encoder.info.runtime)
+    done = np.zeros(count, np.bool_)
+    for number in range(len(shards or ())):
+        shard = shards.read(number)  # type: ignore[union-attr]
+        rows = np.array([row["row"] for row in shard.rows])
+        embeddings[rows], maps[rows], done[rows] = shard.embeddings, shard.maps, True
+        norms[rows] = [row["norm"] for row in shard.rows]
+    for start in range(0, count, BATCH):
+        part = slice(start, min(start + BATCH, count))
+        if done[part].all():
+            continue
+        progress(start, count)
+        embeddings[part], maps[part], norms[part] = encoder.encode(change(read_crops(table[part]), start))
+        if shards is not None:
+            batch = [{"row": row, "norm": float(norms[row])} for row in range(start, part.stop)]
+            shards.append(Shard(batch, [], embeddings[part], np.asarray(maps[part])))
+    progress(count, count)
+    return View(embeddings, norms, maps, np.arange(count))
+
+
+def with_views(
+    pool: Pool,
+    encoder: Encoder,
+    count: int,
+    seed: int = 0,
+    folder: Path | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Pool:
+    """The pool with ``count`` views of its faces, each distorted in its own way (:func:`.distort.distorted`).
+
+    Args:
+        encoder: what the pool was made with.
+        seed: of the distortions.
+        folder: where work is kept; a killed run goes on from there. None keeps none.
+
+    Raises:
+        MaskclsError: the encoder is another one, or a photo is gone or changed.
+    """
+    import torch
+
+    from .distort import distorted
+
+    if encoder.info != pool.encoder:
+        raise MaskclsError("--views: the sets were embedded with other weights; pass the same --weights")
+    check_photos(pool.table)
+    views = []
+    for number in range(count):
+
+        def change(crops: Crops, start: int, number: int = number) -> Crops:
+            with torch.random.fork_rng([]):
+                torch.manual_seed(int(np.random.default_rng((seed, number, start)).integers(2**62)))
+                return distorted(torch.from_numpy(crops)).permute(0, 2, 3, 1).contiguous().numpy()
+
+        views.append(
+            view_of(
+                pool.table,
+                encoder,
+                change,
+                folder and folder / str(number),
+                f"view {number} of seed {seed}",
+                lambda done, total, number=number: progress(number * total + done, count * total),  # type: ignore[misc]
+            )
+        )
+    return replace(pool, views=tuple(views))
