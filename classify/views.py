@@ -53,8 +53,8 @@ def view_of(
     table: pd.DataFrame,
     encoder: Encoder,
     change: Callable[[Crops, int], Crops] = lambda crops, start: crops,
-    folder: Path | None = None,
-    key: str = "",
+    kept: ShardFolder | None = None,
+    number: int = 0,
     progress: Progress = lambda done, total: None,
 ) -> View:
     """What an encoder sees in the faces of a table, whose photos are read again.
@@ -64,8 +64,8 @@ def view_of(
     Args:
         table: see :func:`~..embedder.crops.check_photos`.
         change: crops (m, 160, 160, 3) become others of the same kind; it is told the row of the first one.
-        folder: where batches are kept, so that a killed run goes on; None keeps none.
-        key: of what ``change`` does.
+        kept: where batches are kept, so that a killed run goes on; None keeps none.
+        number: of this view among those that are kept there.
 
     Raises:
         MaskclsError: a photo is gone or changed.
@@ -75,11 +75,8 @@ def view_of(
     with TemporaryFile() as file:  # the mapping outlives it
         reserve(file, max(1, count) * int(np.prod(MAP_SHAPE)) * np.dtype(np.float16).itemsize)
         maps = np.memmap(file, np.float16, "w+", shape=(max(1, count), *MAP_SHAPE))
-    known = key_of(key, encoder.info.fingerprint, *table["face_id"])
-    shards = None if folder is None else ShardFolder(folder, known, encoder.info.runtime)
     done = np.zeros(count, np.bool_)
-    for number in range(len(shards or ())):
-        shard = shards.read(number)  # type: ignore[union-attr]
+    for shard in () if kept is None else map(kept.read, _shards_of(kept, number)):
         rows = np.array([row["row"] for row in shard.rows])
         embeddings[rows], maps[rows], done[rows] = shard.embeddings, shard.maps, True
         norms[rows] = [row["norm"] for row in shard.rows]
@@ -89,9 +86,9 @@ def view_of(
             continue
         progress(start, count)
         embeddings[part], maps[part], norms[part] = encoder.encode(change(read_crops(table[part]), start))
-        if shards is not None:
-            batch = [{"row": row, "norm": float(norms[row])} for row in range(start, part.stop)]
-            shards.append(Shard(batch, [], embeddings[part], np.asarray(maps[part])))
+        if kept is not None:
+            batch = [{"view": number, "row": row, "norm": float(norms[row])} for row in range(start, part.stop)]
+            kept.append(Shard(batch, [], embeddings[part], np.asarray(maps[part])))
     progress(count, count)
     return View(embeddings, norms, maps, np.arange(count))
 
@@ -121,6 +118,9 @@ def with_views(
     if encoder.info != pool.encoder:
         raise MaskclsError("--views: the sets were embedded with other weights; pass the same --weights")
     check_photos(pool.table)
+    kept = None
+    if folder is not None:
+        kept = ShardFolder(folder, key_of(seed, encoder.info.fingerprint, *pool.table["face_id"]), encoder.info.runtime)
     views = []
     for number in range(count):
 
@@ -134,9 +134,13 @@ def with_views(
                 pool.table,
                 encoder,
                 change,
-                folder and folder / str(number),
-                f"view {number} of seed {seed}",
+                kept,
+                number,
                 lambda done, total, number=number: progress(number * total + done, count * total),  # type: ignore[misc]
             )
         )
     return replace(pool, views=tuple(views))
+
+
+def _shards_of(kept: ShardFolder, number: int) -> list[int]:
+    return [shard for shard in range(len(kept)) if kept.done(shard)[0][0]["view"] == number]

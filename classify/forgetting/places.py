@@ -125,7 +125,7 @@ def _sort_in(places: Places, path: Path, subfolders: list[str], names: set[str])
 def _made_by_us(folder: Path) -> bool:
     """Whether a folder that is called like one of a running command holds nothing else."""
     names = {path.name for path in folder.iterdir() if not _UNFINISHED.fullmatch(path.name)}
-    return names <= _STAGED or checkpoint.FILE in names or kept.KEY in names
+    return names <= _STAGED or not names.isdisjoint({checkpoint.FILE, kept.KEY, shards.SHARDS})
 
 
 def replaced_by(garbage: Path) -> Path:

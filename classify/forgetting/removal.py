@@ -17,6 +17,7 @@ from ...embedder.files import locked
 from ...embedder.layouts import LABELS
 from ...embedder.photo import SUFFIXES, shown
 from ...embedder.removal import forget_in_set
+from ...embedder.shards import SHARDS
 from ...embedder.store import MANIFEST, open_set
 from ..checkpoint import FILE
 from ..evaluation.kept import KEY
@@ -80,7 +81,8 @@ def tasks(places: Places, traces: Traces) -> Iterator[Task]:
         if _shows(folder, scanner, traces):
             yield Task("case books", folder, 1, partial(_remove_casebook, folder))
     for folder in places.kept:
-        if (folder / FILE).exists() or any(folder.rglob(FILE)) or _shows(folder, scanner, traces):
+        nameless = (folder / SHARDS).exists() or any(folder.rglob(FILE))  # work that does not say whose faces it is of
+        if nameless or _shows(folder, scanner, traces):
             yield Task("kept work of unfinished runs", folder, 1, partial(_remove_work, folder))
     for path in places.unfinished:
         if _mentions(path, scanner, traces):

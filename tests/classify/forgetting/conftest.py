@@ -126,6 +126,8 @@ def _outputs(world: World, model: Model, pool: Pool) -> None:
     Kept(out / ".scores.json.folds", "key").tables("fold-0", lambda: {"maskcls": pool.table[["face_id"]]})
     (world.folder / ".model.finetune").mkdir()
     (world.folder / ".model.finetune" / "checkpoint.safetensors").write_bytes(b"tensors")
+    (world.folder / ".model.views" / ".shards").mkdir(parents=True)
+    (world.folder / ".model.views" / ".shards" / "00000000.safetensors").write_bytes(b"tensors")
     for name, face in (("cases", anna), ("other-cases", other)):
         with replacing_casebook(out / name) as casebook:
             (casebook / "index.html").write_text(f'<img src="faces/{face}.jpg">')

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from maskcls.classify.pool import Pool, open_pool, pool_of
+from maskcls.classify.training import train_head
+from maskcls.classify.views import BATCH, View, with_views
+from maskcls.embedder.encoder import Encoded, EncoderInfo, FaceNetEncoder
+from maskcls.embedder.errors import MaskclsError
+from maskcls.embedder.store import EmbeddingSet
+
+MakeSet = Callable[..., EmbeddingSet]
+FACES = BATCH + 6
+"""One whole batch and a part of another."""
+
+
+class Counting:
+    """FaceNet that counts the crops it is shown, and breaks down after so many batches."""
+
+    def __init__(self, encoder: FaceNetEncoder, batches: int = 1000) -> None:
+        self._encoder, self._left = encoder, batches
+        self.crops = 0
+
+    @property
+    def info(self) -> EncoderInfo:
+        return self._encoder.info
+
+    def encode(self, crops: npt.NDArray[np.uint8]) -> Encoded:
+        if not self._left:
+            raise KeyboardInterrupt
+        self._left -= 1
+        self.crops += len(crops)
+        return self._encoder.encode(crops)
+
+
+@pytest.fixture(scope="module")
+def few(contest_faces: Path) -> Pool:
+    return open_pool([contest_faces]).subset(np.arange(FACES))
+
+
+@pytest.fixture(scope="module")
+def seen(few: Pool, encoder: FaceNetEncoder) -> Pool:
+    return with_views(few, encoder, 2, seed=3)
+
+
+def same(one: View, other: View) -> bool:
+    rows = np.arange(len(one.norms))
+    vectors = np.array_equal(one.embeddings, other.embeddings) and np.array_equal(one.norms, other.norms)
+    return vectors and np.array_equal(one.maps(rows), other.maps(rows))
+
+
+def test_views_are_the_same_faces_a_little_different(few: Pool, seen: Pool) -> None:
+    assert len(seen.views) == 2
+    np.testing.assert_array_equal(seen.embeddings, few.embeddings)
+    for view in seen.views:
+        alike = np.asarray(view.embeddings @ few.embeddings.T)
+        own = np.diag(alike)
+        assert 0.6 < np.median(own) < 0.999
+        other_people = few.people[:, None] != few.people[None, :]
+        assert np.median(own) > np.quantile(alike[other_people], 0.99)
+        np.testing.assert_allclose(np.linalg.norm(view.embeddings, axis=1), 1, rtol=1e-5)
+        assert view.maps(np.arange(3)).shape == (3, 896, 4, 4)
+        assert (view.norms > 1).all()
+    assert not same(*seen.views)
+
+
+def test_the_seed_says_which_views(few: Pool, seen: Pool, encoder: FaceNetEncoder) -> None:
+    part = few.subset(np.arange(BATCH))
+    assert same(with_views(part, encoder, 1, seed=3).views[0], seen.views[0].subset(np.arange(BATCH)))
+    assert not same(with_views(part, encoder, 1, seed=4).views[0], seen.views[0].subset(np.arange(BATCH)))
+
+
+def test_subset_of_a_subset(seen: Pool) -> None:
+    rows, again = np.array([69, 0, 3, 64, 5]), np.array([4, 1, 1])
+    part = seen.subset(rows).subset(again)
+    for view, whole in zip(part.views, seen.views, strict=True):
+        assert same(view, whole.subset(rows[again]))
+        np.testing.assert_array_equal(view.maps(np.array([2, 0])), whole.maps(np.array([0, 5])))
+
+
+def test_training_is_shown_every_view_and_the_faces_as_they_are(seen: Pool) -> None:
+    rows = np.random.default_rng(0).integers(0, len(seen), 3000)
+    embeddings, maps = seen.to_train_on(rows, np.random.default_rng(1))
+    everything = [(seen.embeddings, seen.maps), *((view.embeddings, view.maps) for view in seen.views)]
+    hits = np.stack([(vectors[rows] == embeddings).all(axis=1) for vectors, _ in everything])
+    np.testing.assert_array_equal(hits.sum(axis=0), 1)
+    np.testing.assert_allclose(hits.mean(axis=1), 1 / 3, atol=0.04)
+    for mine, (_, read) in zip(hits, everything, strict=True):
+        np.testing.assert_array_equal(maps[mine], read(rows[mine]))
+
+
+def test_without_views_training_is_shown_the_faces_and_draws_nothing(few: Pool) -> None:
+    random = np.random.default_rng(1)
+    embeddings, maps = few.to_train_on(np.array([4, 4, 1]), random)
+    np.testing.assert_array_equal(embeddings, few.embeddings[[4, 4, 1]])
+    np.testing.assert_array_equal(maps, few.maps(np.array([4, 4, 1])))
+    assert random.integers(1 << 60) == np.random.default_rng(1).integers(1 << 60)
+
+
+def test_a_head_learns_from_what_only_the_views_show(make_set: MakeSet) -> None:
+    gender = ["male", "female"] * 100
+    pool = pool_of([make_set(200, gender=gender, person=[f"{i}" for i in range(200)])])
+    told = pool.embeddings.copy()
+    told[:, 0] = np.where(np.array(gender) == "male", -0.5, 0.5)
+    view = View(told, np.ones(200, np.float32), np.asarray(pool.maps(np.arange(200))), np.arange(200))
+    asked = told[:40] + np.random.default_rng(9).normal(0, 0.01, (40, 512)).astype(np.float32)
+    head, _ = train_head(replace(pool, views=(view,) * 4), "gender", ("male", "female"), seed=0)
+    said = head.probabilities(pool.maps(np.arange(40)), asked).argmax(axis=1)
+    assert (said == np.arange(40) % 2).mean() > 0.9
+
+
+def test_another_encoder_sees_no_views_of_the_first(seen: Pool, encoder: FaceNetEncoder) -> None:
+    assert seen.subset(np.arange(3)).encoded_by(encoder).views == ()
+
+
+def test_a_killed_run_goes_on_and_ends_the_same(few: Pool, seen: Pool, encoder: FaceNetEncoder, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        with_views(few, Counting(encoder, batches=3), 2, 3, tmp_path)
+    rest = Counting(encoder)
+    done = with_views(few, rest, 2, 3, tmp_path)
+    assert rest.crops == FACES - BATCH
+    assert all(same(one, other) for one, other in zip(done.views, seen.views, strict=True))
+
+
+def test_damaged_work_is_done_again(few: Pool, seen: Pool, encoder: FaceNetEncoder, tmp_path: Path) -> None:
+    with_views(few, encoder, 2, 3, tmp_path)
+    shard = sorted(tmp_path.rglob("*.safetensors"))[0]
+    content = bytearray(shard.read_bytes())
+    content[-100] ^= 1
+    shard.write_bytes(content)
+    again = Counting(encoder)
+    done = with_views(few, again, 2, 3, tmp_path)
+    assert again.crops == BATCH
+    assert all(same(one, other) for one, other in zip(done.views, seen.views, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("seed", "faces"), [pytest.param(4, FACES, id="another seed"), pytest.param(3, FACES - 1, id="other faces")]
+)
+def test_work_of_another_run_is_not_taken(
+    few: Pool, encoder: FaceNetEncoder, tmp_path: Path, seed: int, faces: int
+) -> None:
+    with_views(few, encoder, 1, 3, tmp_path)
+    again = Counting(encoder)
+    with_views(few.subset(np.arange(faces)), again, 1, seed, tmp_path)
+    assert again.crops == faces
+
+
+def test_progress_counts_the_faces_of_all_views(few: Pool, encoder: FaceNetEncoder) -> None:
+    steps: list[tuple[int, int]] = []
+    with_views(few, encoder, 2, progress=lambda done, total: steps.append((done, total)))
+    assert [done for done, _ in steps] == [0, BATCH, FACES, FACES, FACES + BATCH, 2 * FACES]
+    assert {total for _, total in steps} == {2 * FACES}
+
+
+def test_other_weights_are_refused(few: Pool, encoder: FaceNetEncoder) -> None:
+    other = replace(few, encoder=replace(few.encoder, weights_sha256="0" * 64))
+    with pytest.raises(MaskclsError, match=r"--views: .*other weights"):
+        with_views(other, encoder, 1)
+
+
+def test_missing_photos_are_named_before_any_is_read(few: Pool, encoder: FaceNetEncoder) -> None:
+    away = replace(few, table=few.table.assign(root="/nowhere"))
+    with pytest.raises(MaskclsError, match=r"^/nowhere/.*and 69 more photos.*gone or changed.*maskcls embed"):
+        with_views(away, encoder, 1)
