@@ -1,4 +1,4 @@
-"""The same faces seen a few times more, distorted a little, so that heads and age space learn what of a face stays."""
+"""The same faces seen a few times more, distorted a little, so that heads learn what stays of a face."""
 
 from __future__ import annotations
 

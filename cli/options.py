@@ -107,7 +107,7 @@ ViewsOption = Annotated[
         "--views",
         min=0,
         max=32,
-        help="Times every face is seen again, distorted, for heads and age space to be trained on; reads the photos. "
+        help="Times every face is seen again, distorted, for the heads to be trained on; reads the photos. "
         "Default: 4 if the photos still lie where they were embedded and --finetune is not asked for, else 0.",
     ),
 ]
