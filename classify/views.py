@@ -116,11 +116,17 @@ def with_views(
     from .distort import distorted
 
     if encoder.info != pool.encoder:
-        raise MaskclsError("--views: the sets were embedded with other weights; pass the same --weights")
+        raise MaskclsError(
+            f"--views: the sets were embedded with encoder {pool.encoder.name} ({pool.encoder.fingerprint}), not with "
+            f"{encoder.info.name} ({encoder.info.fingerprint}); pass the same --weights, or embed them again"
+        )
     check_photos(pool.table)
-    kept = None
-    if folder is not None:
-        kept = ShardFolder(folder, key_of(seed, encoder.info.fingerprint, *pool.table["face_id"]), encoder.info.runtime)
+    faces = [
+        *pool.table["face_id"],
+        pool.table["norm"].to_numpy().tobytes(),
+    ]  # the latter tells one framing from another
+    key = key_of(seed, encoder.info.fingerprint, *faces)
+    kept = None if folder is None else ShardFolder(folder, key, encoder.info.runtime)
     views = []
     for number in range(count):
 
