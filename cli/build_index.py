@@ -43,7 +43,7 @@ def build_index(
             "nobody's own face; 0 for faces.",
         ),
     ] = 0,
-    views: ViewsOption = None,
+    views: ViewsOption = 0,
     finetune: FinetuneOption = None,
     passes: PassesOption = PASSES,
     device: DeviceOption = Device.auto,
@@ -74,8 +74,7 @@ def build_index(
         wanted = fine_tuning(finetune, passes, device, weights, checkpoints, precision)
         again = out.resolve().with_name(f".{out.resolve().name}.views")
         with progress_bar() as progress:
-            if views is not None or wanted is None:
-                pool = with_views(pool, views, seed, again, device, weights, progress, precision)
+            pool = with_views(pool, views, seed, again, device, weights, progress, precision)
             model, report = build_model(
                 pool, seed, progress, finetuning=wanted, prototypes=prototypes, gallery_kind=gallery
             )

@@ -52,7 +52,7 @@ def evaluate(
     baselines: Annotated[bool, typer.Option("--baselines", help="Score simple models in the same folds.")] = False,
     builtin: Annotated[bool, typer.Option("--builtin", help="Score the built-in model on the same faces.")] = False,
     leakage: Annotated[bool, typer.Option("--leakage", help="Score a random split too: the size of the leak.")] = False,
-    views: ViewsOption = None,
+    views: ViewsOption = 0,
     finetune: FinetuneOption = None,
     passes: PassesOption = PASSES,
     device: DeviceOption = Device.auto,
@@ -115,8 +115,7 @@ def evaluate(
         written = next((path for path in (json_file, report, answers, casebook, other_answers) if path), None)
         again = written.with_name(f".{written.name}.views") if written else None
         with progress_bar() as progress:
-            if views is not None or wanted is None:
-                pool = with_views(pool, views, seed, again, device, weights, progress)
+            pool = with_views(pool, views, seed, again, device, weights, progress)
             done = run(
                 pool,
                 chosen,

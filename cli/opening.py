@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ..embedder.errors import MaskclsError
-from .options import VIEWS, Device, Face, Precision, Runtime
+from .options import Device, Face, Precision, Runtime
 
 if TYPE_CHECKING:
     from ..classify.loading import Opened
@@ -38,7 +37,7 @@ def opened(
 
 def with_views(
     pool: Pool,
-    views: int | None,
+    views: int,
     seed: int,
     folder: Path | None,
     device: Device,
@@ -46,24 +45,17 @@ def with_views(
     step: Callable[[str, int, int], None],
     precision: Precision = Precision.auto,
 ) -> Pool:
-    """See :func:`~..classify.views.with_views`; where nobody asked for views, they are left out for want of photos.
+    """See :func:`~..classify.views.with_views`.
 
     Raises:
-        MaskclsError: as there, if ``views`` is not None.
+        MaskclsError: as there.
     """
-    if views == 0:
+    if not views:
         return pool
     from ..classify.views import with_views as seen_again
     from ..embedder.encoder import FaceNetEncoder, pick_device
     from ..embedder.runtimes import pick_runtime
 
-    try:
-        chosen = pick_device(device.value)
-        encoder = FaceNetEncoder(weights, chosen, runtime=pick_runtime("auto", precision.value, chosen))
-        count = VIEWS if views is None else views
-        return seen_again(pool, encoder, count, seed, folder, lambda done, total: step("seeing again", done, total))
-    except MaskclsError as error:
-        if views is not None:
-            raise
-        typer.echo(f"trained without views: {error}", err=True)
-        return pool
+    chosen = pick_device(device.value)
+    encoder = FaceNetEncoder(weights, chosen, runtime=pick_runtime("auto", precision.value, chosen))
+    return seen_again(pool, encoder, views, seed, folder, lambda done, total: step("seeing again", done, total))

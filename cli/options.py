@@ -102,18 +102,17 @@ FinetuneOption = Annotated[
     ),
 ]
 ViewsOption = Annotated[
-    int | None,
+    int,
     typer.Option(
         "--views",
         min=0,
         max=32,
-        help="Times every face is seen again, distorted, for the heads to be trained on; reads the photos. "
-        "Default: 4 if the photos still lie where they were embedded and --finetune is not asked for, else 0.",
+        help="Also train the heads on so many distorted views of every face: for photos of another kind than these. "
+        "Reads the photos again; takes as long as embedding them so many times.",
     ),
 ]
 PassesOption = Annotated[int, typer.Option("--passes", min=1, help="Of fine-tuning over the faces.")]
 PASSES = 4
-VIEWS = 4
 JOBS = os.cpu_count() or 2
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from maskcls.cli import options
 from maskcls.cli.main import app
 from maskcls.embedder.embed import embed_folder
 from maskcls.embedder.encoder import FaceNetEncoder
@@ -37,18 +36,13 @@ def moved(contest_photos: Path, encoder: FaceNetEncoder, finder: FaceFinder, tmp
 
 @pytest.mark.parametrize(
     ("asked", "views"),
-    [
-        pytest.param((), 1, id="default"),
-        pytest.param(("--views", "2"), 2, id="two"),
-        pytest.param(("--views", "0"), 0, id="none"),
-    ],
+    [pytest.param((), 0, id="default"), pytest.param(("--views", "2"), 2, id="two")],
 )
 def test_the_model_says_how_often_its_faces_were_seen(
     contest_faces: Path, tmp_path: Path, asked: tuple[str, ...], views: int
 ) -> None:
     built = run("build-index", contest_faces, "--out", tmp_path / "model", *asked)
     assert built.exit_code == 0, built.output
-    assert "without views" not in built.stderr
     assert views_of(tmp_path / "model") == views
     assert [path.name for path in tmp_path.iterdir()] == ["model"]  # no work in progress is left
 
@@ -65,19 +59,10 @@ def test_views_change_heads_and_leave_the_gallery_alone(contest_faces: Path, tmp
 
 def test_evaluate_counts_them_too(contest_faces: Path, tmp_path: Path) -> None:
     scores = tmp_path / "scores.json"
-    scored = run("evaluate", contest_faces, "--folds", "2", "--score-folds", "1", "--json", scores)
+    scored = run("evaluate", contest_faces, "--folds", "2", "--score-folds", "1", "--views", "1", "--json", scores)
     assert scored.exit_code == 0, scored.output
     assert json.loads(scores.read_text())["data"]["views"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
-
-
-def test_without_photos_there_are_no_views_and_a_line_says_so(moved: Path, tmp_path: Path) -> None:
-    built = run("build-index", moved, "--out", tmp_path / "model")
-    assert built.exit_code == 0, built.output
-    (line,) = [line for line in built.stderr.splitlines() if "views" in line]
-    assert line.startswith("trained without views: ")
-    assert "gone or changed" in line
-    assert views_of(tmp_path / "model") == 0
 
 
 def test_views_that_are_asked_for_need_the_photos(moved: Path, tmp_path: Path) -> None:
@@ -86,7 +71,3 @@ def test_views_that_are_asked_for_need_the_photos(moved: Path, tmp_path: Path) -
     (line,) = built.stderr.splitlines()
     assert "gone or changed" in line
     assert not (tmp_path / "model").exists()
-
-
-def test_the_help_names_the_number_that_is_taken() -> None:
-    assert f"Default: {options.VIEWS} " in " ".join(run("build-index", "--help").stdout.replace("│", " ").split())
