@@ -4,9 +4,9 @@
         faces/fairface-drawn --out table.md
 
 Faces of the first set are scored, fold by fold of people; heads are trained on all faces of the other folds' people.
-Each variant changes one thing of ``maskcls.classify.heads``; with ``--views`` all are trained on views too, but for one (the
-photos must still lie where they lay). Time is of one face on one thread, median of 300, mirror image included. In brackets 95 % intervals over
-people, and of the paired difference to the default.
+Each variant changes one thing of ``maskcls.classify.heads``; with ``--views`` all but one are trained on views too (the
+photos must still lie where they lay). Time is of one face on one thread, median of 300, mirror image included. In
+brackets 95 % intervals over people, and of the paired difference to the default.
 """
 
 from __future__ import annotations
