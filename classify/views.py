@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
@@ -111,10 +112,6 @@ def with_views(
     Raises:
         MaskclsError: the encoder is another one, or a photo is gone or changed.
     """
-    import torch
-
-    from .distort import distorted
-
     if encoder.info != pool.encoder:
         raise MaskclsError(
             f"--views: the sets were embedded with encoder {pool.encoder.name} ({pool.encoder.fingerprint}), not with "
@@ -129,23 +126,28 @@ def with_views(
     kept = None if folder is None else ShardFolder(folder, key, encoder.info.runtime)
     views = []
     for number in range(count):
-
-        def change(crops: Crops, start: int, number: int = number) -> Crops:
-            with torch.random.fork_rng([]):
-                torch.manual_seed(int(np.random.default_rng((seed, number, start)).integers(2**62)))
-                return distorted(torch.from_numpy(crops)).permute(0, 2, 3, 1).contiguous().numpy()
-
         views.append(
             view_of(
                 pool.table,
                 encoder,
-                change,
+                partial(_distorted, seed, number),
                 kept,
                 number,
                 lambda done, total, number=number: progress(number * total + done, count * total),  # type: ignore[misc]
             )
         )
     return replace(pool, views=tuple(views))
+
+
+def _distorted(seed: int, number: int, crops: Crops, start: int) -> Crops:
+    """Crops as the view ``number`` of a seed shows them; ``start`` is the row of the first one."""
+    import torch
+
+    from .distort import distorted
+
+    with torch.random.fork_rng([]):
+        torch.manual_seed(int(np.random.default_rng((seed, number, start)).integers(2**62)))
+        return distorted(torch.from_numpy(crops)).permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def _shards_of(kept: ShardFolder, number: int) -> list[int]:

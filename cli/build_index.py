@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .opening import with_views
+from .opening import seen_again
 from .options import (
     PASSES,
     Device,
@@ -74,7 +74,7 @@ def build_index(
         wanted = fine_tuning(finetune, passes, device, weights, checkpoints, precision)
         again = out.resolve().with_name(f".{out.resolve().name}.views")
         with progress_bar() as progress:
-            pool = with_views(pool, views, seed, again, device, weights, progress, precision)
+            pool = seen_again(pool, views, seed, again, device, weights, progress, precision)
             model, report = build_model(
                 pool, seed, progress, finetuning=wanted, prototypes=prototypes, gallery_kind=gallery
             )

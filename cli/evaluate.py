@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .opening import with_views
+from .opening import seen_again
 from .options import (
     PASSES,
     ConfidenceOption,
@@ -115,7 +115,7 @@ def evaluate(
         written = next((path for path in (json_file, report, answers, casebook, other_answers) if path), None)
         again = written.with_name(f".{written.name}.views") if written else None
         with progress_bar() as progress:
-            pool = with_views(pool, views, seed, again, device, weights, progress)
+            pool = seen_again(pool, views, seed, again, device, weights, progress)
             done = run(
                 pool,
                 chosen,

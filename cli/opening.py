@@ -35,7 +35,7 @@ def opened(
     return open_model(model, device=device, runtime=runtime, precision=precision, weights=weights, face=face)
 
 
-def with_views(
+def seen_again(
     pool: Pool,
     views: int,
     seed: int,
@@ -52,10 +52,10 @@ def with_views(
     """
     if not views:
         return pool
-    from ..classify.views import with_views as seen_again
+    from ..classify.views import with_views
     from ..embedder.encoder import FaceNetEncoder, pick_device
     from ..embedder.runtimes import pick_runtime
 
     chosen = pick_device(device.value)
     encoder = FaceNetEncoder(weights, chosen, runtime=pick_runtime("auto", precision.value, chosen))
-    return seen_again(pool, encoder, views, seed, folder, lambda done, total: step("seeing again", done, total))
+    return with_views(pool, encoder, views, seed, folder, lambda done, total: step("seeing again", done, total))

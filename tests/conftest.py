@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from PIL import Image
@@ -18,7 +19,7 @@ from maskcls.classify.build import build_model
 from maskcls.classify.model import Model
 from maskcls.classify.pool import Pool, open_pool
 from maskcls.embedder.embed import embed_folder
-from maskcls.embedder.encoder import EncoderInfo, FaceNetEncoder
+from maskcls.embedder.encoder import Encoded, Encoder, EncoderInfo, FaceNetEncoder
 from maskcls.embedder.finder import FaceFinder
 from maskcls.embedder.layouts import read_dataset
 from maskcls.embedder.store import REJECT_COLUMNS, SetWriter
@@ -26,6 +27,22 @@ from maskcls.embedder.table import face_table
 
 PEOPLE = 60
 UTKFACE = 240
+
+
+class _Wrapped:
+    def __init__(self, encoder: Encoder, batches: int | None = None, info: EncoderInfo | None = None) -> None:
+        self._encoder = encoder
+        self._batches = batches
+        self.info = info or encoder.info
+        self.crops = 0
+
+    def encode(self, crops: npt.NDArray[np.uint8]) -> Encoded:
+        if self._batches is not None:
+            if not self._batches:
+                raise KeyboardInterrupt
+            self._batches -= 1
+        self.crops += len(crops)
+        return self._encoder.encode(crops)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -87,6 +104,12 @@ def portrait(data: Path) -> Path:
 def encoder() -> FaceNetEncoder:
     """FaceNet with the packaged weights."""
     return FaceNetEncoder()
+
+
+@pytest.fixture
+def wrap() -> Callable[..., _Wrapped]:
+    """An encoder that counts the crops it is given and may be killed after some batches."""
+    return _Wrapped
 
 
 @pytest.fixture(scope="session")

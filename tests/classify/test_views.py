@@ -3,40 +3,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from maskcls.classify.pool import Pool, open_pool, pool_of
 from maskcls.classify.training import train_head
 from maskcls.classify.views import BATCH, View, with_views
-from maskcls.embedder.encoder import Encoded, EncoderInfo, FaceNetEncoder
+from maskcls.embedder.encoder import FaceNetEncoder
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.store import EmbeddingSet
 
 MakeSet = Callable[..., EmbeddingSet]
+Wrap = Callable[..., Any]
 FACES = BATCH + 6
 """One whole batch and a part of another."""
-
-
-class Counting:
-    """FaceNet that counts the crops it is shown, and breaks down after so many batches."""
-
-    def __init__(self, encoder: FaceNetEncoder, batches: int = 1000) -> None:
-        self._encoder, self._left = encoder, batches
-        self.crops = 0
-
-    @property
-    def info(self) -> EncoderInfo:
-        return self._encoder.info
-
-    def encode(self, crops: npt.NDArray[np.uint8]) -> Encoded:
-        if not self._left:
-            raise KeyboardInterrupt
-        self._left -= 1
-        self.crops += len(crops)
-        return self._encoder.encode(crops)
 
 
 @pytest.fixture(scope="module")
@@ -119,22 +101,24 @@ def test_another_encoder_sees_no_views_of_the_first(seen: Pool, encoder: FaceNet
     assert seen.subset(np.arange(3)).encoded_by(encoder).views == ()
 
 
-def test_a_killed_run_goes_on_and_ends_the_same(few: Pool, seen: Pool, encoder: FaceNetEncoder, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_and_ends_the_same(
+    few: Pool, seen: Pool, encoder: FaceNetEncoder, wrap: Wrap, tmp_path: Path
+) -> None:
     with pytest.raises(KeyboardInterrupt):
-        with_views(few, Counting(encoder, batches=3), 2, 3, tmp_path)
-    rest = Counting(encoder)
+        with_views(few, wrap(encoder, batches=3), 2, 3, tmp_path)
+    rest = wrap(encoder)
     done = with_views(few, rest, 2, 3, tmp_path)
     assert rest.crops == FACES - BATCH
     assert all(same(one, other) for one, other in zip(done.views, seen.views, strict=True))
 
 
-def test_damaged_work_is_done_again(few: Pool, seen: Pool, encoder: FaceNetEncoder, tmp_path: Path) -> None:
+def test_damaged_work_is_done_again(few: Pool, seen: Pool, encoder: FaceNetEncoder, wrap: Wrap, tmp_path: Path) -> None:
     with_views(few, encoder, 2, 3, tmp_path)
     shard = sorted(tmp_path.rglob("*.safetensors"))[0]
     content = bytearray(shard.read_bytes())
     content[-100] ^= 1
     shard.write_bytes(content)
-    again = Counting(encoder)
+    again = wrap(encoder)
     done = with_views(few, again, 2, 3, tmp_path)
     assert again.crops == BATCH
     assert all(same(one, other) for one, other in zip(done.views, seen.views, strict=True))
@@ -144,10 +128,10 @@ def test_damaged_work_is_done_again(few: Pool, seen: Pool, encoder: FaceNetEncod
     ("seed", "faces"), [pytest.param(4, FACES, id="another seed"), pytest.param(3, FACES - 1, id="other faces")]
 )
 def test_work_of_another_run_is_not_taken(
-    few: Pool, encoder: FaceNetEncoder, tmp_path: Path, seed: int, faces: int
+    few: Pool, encoder: FaceNetEncoder, wrap: Wrap, tmp_path: Path, seed: int, faces: int
 ) -> None:
     with_views(few, encoder, 1, 3, tmp_path)
-    again = Counting(encoder)
+    again = wrap(encoder)
     with_views(few.subset(np.arange(faces)), again, 1, seed, tmp_path)
     assert again.crops == faces
 

@@ -33,22 +33,6 @@ class _PixelEncoder:
         return Encoded(values / norms[:, None], maps.astype(np.float16), norms)
 
 
-class _Wrapped:
-    def __init__(self, encoder: Encoder, batches: int | None = None, info: EncoderInfo | None = None) -> None:
-        self._encoder = encoder
-        self._batches = batches
-        self.info = info or encoder.info
-        self.crops = 0
-
-    def encode(self, crops: npt.NDArray[np.uint8]) -> Encoded:
-        if self._batches is not None:
-            if not self._batches:
-                raise KeyboardInterrupt
-            self._batches -= 1
-        self.crops += len(crops)
-        return self._encoder.encode(crops)
-
-
 @pytest.fixture(scope="session")
 def pixel_encoder() -> Encoder:
     """A quick stand-in for FaceNet where only the bookkeeping is tested."""
@@ -120,9 +104,3 @@ def run(photos: Path, out: Path, finder: FaceFinder, pixel_encoder: Encoder) -> 
         return embed_folder(read_dataset(root, "auto", labels), root, out, encoder, finder, **options)
 
     return embed
-
-
-@pytest.fixture
-def wrap() -> Callable[..., _Wrapped]:
-    """An encoder that counts the crops it is given and may be killed after some batches."""
-    return _Wrapped
