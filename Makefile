@@ -44,9 +44,9 @@ builtin-model: $(VENV)/installed-demo  ## make the built-in model again, from Fa
 	$(BIN)/maskcls render-masks $(FAIRFACE) --out $(BUILD)/drawn --copies 2
 	$(BIN)/maskcls embed $(BUILD)/drawn --out $(BUILD)/drawn-faces
 	$(BIN)/maskcls build-index $(BUILD)/faces $(BUILD)/drawn-faces --prototypes 5 --views 4 --out $(BUILD)/model
-	rm -rf classify/builtin_model
-	cp -R $(BUILD)/model classify/builtin_model
-	chmod -R u=rwX,go=rX classify/builtin_model
+	rm -rf classify/model/builtin
+	cp -R $(BUILD)/model classify/model/builtin
+	chmod -R u=rwX,go=rX classify/model/builtin
 
 $(VENV)/installed-%: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

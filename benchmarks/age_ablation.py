@@ -26,9 +26,9 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.age_ablation_rows import DEFAULT, PARTS, Row, Trial
 from benchmarks.age_ablation_votes import COLUMNS, Truth, difference, joined, scored
-from maskcls.classify.evaluation.bootstrap import Bootstrap, Estimate, Statistic, Tally
-from maskcls.classify.pool import open_pool
-from maskcls.classify.tuning import with_age
+from maskcls.classify.age.tuning import with_age
+from maskcls.classify.data.face_set import open_face_set
+from maskcls.classify.metrics.bootstrap import Bootstrap, Counts, Estimate, Statistic
 
 Key = tuple[str, str]
 
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="Markdown file")
     options = parser.parse_args()
     start = time.perf_counter()
-    pool = open_pool(options.faces)
+    pool = open_face_set(options.faces)
     pool = pool.subset(with_age(pool))
     maps = pool.maps(np.arange(len(pool)))
     rows: dict[Key, list[Row]] = {}
@@ -59,7 +59,7 @@ def main() -> None:
                         continue
                     rows.setdefault((row.name, row.way), []).append(row)
                     said = (
-                        f"{float(statistic(tally.totals())):.3f}" for tally, statistic in _scores(truths[-1:], [row])
+                        f"{float(statistic(counts.totals())):.3f}" for counts, statistic in _scores(truths[-1:], [row])
                     )
                     print(
                         f"{time.perf_counter() - start:5.0f} s  {seed}  {row.name}, {row.way}: {' '.join(said)}",
@@ -97,7 +97,7 @@ def tables(truth: Truth, rows: dict[Key, list[Row]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _scores(truths: Sequence[Truth], rows: Sequence[Row]) -> list[tuple[Tally, Statistic]]:
+def _scores(truths: Sequence[Truth], rows: Sequence[Row]) -> list[tuple[Counts, Statistic]]:
     age, said = (np.concatenate([getattr(row.answers, name) for row in rows]) for name in ("age", "said"))
     return scored(joined(truths), age, said)
 

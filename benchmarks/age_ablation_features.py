@@ -1,6 +1,6 @@
 """What layers of the frozen FaceNet say of faces: read from the photos themselves, once, and kept on disk.
 
-Part of ``age_ablation.py``. The trunk runs in bfloat16, since three times faster.
+Part of ``age_ablation.py``. The backbone runs in bfloat16, since three times faster.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from maskcls.embedder.crops import read_crops
-from maskcls.embedder.encoder import EMBEDDING_DIM
-from maskcls.embedder.files import replacing
-from maskcls.embedder.trunk import scaled
-from maskcls.embedder.weights import load_facenet
+from maskcls.embedder.facenet.encoder import EMBEDDING_DIM
+from maskcls.embedder.facenet.network import scaled
+from maskcls.embedder.facenet.weights import load_facenet
+from maskcls.embedder.faceset.crops import read_crops
+from maskcls.embedder.storage.files import replacing
 
 Halves = npt.NDArray[np.float16]
 Floats = npt.NDArray[np.float32]
-View = Callable[[Tensor], Tensor]
+AugmentedFaces = Callable[[Tensor], Tensor]
 
 BATCH = 128
 SHIFT = 4
@@ -46,7 +46,7 @@ SHAPES = {
 """Map -> channels and side. ``max`` and ``gem`` are ``repeat_2`` pooled over all places; larger maps are averaged."""
 
 
-def shifted(dx: int, dy: int) -> View:
+def shifted(dx: int, dy: int) -> AugmentedFaces:
     """Pixels (n, 3, 160, 160) moved right and down, those of the edge repeated."""
 
     def move(pixels: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def shifted(dx: int, dy: int) -> View:
     return move
 
 
-VIEWS: Mapping[str, View] = {
+VIEWS: Mapping[str, AugmentedFaces] = {
     "plain": lambda pixels: pixels,
     "flipped": lambda pixels: pixels.flip(3),
     "left": shifted(-SHIFT, 0),
@@ -76,7 +76,7 @@ class Seen:
     embeddings: Floats
 
 
-class Trunk:
+class Backbone:
     """FaceNet (Schroff et al. 2015, https://arxiv.org/abs/1503.03832), keeping some of its layers."""
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -116,9 +116,9 @@ def see(table: pd.DataFrame, names: Sequence[str], view: str, folder: Path) -> S
     files = {name: folder / f"{view}-{name}-{key}.npy" for name in shapes}
     if not all(path.exists() for path in files.values()):
         with _files(files, shapes, len(table)) as out:
-            trunk = Trunk(names)
+            backbone = Backbone(names)
             for start, pixels in _pixels(table):
-                maps, embeddings = trunk(VIEWS[view](pixels))
+                maps, embeddings = backbone(VIEWS[view](pixels))
                 for name, values in (maps | {"embedding": embeddings}).items():
                     out[name][start : start + len(pixels)] = values
     read = {name: np.load(path, mmap_mode="r", allow_pickle=False) for name, path in files.items()}

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from maskcls.classify.age_net import BIN_YEARS, HIDDEN, AgeTargets, smooth_error
-from maskcls.classify.vote import YEARS, year_profiles
+from maskcls.classify.age.network import BIN_YEARS, HIDDEN, AgeTargets, smooth_error
+from maskcls.classify.age.vote import YEARS, year_profiles
 
 Floats = npt.NDArray[np.float32]
 Contrast = Callable[[Tensor, Tensor], Tensor]

@@ -1,4 +1,4 @@
-"""Networks that an age space can be learnt with: ``maskcls.classify.age_net`` with other inputs, losses and batches.
+"""Networks to learn an age space with: ``maskcls.classify.age.network`` with other inputs, losses and batches.
 
 Part of ``age_ablation.py``.
 """
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.age_ablation_losses import Distribution, Loss
-from maskcls.classify.age_net import (
+from maskcls.classify.age.network import (
     AGE_BALANCE,
     BATCH,
     DROPOUT,
@@ -29,9 +29,9 @@ from maskcls.classify.age_net import (
     WIDTH,
     age_bins,
 )
-from maskcls.classify.heads import embedding_branch, map_branch
-from maskcls.classify.training import balanced, one_thread
-from maskcls.embedder.encoder import EMBEDDING_DIM
+from maskcls.classify.heads.network import embedding_branch, map_branch
+from maskcls.classify.heads.training import balanced, one_thread
+from maskcls.embedder.facenet.encoder import EMBEDDING_DIM
 
 Floats = npt.NDArray[np.float32]
 Halves = npt.NDArray[np.float16]
@@ -78,7 +78,7 @@ class Faces:
 
 
 class Net(nn.Module):
-    """Branches on maps and embedding and a hidden layer, as :class:`maskcls.classify.age_net.AgeNet` has them.
+    """Branches on maps and embedding and a hidden layer, as :class:`maskcls.classify.age.network.AgeNet` has them.
 
     Maps of one place have two linear layers in place of the convolutions.
     """
@@ -145,7 +145,7 @@ class Trained:
 def train(
     faces: Faces, seed: int, loss: Loss | None = None, pairs: Pairs | None = None, pull: float = PAIR_WEIGHT
 ) -> Trained:
-    """Train as :func:`maskcls.classify.age_net.train_age_net` does.
+    """Train as :func:`maskcls.classify.age.network.train_age_net` does.
 
     Args:
         pairs: half of every batch is partners of the other half,

@@ -25,9 +25,9 @@ from benchmarks.age_ablation_losses import (
 )
 from benchmarks.age_ablation_nets import Faces, Halves, Pairs, Trained, train
 from benchmarks.age_ablation_votes import Setting, Truth, parted
-from maskcls.classify.age_space import age_features, fit_linear
-from maskcls.classify.pool import Pool
-from maskcls.classify.vote import AgeVotes
+from maskcls.classify.age.space import age_features, fit_linear
+from maskcls.classify.age.vote import AgeVotes
+from maskcls.classify.data.face_set import FaceSet
 from maskcls.embedder.labels import GENDERS
 
 Floats = npt.NDArray[np.float32]
@@ -58,7 +58,7 @@ class Row:
 class Trial:
     """One split, and the default fitted in it."""
 
-    def __init__(self, pool: Pool, maps: Halves, seed: int, cache: Path, only: str = "") -> None:
+    def __init__(self, pool: FaceSet, maps: Halves, seed: int, cache: Path, only: str = "") -> None:
         """``maps`` (n, 896, 4, 4) are those of all faces of the pool; rows whose name lacks ``only`` are not learnt."""
         order, held, test = parted(pool, seed)
         self.only = re.compile(only)
@@ -135,7 +135,7 @@ def spaces(trial: Trial) -> Iterator[Row]:
 
 
 def layers(trial: Trial) -> Iterator[Row]:
-    """Maps of other layers of the trunk, and other ways of pooling."""
+    """Maps of other layers of the backbone, and other ways of pooling."""
     names = ("repeat_1", "mixed_6a", "mixed_7a", "block8", "max", "gem")
     seen = see(trial.pool.table, names, "plain", trial.cache).maps
     for name in names[:4]:

@@ -10,24 +10,24 @@ from unittest.mock import patch
 import numpy as np
 import numpy.typing as npt
 
-from maskcls.classify import tuning
-from maskcls.classify.evaluation.bootstrap import Bootstrap, Estimate, Statistic, Tally, mean
-from maskcls.classify.evaluation.confusion import flattened, macro_f1, recall
-from maskcls.classify.pool import Pool
-from maskcls.classify.vote import (
+from maskcls.classify.age import tuning
+from maskcls.classify.age.vote import (
     NOBODY,
     RAW_PER_VOTER,
     AgeVotes,
     VoteSettings,
+    age_distribution,
     band_prior,
     from_years,
     one_vote_a_person,
-    tally,
     vote,
     year_profiles,
 )
+from maskcls.classify.data.face_set import FaceSet
+from maskcls.classify.metrics.bootstrap import Bootstrap, Counts, Estimate, Statistic, mean
+from maskcls.classify.metrics.confusion import flattened, macro_f1, recall
 from maskcls.embedder.labels import BAND_STARTS, band_numbers, years_outside
-from maskcls.index.gallery import Gallery
+from maskcls.index.flat import Gallery
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
@@ -41,7 +41,7 @@ MOST = 120
 """People fetched; rows of the table may let more vote than the product does."""
 
 
-def parted(faces: Pool, seed: int) -> tuple[Rows, int, int]:
+def parted(faces: FaceSet, seed: int) -> tuple[Rows, int, int]:
     """Rows to learn from, then rows to choose the vote on, then rows to score; and where the second and third begin.
 
     No person is in two parts. Faces with drawn masks are never scored.
@@ -115,7 +115,7 @@ class Setting:
         """What :meth:`neighbours` say of the scored; voters, temperature and the rest are chosen on the held-out.
 
         Args:
-            choice: constants of :mod:`maskcls.classify.tuning` to choose from instead.
+            choice: constants of :mod:`maskcls.classify.age.tuning` to choose from instead.
             beside: distributions over years (n - held, 121) that the vote is averaged with.
         """
         known, split = slice(0, self.test), self.test - self.held
@@ -129,7 +129,7 @@ class Setting:
                 patches.enter_context(patch.object(tuning, name, value))
             settings, _ = tuning._choose(ballots, *asked, real, weight, near[:split], similar[:split], BAND_STARTS[2])
         profiles, k = year_profiles(*labels, settings.softness), settings.voters
-        years = tally(near[:, :k], similar[:, :k], profiles, settings.temperature)
+        years = age_distribution(near[:, :k], similar[:, :k], profiles, settings.temperature)
         if beside is not None:
             return self.alone((years + beside) / np.float32(2))
         return from_years(years[split:], self.prior, settings)
@@ -212,24 +212,24 @@ def joined(truths: Sequence[Truth]) -> Truth:
     return Truth(low, high, people, kinds)
 
 
-def scored(truth: Truth, age: Floats, said: Rows) -> list[tuple[Tally, Statistic]]:
+def scored(truth: Truth, age: Floats, said: Rows) -> list[tuple[Counts, Statistic]]:
     """Totals and their statistic for each of :data:`COLUMNS`."""
     error = years_outside(age, truth.low, truth.high).astype(np.float64)
     band = band_numbers(truth.low)
     clear = band == band_numbers(truth.high)
-    out: list[tuple[Tally, Statistic]] = []
+    out: list[tuple[Counts, Statistic]] = []
     for kind, score in COLUMNS:
         faces = truth.kinds[kind]
         if score == "MAE":
-            out.append((Tally.mean(np.where(faces, error, np.nan)), mean))
+            out.append((Counts.mean(np.where(faces, error, np.nan)), mean))
         else:
-            cells = Tally.cells(np.where(faces & clear, len(BAND_STARTS) * band + said, -1), len(BAND_STARTS) ** 2)
+            cells = Counts.cells(np.where(faces & clear, len(BAND_STARTS) * band + said, -1), len(BAND_STARTS) ** 2)
             statistic = flattened(macro_f1 if score == "F1" else lambda counts: recall(counts)[..., -1])
             out.append((cells, statistic))
     return out
 
 
-def difference(bootstrap: Bootstrap, first: tuple[Tally, Statistic], second: tuple[Tally, Statistic]) -> Estimate:
+def difference(bootstrap: Bootstrap, first: tuple[Counts, Statistic], second: tuple[Counts, Statistic]) -> Estimate:
     """First less second, on the same resamples of people."""
     width = first[0].width
     return bootstrap.estimate(

@@ -21,10 +21,10 @@ from sklearn.metrics import average_precision_score
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from maskcls.classify.audit.findings import audit
+from maskcls.classify.data.face_set import FaceSet, merge_sets, open_sets
 from maskcls.classify.evaluation.evaluate import plan
-from maskcls.classify.pool import Pool, open_sets, pool_of
-from maskcls.embedder.corrections import FIELDS
+from maskcls.classify.labels.audit.findings import audit
+from maskcls.embedder.faceset.corrections import FIELDS
 from maskcls.embedder.labels import GENDERS, MASKS
 
 Bools = npt.NDArray[np.bool_]
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="Markdown file")
     options = parser.parse_args()
     sets = open_sets([*options.faces, *options.also])
-    pool = pool_of(sets)
+    pool = merge_sets(sets)
     chosen = plan(pool, [one.settings["root"] for one in sets[len(options.faces) :]], None, 5, options.seed)
     known = set(options.leave_out.read_text(encoding="utf-8").split()) if options.leave_out else set()
     table = pool.table.iloc[chosen.scored]
@@ -70,8 +70,8 @@ def main() -> None:
 
 
 def spoil(
-    pool: Pool, rows: npt.NDArray[np.int64], rate: float, random: np.random.Generator
-) -> tuple[Pool, dict[str, Bools]]:
+    pool: FaceSet, rows: npt.NDArray[np.int64], rate: float, random: np.random.Generator
+) -> tuple[FaceSet, dict[str, Bools]]:
     """The pool with labels made wrong, and which of the ``rows`` have a wrong one, by field."""
     table, wrong = pool.table.copy(), {field: np.zeros(len(pool), bool) for field in FIELDS}
     people = np.unique(pool.people[rows])

@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from maskcls.classify.cnn.runs import MEASURES, Entry, compare, read_answers
+from maskcls.classify.comparison.cnn.runs import MEASURES, Entry, compare, read_answers
 
 
 def main() -> None:

@@ -21,10 +21,10 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from maskcls.classify.evaluation.crossval import answers_of, scored_rows
-from maskcls.classify.evaluation.scores import summarise
-from maskcls.classify.loading import load_model
-from maskcls.classify.pool import Pool, Rows, open_sets, pool_of
+from maskcls.classify.data.face_set import FaceSet, Rows, merge_sets, open_sets
+from maskcls.classify.evaluation.cross_validation import answers_of, scored_rows
+from maskcls.classify.metrics.scores import summarise
+from maskcls.classify.model.loading import load_model
 
 FIGURES = (
     "mask accuracy",
@@ -63,7 +63,7 @@ def main() -> None:
     columns: dict[str, dict[str, Any]] = {}
     for folder in options.faces:
         sets = open_sets([folder, *options.without])
-        pool = pool_of(sets)
+        pool = merge_sets(sets)
         for name, rows, left_out in parts(pool, sets[0].settings["root"], folder.name):
             began = time.monotonic()
             answers = answers_of(model, pool, rows)
@@ -91,7 +91,7 @@ def main() -> None:
         options.out.write_text(text, encoding="utf-8")
 
 
-def parts(pool: Pool, root: str, name: str) -> Iterator[tuple[str, Rows, int]]:
+def parts(pool: FaceSet, root: str, name: str) -> Iterator[tuple[str, Rows, int]]:
     """What is scored: a name, its rows, and how many faces are left out since their people were built from."""
     mine = (pool.table["root"] == root).to_numpy(bool)
     known = np.isin(pool.people, pool.people[~mine])

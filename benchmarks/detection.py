@@ -19,7 +19,7 @@ from facenet_pytorch import MTCNN
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from maskcls.embedder.finder import FaceFinder
+from maskcls.embedder.detection.finder import FaceFinder
 from maskcls.embedder.photo import list_photos, read_photo
 
 SETS = {

@@ -24,7 +24,7 @@ _PLAIN = "from maskcls.cli.main import main; main()"
 _CONSTANT = """
 import numpy as np
 from maskcls.embedder import encoder
-from maskcls.embedder.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoded
+from maskcls.embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoded
 def constant(self, crops):
     vectors = np.full((len(crops), EMBEDDING_DIM), EMBEDDING_DIM ** -0.5, np.float32)
     return Encoded(vectors, np.zeros((len(crops), *MAP_SHAPE), np.float16), np.ones(len(crops), np.float32))

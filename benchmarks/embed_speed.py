@@ -22,13 +22,13 @@ import torch
 from facenet_pytorch import MTCNN
 from PIL import Image
 
-from maskcls.embedder.embed import embed_folder
-from maskcls.embedder.encoder import FaceNetEncoder
-from maskcls.embedder.finder import FaceFinder, FaceMode
-from maskcls.embedder.layouts import Dataset, Listed
+from maskcls.embedder.datasets.layouts import Dataset, Listed
+from maskcls.embedder.detection.finder import FaceFinder, FaceMode
+from maskcls.embedder.facenet.encoder import FaceNetEncoder
+from maskcls.embedder.facenet.runtimes import Runtime, has_bf16, has_openvino, threads
+from maskcls.embedder.facenet.weights import load_facenet
+from maskcls.embedder.faceset.embed import embed_folder
 from maskcls.embedder.photo import list_photos
-from maskcls.embedder.runtimes import Runtime, has_bf16, has_openvino, threads
-from maskcls.embedder.weights import load_facenet
 
 PEER = "facenet-pytorch loop"
 Job = Callable[[list[Path]], int]

@@ -20,15 +20,15 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from maskcls.classify.age_space import fill_gallery
-from maskcls.classify.evaluation.crossval import scored_rows
+from maskcls.classify.age.space import fill_gallery
+from maskcls.classify.age.tuning import fit_vote, with_age
+from maskcls.classify.age.vote import NOBODY
+from maskcls.classify.data.face_set import FaceSet, open_face_set
+from maskcls.classify.evaluation.cross_validation import scored_rows
 from maskcls.classify.evaluation.splits import pool_folds
-from maskcls.classify.explain import Evidence, evidence_of
-from maskcls.classify.model import Ages, Model
-from maskcls.classify.pool import Pool, open_pool
-from maskcls.classify.stored_model import GALLERY_COLUMNS
-from maskcls.classify.tuning import fit_vote, with_age
-from maskcls.classify.vote import NOBODY
+from maskcls.classify.model.model import Ages, Model
+from maskcls.classify.model.storage import GALLERY_COLUMNS
+from maskcls.classify.predict.explain import Evidence, evidence_of
 from maskcls.embedder.labels import band_numbers
 from maskcls.embedder.table import gallery_ids
 
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("faces", nargs="+", type=Path, metavar="FACES", help="embedding sets")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    pool = open_pool(options.faces)
+    pool = open_face_set(options.faces)
     pool = pool.subset(with_age(pool))
     held_out = pool_folds(pool, FOLDS, options.seed) == 0
     model = age_model(pool.subset(np.flatnonzero(~held_out)), options.seed)
@@ -59,7 +59,7 @@ def main() -> None:
         print(f"\n{signs_table(rows, options.seed)}", flush=True)
 
 
-def age_model(pool: Pool, seed: int) -> Model:
+def age_model(pool: FaceSet, seed: int) -> Model:
     """A model without heads."""
     vote = fit_vote(pool, seed)
     gallery = fill_gallery(vote.space, pool, gallery_ids(pool.table["face_id"]))
@@ -67,7 +67,7 @@ def age_model(pool: Pool, seed: int) -> Model:
     return Model(gallery, table, vote.space, vote.settings, {}, pool.encoder, pool.face)
 
 
-def answered(model: Model, pool: Pool) -> pd.DataFrame:
+def answered(model: Model, pool: FaceSet) -> pd.DataFrame:
     """One row a face whose true band is clear.
 
     ``source``, ``person``, ``right`` (0 or 1), ``probability`` of the band said, ``size`` of the smallest set

@@ -38,7 +38,7 @@ HEALTHY = 8
 
 
 @dataclass
-class Tally:
+class Counts:
     """What came of the cases: counts by maker and outcome, what must not happen, the largest memory and time."""
 
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -46,8 +46,8 @@ class Tally:
     peak_mib: float = 0
     slowest: tuple[float, str] = (0.0, "")
 
-    def add(self, other: Tally) -> None:
-        """Join the tally of other cases."""
+    def add(self, other: Counts) -> None:
+        """Join the counts of other cases."""
         self.outcomes += other.outcomes
         self.failures += other.failures
         self.peak_mib = max(self.peak_mib, other.peak_mib)
@@ -62,44 +62,44 @@ def case(number: int, seed: int, photos: Sequence[Path]) -> tuple[Maker, bytes, 
     return maker, content, f"{number:06d}{rng.choice(sorted(SUFFIXES))}"
 
 
-def outcome(path: Path, maker: Maker, tally: Tally) -> None:
+def outcome(path: Path, maker: Maker, counts: Counts) -> None:
     """Read one case and note what came of it."""
     began = time.thread_time()
     try:
         image = read_photo(path).image
         word = "read"
         if image.mode != "RGB" or max(image.size) > 1024 or min(image.size) < 16 or maker in MUST_BE_REFUSED:
-            tally.failures.append(f"{path.name} ({maker.__name__}): read as {image.mode} {image.size}")
+            counts.failures.append(f"{path.name} ({maker.__name__}): read as {image.mode} {image.size}")
     except PhotoError as error:
         word = str(error).partition(" (")[0].partition(";")[0]
         word = "N x N pixels" if "pixels" in word and word[0].isdigit() else word
         if not str(error).isprintable() or maker in MUST_BE_READ:
-            tally.failures.append(f"{path.name} ({maker.__name__}): {error!r}")
+            counts.failures.append(f"{path.name} ({maker.__name__}): {error!r}")
     except BaseException:
         word = "traceback"
-        tally.failures.append(f"{path.name} ({maker.__name__}): {traceback.format_exc()}")
-    tally.outcomes[maker.__name__, word] += 1
-    tally.slowest = max(tally.slowest, (time.thread_time() - began, f"{path.name} ({maker.__name__})"))
+        counts.failures.append(f"{path.name} ({maker.__name__}): {traceback.format_exc()}")
+    counts.outcomes[maker.__name__, word] += 1
+    counts.slowest = max(counts.slowest, (time.thread_time() - began, f"{path.name} ({maker.__name__})"))
 
 
 def read_chunk(numbers: range, seed: int, photos: Sequence[Path], results: Any) -> None:
     """Child process: the cases of some numbers."""
-    tally = Tally()
+    counts = Counts()
     with tempfile.TemporaryDirectory() as folder:
         for number in numbers:
             results.send(number)
             maker, content, name = case(number, seed, photos)
             path = Path(folder, name)
             path.write_bytes(content)
-            outcome(path, maker, tally)
+            outcome(path, maker, counts)
             path.unlink()
-    tally.peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    results.send(tally)
+    counts.peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    results.send(counts)
 
 
-def read_all(cases: int, seed: int, photos: Sequence[Path]) -> Tally:
+def read_all(cases: int, seed: int, photos: Sequence[Path]) -> Counts:
     """All cases through the reader."""
-    total = Tally()
+    total = Counts()
     context = multiprocessing.get_context("spawn")
     for start in range(0, cases, CHUNK):
         numbers = range(start, min(start + CHUNK, cases))
@@ -110,7 +110,7 @@ def read_all(cases: int, seed: int, photos: Sequence[Path]) -> Tally:
             theirs.close()
             last, done = numbers.start, False
             try:
-                while not isinstance(message := ours.recv(), Tally):
+                while not isinstance(message := ours.recv(), Counts):
                     last = message
                 total.add(message)
                 done = True
@@ -127,13 +127,13 @@ def read_all(cases: int, seed: int, photos: Sequence[Path]) -> Tally:
 
 def through(cases: int, seed: int, photos: Sequence[Path], model: Path | None) -> list[str]:
     """Cases and healthy photos through ``embed`` and ``predict``; what must not happen."""
-    from maskcls.classify.model import Model
-    from maskcls.classify.predict import predict_photos
-    from maskcls.embedder.embed import embed_folder
-    from maskcls.embedder.encoder import FaceNetEncoder
-    from maskcls.embedder.finder import FaceFinder
-    from maskcls.embedder.layouts import read_dataset
-    from maskcls.embedder.store import open_set
+    from maskcls.classify.model.model import Model
+    from maskcls.classify.predict.job import predict_photos
+    from maskcls.embedder.datasets.layouts import read_dataset
+    from maskcls.embedder.detection.finder import FaceFinder
+    from maskcls.embedder.facenet.encoder import FaceNetEncoder
+    from maskcls.embedder.faceset.embed import embed_folder
+    from maskcls.embedder.faceset.store import open_set
 
     encoder, finder = FaceNetEncoder(), FaceFinder()
     failures = []
@@ -180,25 +180,28 @@ def main() -> None:
     found = list_photos(options.photos_folder)[0]
     photos = random.Random(options.seed).sample(found, min(40, len(found)))
     began = time.monotonic()
-    tally = read_all(options.cases, options.seed, photos)
+    counts = read_all(options.cases, options.seed, photos)
     for maker in MAKERS:
-        words = {word: n for (name, word), n in tally.outcomes.most_common() if name == maker.__name__}
+        words = {word: n for (name, word), n in counts.outcomes.most_common() if name == maker.__name__}
         print(f"{maker.__name__:18s} {sum(words.values()):6d}  " + ", ".join(f"{n} {w}" for w, n in words.items()))
     print(
-        f"{sum(tally.outcomes.values())} cases in {time.monotonic() - began:.0f} s; "
-        f"most memory {tally.peak_mib:.0f} MiB; slowest {tally.slowest[0]:.1f} s: {tally.slowest[1]}"
+        f"{sum(counts.outcomes.values())} cases in {time.monotonic() - began:.0f} s; "
+        f"most memory {counts.peak_mib:.0f} MiB; slowest {counts.slowest[0]:.1f} s: {counts.slowest[1]}"
     )
     if options.through:
-        tally.failures += through(options.through, options.seed, photos, options.model)
-    for failure in tally.failures:
+        counts.failures += through(options.through, options.seed, photos, options.model)
+    for failure in counts.failures:
         print(f"FAILED {failure}")
-    print(f"{len(tally.failures)} failures")
+    print(f"{len(counts.failures)} failures")
     if options.json:
-        counts = {" ".join(key): count for key, count in sorted(tally.outcomes.items())}
+        by_name = {" ".join(key): count for key, count in sorted(counts.outcomes.items())}
         options.json.write_text(
-            json.dumps({"outcomes": counts, "failures": tally.failures, "peak_mib": tally.peak_mib}, indent=2)
+            json.dumps(
+                {"outcomes": by_name, "failures": counts.failures, "peak_mib": counts.peak_mib},
+                indent=2,
+            )
         )
-    sys.exit(bool(tally.failures))
+    sys.exit(bool(counts.failures))
 
 
 if __name__ == "__main__":

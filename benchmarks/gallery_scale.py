@@ -26,10 +26,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.neighbors import NearestNeighbors
 
-from maskcls.index.cells import cells_for
-from maskcls.index.gallery import Gallery, Kind
-from maskcls.index.interface import VectorGallery, normalised, recall
-from maskcls.index.postgres import PostgresGallery, drop
+from maskcls.index.base import VectorGallery, normalised, recall
+from maskcls.index.flat import Gallery, Kind
+from maskcls.index.ivf import cells_for
+from maskcls.index.pgvector import PostgresGallery, drop
 
 Floats = npt.NDArray[np.float32]
 Search = Callable[[Floats, int], npt.NDArray[np.int64]]

@@ -4,9 +4,9 @@
         faces/fairface-drawn --out table.md
 
 Faces of the first set are scored, fold by fold of people; heads are trained on all faces of the other folds' people.
-Each variant changes one thing of ``maskcls.classify.heads``; with ``--views`` all but one are trained on views too (the
-photos must still lie where they lay). Time is of one face on one thread, median of 300, mirror image included. In
-brackets 95 % intervals over people, and of the paired difference to the default.
+Each variant changes one thing of ``maskcls.classify.heads.network``; with ``--views`` all but one are trained on
+views too (the photos must still lie where they lay). Time is of one face on one thread, median of 300, mirror image
+included. In brackets 95 % intervals over people, and of the paired difference to the default.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ import numpy.typing as npt
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from maskcls.classify import heads, training
-from maskcls.classify.build import with_bare
-from maskcls.classify.evaluation.bootstrap import Bootstrap, Estimate
-from maskcls.classify.fitting import TASKS
-from maskcls.classify.heads import TrainedHead
-from maskcls.classify.pool import Pool, open_sets, pool_of
-from maskcls.classify.training import one_thread, train_head
-from maskcls.classify.views import with_views
-from maskcls.embedder.encoder import FaceNetEncoder
-from maskcls.embedder.runtimes import pick_runtime
+from maskcls.classify.data.augmentation import augment
+from maskcls.classify.data.face_set import FaceSet, merge_sets, open_sets
+from maskcls.classify.heads import network as heads
+from maskcls.classify.heads import training
+from maskcls.classify.heads.network import TrainedHead
+from maskcls.classify.heads.training import one_thread, train_head
+from maskcls.classify.metrics.bootstrap import Bootstrap, Estimate
+from maskcls.classify.model.build import with_bare
+from maskcls.classify.model.fitting import TASKS
+from maskcls.embedder.facenet.encoder import FaceNetEncoder
+from maskcls.embedder.facenet.runtimes import pick_runtime
 
 DEFAULT = "default"
 WITHOUT_VIEWS = "without views"
@@ -62,10 +63,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="Markdown file")
     options = parser.parse_args()
     sets = open_sets(options.faces)
-    pool = pool_of(sets)
+    pool = merge_sets(sets)
     pool = replace(pool, table=with_bare(pool.table))
     if options.views:
-        pool = with_views(pool, FaceNetEncoder(runtime=pick_runtime()), options.views, options.seed)
+        pool = augment(pool, FaceNetEncoder(runtime=pick_runtime()), options.views, options.seed)
     mine = (pool.table["root"] == sets[0].settings["root"]).to_numpy(bool)
     fold = np.random.default_rng(options.seed).permutation(pool.people.max() + 1)[pool.people] % options.folds
     bootstrap = Bootstrap(pool.people, seed=options.seed)
@@ -102,7 +103,7 @@ def changed(constants: Mapping[str, int]) -> Iterator[None]:
 
 
 def answered(
-    pool: Pool, fold: npt.NDArray[np.int64], mine: npt.NDArray[np.bool_], folds: int, seed: int
+    pool: FaceSet, fold: npt.NDArray[np.int64], mine: npt.NDArray[np.bool_], folds: int, seed: int
 ) -> tuple[dict[str, npt.NDArray[np.float64]], TrainedHead]:
     """For each figure whether each face (n,) is answered rightly, NaN where it is not asked; and a head."""
     right = {task: np.full(len(pool), np.nan) for task in TASKS}
@@ -130,7 +131,7 @@ def cell(found: Estimate, difference: Estimate, is_base: bool) -> str:
 
 
 @one_thread()
-def milliseconds(head: TrainedHead, pool: Pool) -> float:
+def milliseconds(head: TrainedHead, pool: FaceSet) -> float:
     """Of one face on one thread."""
     maps, embeddings, times = pool.maps(np.arange(1)), pool.embeddings[:1], []
     for _ in range(330):

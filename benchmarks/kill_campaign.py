@@ -35,16 +35,20 @@ import pandas as pd
 from PIL import Image
 
 PRELOADED = [
-    *("maskcls.cli.main", "maskcls.embedder.embed", "maskcls.embedder.rendering"),
+    *("maskcls.cli.main", "maskcls.embedder.faceset.embed", "maskcls.embedder.masks.render"),
     *(
-        "maskcls.classify.build",
-        "maskcls.classify.predict",
-        "maskcls.classify.gallery_edit",
-        "maskcls.classify.explain",
+        "maskcls.classify.model.build",
+        "maskcls.classify.predict.job",
+        "maskcls.classify.model.gallery_edit",
+        "maskcls.classify.predict.explain",
     ),
-    *("maskcls.classify.evaluation.evaluate", "maskcls.classify.report", "maskcls.classify.submission"),
-    *("maskcls.classify.evaluation.page", "maskcls.classify.evaluation.casebook", "maskcls.embedder.corrections"),
-    *("maskcls.classify.cnn.job", "maskcls.classify.cnn.curves"),
+    *("maskcls.classify.evaluation.evaluate", "maskcls.classify.predict.report", "maskcls.classify.predict.submission"),
+    *(
+        "maskcls.classify.evaluation.report",
+        "maskcls.classify.evaluation.error_gallery",
+        "maskcls.embedder.faceset.corrections",
+    ),
+    *("maskcls.classify.comparison.cnn.job", "maskcls.classify.comparison.cnn.curves"),
 ]
 CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shutil.rmtree", "os.link", "os.symlink")
 MORE = 2
@@ -239,8 +243,8 @@ def _timeless(content: Any) -> Any:
 
 def make_base(runner: Runner, images: Path, people: int) -> None:
     """Photos of a few people, and what the commands begin with."""
-    from maskcls.classify.model import Model
-    from maskcls.embedder.store import open_set
+    from maskcls.classify.model.model import Model
+    from maskcls.embedder.faceset.store import open_set
 
     base = runner.base
     folders = sorted(images.iterdir())

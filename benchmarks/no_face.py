@@ -2,8 +2,8 @@
 
     python benchmarks/no_face.py faces/contest
 
-The figures stand in ``maskcls.classify.audit.photos``. Squares are cut at random from pictures that scikit-learn and
-scikit-image ship; faces are those of an embedding set whose photos are still there.
+The figures stand in ``maskcls.classify.labels.audit.photos``. Squares are cut at random from pictures that
+scikit-learn and scikit-image ship; faces are those of an embedding set whose photos are still there.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import skimage.data
 from PIL import Image, ImageFilter
 from sklearn.datasets import load_sample_images
 
-from maskcls.embedder.align import CROP_SIZE, sharpness
-from maskcls.embedder.crops import read_crops
-from maskcls.embedder.encoder import FaceNetEncoder
-from maskcls.embedder.store import open_set
+from maskcls.embedder.detection.align import CROP_SIZE, sharpness
+from maskcls.embedder.facenet.encoder import FaceNetEncoder
+from maskcls.embedder.faceset.crops import read_crops
+from maskcls.embedder.faceset.store import open_set
 
 SQUARES = 40
 FACES = 150

@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from maskcls.classify.columns import CLASSES, PROBABILITIES
-from maskcls.classify.evaluation.bootstrap import Bootstrap
-from maskcls.classify.evaluation.graded import grade
-from maskcls.classify.evaluation.scores import overall
+from maskcls.classify.metrics.bootstrap import Bootstrap
+from maskcls.classify.metrics.scored import grade
+from maskcls.classify.metrics.scores import overall
+from maskcls.classify.tasks import CLASSES, PROBABILITIES
+from maskcls.embedder.datasets.layouts import Dataset, read_dataset
 from maskcls.embedder.labels import AGE_BANDS, band_numbers
-from maskcls.embedder.layouts import Dataset, read_dataset
 
 SETS = {"utkface": "utkface/photos", "fairface": "fairface", "contest, bare": "contest", "contest, masked": "contest"}
 MASKS = {"contest, bare": "normal", "contest, masked": "wear"}

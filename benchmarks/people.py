@@ -16,9 +16,9 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 
-from maskcls.classify import people
-from maskcls.classify.evaluation.people_quality import b_cubed, pairwise
-from maskcls.classify.pool import Pool, Rows, open_pool
+from maskcls.classify.data import identity as people
+from maskcls.classify.data.face_set import FaceSet, Rows, open_face_set
+from maskcls.classify.metrics.people_quality import b_cubed, pairwise
 
 SWEEPS = {
     "BARE_SIMILARITY": ("bare", (0.65, 0.7, 0.75, 0.8, 0.85)),
@@ -32,7 +32,7 @@ LINE = "|---|" + "---:|" * 10
 
 def main(faces: Path) -> None:
     """Run and print."""
-    pool = open_pool([faces])
+    pool = open_face_set([faces])
     bare = pool.table["mask"].to_numpy() != "wear"
     kinds = {"all": np.arange(len(pool)), "bare": np.flatnonzero(bare), "masked": np.flatnonzero(~bare)}
     print(f"| faces | {HEADER}\n{LINE}")
@@ -50,13 +50,13 @@ def main(faces: Path) -> None:
         print("  " + " ".join(sorted(names)))
 
 
-def inferred(pool: Pool, rows: Rows) -> Rows:
+def inferred(pool: FaceSet, rows: Rows) -> Rows:
     """Groups (len(rows),) of these faces, told by embedding and mask state alone."""
     nobody = pd.Series([None] * len(rows), dtype="str")
-    return people.people_of(pool.embeddings[rows], nobody, pool.table["mask"].iloc[rows].reset_index(drop=True))
+    return people.infer_identities(pool.embeddings[rows], nobody, pool.table["mask"].iloc[rows].reset_index(drop=True))
 
 
-def figures(pool: Pool, rows: Rows, groups: Rows) -> str:
+def figures(pool: FaceSet, rows: Rows, groups: Rows) -> str:
     """One line of a table: counts and both kinds of precision, recall and F1."""
     truth = pool.table["person"].iloc[rows]
     pairs, faces = pairwise(groups, truth), b_cubed(groups, truth)

@@ -23,19 +23,26 @@ import pandas as pd
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from maskcls.classify.build import BuildReport, build_model
-from maskcls.classify.evaluation.bootstrap import Bootstrap, Tally, mean
-from maskcls.classify.evaluation.crossval import answers_of
+from maskcls.classify.data.face_set import FaceSet, merge_sets, open_sets
+from maskcls.classify.data.provenance import TeacherRecord
+from maskcls.classify.evaluation.cross_validation import answers_of
 from maskcls.classify.evaluation.evaluate import Plan, plan
-from maskcls.classify.evaluation.graded import grade
 from maskcls.classify.evaluation.kept import Kept, Tables
-from maskcls.classify.evaluation.scores import overall
-from maskcls.classify.model import Model
-from maskcls.classify.pool import Pool, open_sets, pool_of
-from maskcls.classify.pseudo.label_set import awaiting
-from maskcls.classify.pseudo.labels import TASKS, UNTAUGHT, Thresholds, pseudo_labels, taught_pool, thresholds
-from maskcls.classify.teachers import Taught
-from maskcls.embedder.pseudo_labels import CONFIDENCES, Teacher
+from maskcls.classify.labels.pseudo_labels.label_set import awaiting
+from maskcls.classify.labels.pseudo_labels.labels import (
+    TASKS,
+    UNTAUGHT,
+    Thresholds,
+    pseudo_labels,
+    taught_pool,
+    thresholds,
+)
+from maskcls.classify.metrics.bootstrap import Bootstrap, Counts, mean
+from maskcls.classify.metrics.scored import grade
+from maskcls.classify.metrics.scores import overall
+from maskcls.classify.model.build import BuildReport, build_model
+from maskcls.classify.model.model import Model
+from maskcls.embedder.faceset.provenance import CONFIDENCES, Teacher
 
 Rows = npt.NDArray[np.int64]
 NONE = "no pseudo-labels"
@@ -53,7 +60,7 @@ METRICS = ("mask accuracy", "gender accuracy", "gender accuracy, masked", "age M
 class Task:
     """What all parts of the measurement share."""
 
-    pool: Pool
+    pool: FaceSet
     chosen: Plan
     least: Thresholds
     seed: int
@@ -81,7 +88,9 @@ class Task:
         rows = labels.index[labels[list(CONFIDENCES.values())].notna().any(axis=1)].to_numpy(np.int64)
         if not of_scored:
             rows = rows[~np.isin(self.pool.people[rows], self.pool.people[asked])]
-        taught = taught_pool(self.pool, rows, labels.loc[rows], Taught(Teacher("any", ()), np.empty(0, np.int64)))
+        taught = taught_pool(
+            self.pool, rows, labels.loc[rows], TeacherRecord(Teacher("any", ()), np.empty(0, np.int64))
+        )
         fit = np.flatnonzero(~self.waiting & (self.chosen.fold != fold))
         model, _ = build_model(taught.subset(np.concatenate([fit, rows])), self.seed, first=first)
         return answers_of(model, self.pool, asked).assign(fold=fold, pseudo_labelled=len(rows))
@@ -102,7 +111,7 @@ def main() -> None:
     least = thresholds(options.min_confidence, options.task)
     sets = open_sets([*options.faces, *options.unlabelled])
     labelled = len(options.faces)
-    pool = pool_of([*sets[:labelled], *(awaiting(one, least) for one in sets[labelled:])])
+    pool = merge_sets([*sets[:labelled], *(awaiting(one, least) for one in sets[labelled:])])
     chosen = plan(pool, [], None, options.folds, options.seed, options.score_folds)
     task = Task(pool, chosen, least, options.seed)
     ids, fold = pool.table["face_id"].str.cat().encode(), task.chosen.fold.tobytes()
@@ -178,14 +187,14 @@ def differences(answers: dict[str, pd.DataFrame], seed: int) -> list[str]:
         if name == guarded:
             continue
         pairs = ((one.gender.right, graded[guarded].gender.right), (one.age_error, graded[guarded].age_error))
-        found = [bootstrap.estimate(Tally.mean(a).beside(Tally.mean(b)), difference) for a, b in pairs]
+        found = [bootstrap.estimate(Counts.mean(a).beside(Counts.mean(b)), difference) for a, b in pairs]
         cells = [f"{it.value:+.3f} ({it.low:+.3f} to {it.high:+.3f})" for it in found]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 
 
 def difference(totals: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """First mean less the second of two :meth:`Tally.mean` side by side."""
+    """First mean less the second of two :meth:`Counts.mean` side by side."""
     return np.asarray(mean(totals[:, :2]) - mean(totals[:, 2:]), np.float64)
 
 

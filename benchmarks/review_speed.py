@@ -21,15 +21,15 @@ import numpy as np
 import pandas as pd
 from playwright.sync_api import Page, sync_playwright
 
-from maskcls.classify.review.app import Review
-from maskcls.classify.review.changes import MAX_CHANGES, Change
-from maskcls.classify.review.decisions import Decisions
-from maskcls.classify.review.faces import Faces
-from maskcls.classify.review.server import serve
-from maskcls.classify.review.thumbs import Thumbnails
-from maskcls.embedder.encoder import EMBEDDING_DIM, MAP_SHAPE, EncoderInfo
+from maskcls.classify.labels.review.app import Review
+from maskcls.classify.labels.review.changes import MAX_CHANGES, Change
+from maskcls.classify.labels.review.decisions import Decisions
+from maskcls.classify.labels.review.faces import Faces
+from maskcls.classify.labels.review.server import serve
+from maskcls.classify.labels.review.thumbs import Thumbnails
+from maskcls.embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, EncoderInfo
+from maskcls.embedder.faceset.store import LOG_COLUMNS, REJECT_COLUMNS, EmbeddingSet
 from maskcls.embedder.labels import GENDERS, MASKS
-from maskcls.embedder.store import LOG_COLUMNS, REJECT_COLUMNS, EmbeddingSet
 from maskcls.embedder.table import face_table
 
 PAINTED = """

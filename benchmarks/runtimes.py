@@ -4,7 +4,7 @@
 
 The sets are split by person: a model is built from one part as the sets hold it (embed them with
 ``--runtime torch --precision fp32``), and every runtime encodes the same photos of the other people. Timed parts
-alternate, all with the same threads; what is timed is the trunk alone, crops in memory. onnxruntime and int8 are
+alternate, all with the same threads; what is timed is the backbone alone, crops in memory. onnxruntime and int8 are
 measured if ``onnx onnxruntime onnxscript`` and ``nncf`` are installed; int8 is calibrated on faces of the gallery.
 """
 
@@ -25,17 +25,17 @@ import torch
 from sklearn.metrics import f1_score
 from sklearn.model_selection import GroupShuffleSplit
 
-from maskcls.classify.answers import answer_faces
-from maskcls.classify.build import build_model
-from maskcls.classify.model import Model
-from maskcls.classify.pool import Pool, open_pool
-from maskcls.classify.vote import NOBODY
-from maskcls.embedder.crops import read_crops
-from maskcls.embedder.encoder import CROP_SHAPE, FaceNetEncoder
+from maskcls.classify.age.vote import NOBODY
+from maskcls.classify.answer import answer_faces
+from maskcls.classify.data.face_set import FaceSet, open_face_set
+from maskcls.classify.model.build import build_model
+from maskcls.classify.model.model import Model
+from maskcls.embedder.facenet.encoder import CROP_SHAPE, FaceNetEncoder
+from maskcls.embedder.facenet.network import Backbone
+from maskcls.embedder.facenet.runtimes import Runtime, has_bf16, has_openvino, threads
+from maskcls.embedder.facenet.weights import load_facenet
+from maskcls.embedder.faceset.crops import read_crops
 from maskcls.embedder.labels import age_band
-from maskcls.embedder.runtimes import Runtime, has_bf16, has_openvino, threads
-from maskcls.embedder.trunk import Trunk
-from maskcls.embedder.weights import load_facenet
 
 Crops = npt.NDArray[np.uint8]
 Run = Callable[[Crops], list[npt.NDArray[Any]]]
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     options = parser.parse_args()
     torch.set_num_threads(threads())
-    pool = open_pool(options.sets)
+    pool = open_face_set(options.sets)
     split = GroupShuffleSplit(1, test_size=options.faces / len(pool), random_state=0)
     gallery, asked = next(split.split(pool.people, groups=pool.people))
     model, _ = build_model(pool.subset(gallery), seed=0)
@@ -83,7 +83,7 @@ def main() -> None:
 class Encoded:
     """What one runtime makes of the queries, and what the model answers then."""
 
-    def __init__(self, run: Run, crops: Crops, batch: int, model: Model, queries: Pool) -> None:
+    def __init__(self, run: Run, crops: Crops, batch: int, model: Model, queries: FaceSet) -> None:
         parts = [run(crops[i : i + batch]) for i in range(0, len(crops), batch)]
         maps, vectors = (np.concatenate(part) for part in zip(*parts, strict=True))
         vectors = vectors.astype(np.float32)
@@ -148,7 +148,7 @@ def variants(calibration: Crops) -> dict[str, Run]:
     wanted += [Runtime("torch", "bf16")] * has_bf16()
     if has_openvino():
         wanted += [Runtime("openvino", "fp32"), *[Runtime("openvino", "bf16")] * has_bf16()]
-    runs: dict[str, Run] = {str(runtime): FaceNetEncoder(runtime=runtime)._trunk for runtime in wanted}
+    runs: dict[str, Run] = {str(runtime): FaceNetEncoder(runtime=runtime)._backbone for runtime in wanted}
     if importlib.util.find_spec("onnxruntime"):
         runs["onnxruntime fp32"] = onnxruntime()
     if importlib.util.find_spec("nncf"):
@@ -157,14 +157,14 @@ def variants(calibration: Crops) -> dict[str, Run]:
 
 
 def onnxruntime() -> Run:
-    """The trunk exported to ONNX and run by onnxruntime."""
+    """The backbone exported to ONNX and run by onnxruntime."""
     import onnxruntime as ort
 
     with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "trunk.onnx")
+        path = str(Path(folder) / "backbone.onnx")
         axes = {"crops": {0: "n"}, "maps": {0: "n"}, "vectors": {0: "n"}}
         torch.onnx.export(
-            Trunk(load_facenet()[0]),
+            Backbone(load_facenet()[0]),
             (torch.zeros(2, *CROP_SHAPE, dtype=torch.uint8),),
             path,
             dynamo=False,
@@ -180,14 +180,14 @@ def onnxruntime() -> Run:
 
 
 def int8(calibration: Crops) -> Run:
-    """The trunk quantised after training by NNCF, per channel, with its exact bias correction."""
-    from maskcls.embedder.openvino_net import _openvino
+    """The backbone quantised after training by NNCF, per channel, with its exact bias correction."""
+    from maskcls.embedder.facenet.openvino import _openvino
 
     openvino = _openvino()
     import nncf
 
     net = openvino.convert_model(
-        Trunk(load_facenet()[0]),
+        Backbone(load_facenet()[0]),
         example_input=torch.zeros(2, *CROP_SHAPE, dtype=torch.uint8),
         input=[openvino.PartialShape([-1, *CROP_SHAPE])],
     )

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from maskcls.embedder.facenet.tflite import dequantised_tensors, torch_name
+from maskcls.embedder.facenet.weights import load_facenet, packaged_file
+from maskcls.embedder.faceset.store import open_set
 from maskcls.embedder.labels import MASKS
-from maskcls.embedder.store import open_set
-from maskcls.embedder.tflite import dequantised_tensors, torch_name
-from maskcls.embedder.weights import load_facenet, packaged_file
 
 
 def main(faces: Path) -> None:

@@ -14,13 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from maskcls.classify.age_space import fill_gallery, fit_age_space
-from maskcls.classify.evaluation.confusion import macro_f1
-from maskcls.classify.evaluation.crossval import scored_rows
-from maskcls.classify.evaluation.splits import pool_folds
-from maskcls.classify.pool import open_pool
-from maskcls.classify.tuning import with_age
-from maskcls.classify.vote import (
+from maskcls.classify.age.space import fill_gallery, fit_age_space
+from maskcls.classify.age.tuning import with_age
+from maskcls.classify.age.vote import (
     NOBODY,
     RAW_PER_VOTER,
     VoteSettings,
@@ -29,9 +25,13 @@ from maskcls.classify.vote import (
     vote,
     year_profiles,
 )
+from maskcls.classify.data.face_set import open_face_set
+from maskcls.classify.evaluation.cross_validation import scored_rows
+from maskcls.classify.evaluation.splits import pool_folds
+from maskcls.classify.metrics.confusion import macro_f1
 from maskcls.embedder.labels import band_numbers, years_outside
-from maskcls.index.gallery import Gallery
-from maskcls.index.interface import Ids, Vectors, recall
+from maskcls.index.base import Ids, Vectors, recall
+from maskcls.index.flat import Gallery
 
 FOLDS = 5
 
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("faces", nargs="+", type=Path, metavar="FACES", help="embedding sets")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    pool = open_pool(options.faces)
+    pool = open_face_set(options.faces)
     pool = pool.subset(with_age(pool))
     held_out = pool_folds(pool, FOLDS, options.seed) == 0
     fit = pool.subset(np.flatnonzero(~held_out))

@@ -18,14 +18,14 @@ from unittest.mock import patch
 import numpy as np
 import numpy.typing as npt
 
-from maskcls.classify import tuning
-from maskcls.classify.age_space import AgeSpace, fit_age_space
-from maskcls.classify.evaluation.bootstrap import Bootstrap, Floats, Tally, mean
-from maskcls.classify.evaluation.confusion import flattened, macro_f1, recall
+from maskcls.classify.age import tuning
+from maskcls.classify.age.space import AgeSpace, fit_age_space
+from maskcls.classify.age.tuning import TunedVote, VoteReport, Voters, choose_vote, held_out_voters, with_age
+from maskcls.classify.age.vote import NOBODY, AgeVotes, band_prior, vote, voter_weights, year_profiles
+from maskcls.classify.data.face_set import FaceSet, Rows, open_face_set
 from maskcls.classify.evaluation.evaluate import plan
-from maskcls.classify.pool import Pool, Rows, open_pool
-from maskcls.classify.tuning import TunedVote, VoteReport, Voters, choose_vote, held_out_voters, with_age
-from maskcls.classify.vote import NOBODY, AgeVotes, band_prior, vote, voter_weights, year_profiles
+from maskcls.classify.metrics.bootstrap import Bootstrap, Counts, Floats, mean
+from maskcls.classify.metrics.confusion import flattened, macro_f1, recall
 from maskcls.embedder.labels import BAND_STARTS, years_outside
 
 MOST = (10, 20, 30, 50, 80, 120)
@@ -109,7 +109,7 @@ class Fold:
     """
 
     space: AgeSpace
-    seen: Pool
+    seen: FaceSet
     asked: Rows
     inside: Voters
     scored: Rows
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    pool = open_pool(options.faces)
+    pool = open_face_set(options.faces)
     aged = pool.subset(with_age(pool))
     chosen = plan(aged, [], None, options.folds, options.seed)
     parts: dict[str, list[Scored]] = {name: [] for name in VARIANTS}
@@ -158,7 +158,7 @@ def main() -> None:
         print_table({name: _part(found, mine) for name, found in scored.items()}, people[mine], options.seed)
 
 
-def fitted(aged: Pool, fold: Rows, number: int, scored: Rows, seed: int) -> Fold:
+def fitted(aged: FaceSet, fold: Rows, number: int, scored: Rows, seed: int) -> Fold:
     """The space of one fold of people, and the voters on both sides of it."""
     seen_rows = np.flatnonzero(fold != number)
     seen, mine = aged.subset(seen_rows), scored[fold[scored] == number]
@@ -173,7 +173,7 @@ def fitted(aged: Pool, fold: Rows, number: int, scored: Rows, seed: int) -> Fold
     return Fold(space, seen, asked, inside, mine, outside)
 
 
-def answered(aged: Pool, fold: Fold, variant: Variant) -> Scored:
+def answered(aged: FaceSet, fold: Fold, variant: Variant) -> Scored:
     """Settings chosen as the variant says, and the answers to the fold's people scored."""
     softness, tuned = choose(fold, variant)
     settings, seen = tuned.settings, fold.seen
@@ -219,7 +219,7 @@ def _report(tuned: TunedVote) -> VoteReport:
     return tuned.report
 
 
-def _scored(aged: Pool, rows: Rows, said: AgeVotes, by_age: bool, voters: int, shown: Similarities) -> Scored:
+def _scored(aged: FaceSet, rows: Rows, said: AgeVotes, by_age: bool, voters: int, shown: Similarities) -> Scored:
     low, high = (aged.table[name].to_numpy(np.float64)[rows] for name in ("age_low", "age_high"))
     error = years_outside(said.age, low, high)
     band = np.digitize(said.age.round(), BAND_STARTS[1:]) if by_age else said.said
@@ -244,9 +244,9 @@ def print_table(scored: Mapping[str, Scored], people: Rows, seed: int) -> None:
     print("| | voters | shown ten have | age MAE | band macro F1 | macro recall | recall >=60 | interval holds |")
     print("|---|---:|---:|---|---|---|---:|---:|")
     for name, found in scored.items():
-        bands, base = Tally.cells(found.cell, 9), Tally.cells(default.cell, 9)
+        bands, base = Counts.cells(found.cell, 9), Counts.cells(default.cell, 9)
         texts = [
-            _text(bootstrap, Tally.mean(found.error), Tally.mean(default.error), mean, found is default),
+            _text(bootstrap, Counts.mean(found.error), Counts.mean(default.error), mean, found is default),
             _text(bootstrap, bands, base, flattened(macro_f1), found is default),
             _text(bootstrap, bands, base, flattened(_macro_recall), found is default),
         ]
@@ -255,7 +255,7 @@ def print_table(scored: Mapping[str, Scored], people: Rows, seed: int) -> None:
         print(f"| {name} | {voters:.0f} | {found.shown.mean():.0%} | {' | '.join(texts)} | {oldest:.3f} | {held:.3f} |")
 
 
-def _text(bootstrap: Bootstrap, mine: Tally, base: Tally, score: Callable[[Floats], Floats], default: bool) -> str:
+def _text(bootstrap: Bootstrap, mine: Counts, base: Counts, score: Callable[[Floats], Floats], default: bool) -> str:
     def both(totals: Floats) -> Floats:
         own = score(totals[:, : mine.width])
         return np.stack([own, own - score(totals[:, mine.width :])], axis=1)

@@ -37,17 +37,17 @@ def audit(
 
         import pandas as pd
 
-        from ..classify.audit.findings import PATCH, findings_of, patch_of, write_audit
-        from ..classify.audit.findings import audit as run
+        from ..classify.data.face_set import merge_sets, open_sets
         from ..classify.evaluation.evaluate import plan
         from ..classify.evaluation.kept import Kept
-        from ..classify.pool import open_sets, pool_of
-        from ..embedder.corrections import confirmed_labels, labels_of
+        from ..classify.labels.audit.findings import PATCH, findings_of, patch_of, write_audit
+        from ..classify.labels.audit.findings import audit as run
+        from ..embedder.faceset.corrections import confirmed_labels, labels_of
         from ..embedder.photo import shown
 
         train_only = also or []
         sets = open_sets([*faces, *train_only])
-        pool = pool_of(sets)
+        pool = merge_sets(sets)
         chosen = plan(pool, [one.settings["root"] for one in sets[len(faces) :]], None, folds, seed)
         data = pd.util.hash_pandas_object(labels_of(pool.table).assign(face_id=pool.table["face_id"])).to_numpy()
         parts = (version("maskcls"), pool.encoder.fingerprint, data.tobytes(), chosen.fold.tobytes(), seed)

@@ -60,12 +60,12 @@ def build_index(
     and --precision are for --finetune and --views.
     """
     with one_line_errors():
-        from ..classify.build import build_model
-        from ..classify.model_place import check_target
-        from ..classify.pseudo.guard import training_pool
+        from ..classify.data.leakage_guard import training_pool
+        from ..classify.model.build import build_model
+        from ..classify.model.folder import check_target
         from ..embedder.photo import shown
-        from ..index.gallery import Gallery
-        from ..index.stored import check_kind
+        from ..index.flat import Gallery
+        from ..index.storage import check_kind
 
         check_target(out)
         check_kind(gallery)

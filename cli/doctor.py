@@ -21,7 +21,7 @@ def doctor(
 ) -> None:
     """Look whether everything that answering needs is there and intact, and how fast it is. Exit code 1 if not."""
     with one_line_errors():
-        from ..classify.doctor import examine
+        from ..classify.predict.doctor import examine
         from ..embedder.errors import MaskclsError
 
         broken, found = [], []

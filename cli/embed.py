@@ -77,13 +77,13 @@ def embed(
     A killed run goes on where it stopped; a second run embeds only new and changed photos.
     """
     with one_line_errors():
-        from ..embedder.embed import embed_folder
-        from ..embedder.encoder import FaceNetEncoder, pick_device
+        from ..embedder.datasets.layouts import Columns, read_dataset
+        from ..embedder.detection.finder import FaceFinder
         from ..embedder.errors import MaskclsError
-        from ..embedder.finder import FaceFinder
-        from ..embedder.layouts import Columns, read_dataset
+        from ..embedder.facenet.encoder import FaceNetEncoder, pick_device
+        from ..embedder.facenet.runtimes import pick_runtime
+        from ..embedder.faceset.embed import embed_folder
         from ..embedder.photo import shown
-        from ..embedder.runtimes import pick_runtime
 
         columns = Columns(path_column, person_column, mask_column, gender_column, race_column, age_column)
         dataset = read_dataset(photos, layout.value, labels, columns)
@@ -93,7 +93,7 @@ def embed(
         with ExitStack() as stack:
             encode = None
             if engine is Engine.ray:
-                from ..embedder.ray_engine import Work, encode_with_ray, ray_cluster
+                from ..embedder.ray import Work, encode_with_ray, ray_cluster
 
                 stack.enter_context(ray_cluster())
                 place = weights and weights.resolve()

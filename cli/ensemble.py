@@ -10,7 +10,7 @@ import typer
 from .terminal import one_line_errors, tell
 
 if TYPE_CHECKING:
-    from ..classify.ensemble.ensemble import Mixed
+    from ..classify.comparison.ensemble.ensemble import Mixed
 
 WIDTH = 24
 """Of a column at the terminal."""
@@ -40,12 +40,12 @@ def ensemble(
     their absolute error. The scores are those of answers to people that neither models nor weights have seen.
     """
     with one_line_errors():
-        from ..classify.ensemble.ensemble import mix
-        from ..classify.ensemble.members import read_members
-        from ..classify.ensemble.predictions import mix_predictions
-        from ..classify.predict import write_answers
-        from ..embedder.files import write_json
+        from ..classify.comparison.ensemble.ensemble import mix
+        from ..classify.comparison.ensemble.members import read_members
+        from ..classify.comparison.ensemble.predictions import mix_predictions
+        from ..classify.predict.job import write_answers
         from ..embedder.photo import shown
+        from ..embedder.storage.files import write_json
 
         if use:
             table = mix_predictions(answers, use)

@@ -59,7 +59,9 @@ def evaluate(
     weights: WeightsOption = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="All figures as JSON.")] = None,
     report: Annotated[Path | None, typer.Option(help="A page with all figures (.html).")] = None,
-    casebook: Annotated[Path | None, typer.Option(help="A folder with every error as a card; holds faces.")] = None,
+    error_gallery: Annotated[
+        Path | None, typer.Option(help="A folder with every error as a card; holds faces.")
+    ] = None,
     answers: Annotated[Path | None, typer.Option(help="Out-of-fold answers: .csv or .parquet.")] = None,
     other_answers: Annotated[
         Path | None, typer.Option(file_okay=False, help="A folder for those of --baselines and without --unlabelled.")
@@ -76,22 +78,22 @@ def evaluate(
         import sys
         import time
 
-        from ..classify.evaluation.casebook import write_casebook
-        from ..classify.evaluation.casebook_folder import check_casebook_folder
+        from ..classify.data.face_set import merge_sets, open_sets
+        from ..classify.evaluation.builtin_baseline import beside_builtin
+        from ..classify.evaluation.error_gallery import write_error_gallery
+        from ..classify.evaluation.error_gallery_folder import check_error_gallery_folder
         from ..classify.evaluation.evaluate import evaluate as run
         from ..classify.evaluation.evaluate import plan
-        from ..classify.evaluation.page import write_evaluation
-        from ..classify.evaluation.ready import beside_builtin
-        from ..classify.pool import open_sets, pool_of
-        from ..classify.predict import write_answers
-        from ..classify.pseudo.label_set import awaiting
-        from ..classify.pseudo.labels import thresholds
+        from ..classify.evaluation.report import write_evaluation
+        from ..classify.labels.pseudo_labels.label_set import awaiting
+        from ..classify.labels.pseudo_labels.labels import thresholds
+        from ..classify.predict.job import write_answers
         from ..embedder.errors import MaskclsError
-        from ..embedder.files import write_json
         from ..embedder.photo import shown
+        from ..embedder.storage.files import write_json
 
-        if casebook:
-            check_casebook_folder(casebook)
+        if error_gallery:
+            check_error_gallery_folder(error_gallery)
         began = time.monotonic()
         least = thresholds(min_confidence or ()) if unlabelled else None
         train_only = [*(also or []), *(unlabelled or [])]
@@ -100,7 +102,7 @@ def evaluate(
         if least is not None:
             first = used - len(unlabelled or ())
             sets[first:used] = [awaiting(one, least) for one in sets[first:used]]
-        pool = pool_of(sets, used)
+        pool = merge_sets(sets, used)
         roots = [one.settings["root"] for one in sets[len(faces) : used] if one.pseudo is None]
         chosen = plan(pool, roots, split, folds, seed, score_folds)
         typer.echo(
@@ -112,7 +114,7 @@ def evaluate(
             raise MaskclsError("--leakage: not with --finetune; the size of the leak is that of the data")
         if min_confidence and not unlabelled:
             raise MaskclsError("--min-confidence goes with --unlabelled")
-        written = next((path for path in (json_file, report, answers, casebook, other_answers) if path), None)
+        written = next((path for path in (json_file, report, answers, error_gallery, other_answers) if path), None)
         again = written.with_name(f".{written.name}.views") if written else None
         with progress_bar() as progress:
             pool = seen_again(pool, views, seed, again, device, weights, progress)
@@ -156,16 +158,16 @@ def evaluate(
                 place = other_answers / f"{name.replace(',', '').replace(' ', '-')}.parquet"
                 write_answers(place, one)
                 typer.echo(f"{shown(place)}: out-of-fold answers")
-        if casebook:
+        if error_gallery:
             with progress_bar() as progress:
-                errors = write_casebook(
-                    casebook,
+                errors = write_error_gallery(
+                    error_gallery,
                     table,
                     pool.table.set_index("face_id"),
                     senior_from=summary["senior_from"],
                     progress=partial(progress, "cutting faces"),
                 )
-            typer.echo(f"{shown(casebook / 'index.html')}: {errors} faces with an error; holds photos of people")
+            typer.echo(f"{shown(error_gallery / 'index.html')}: {errors} faces with an error; holds photos of people")
         done.kept.clear()
         if again:
             shutil.rmtree(again, ignore_errors=True)

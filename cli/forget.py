@@ -11,7 +11,7 @@ from .options import SourceOption
 from .terminal import one_line_errors, progress_bar, tell
 
 if TYPE_CHECKING:
-    from ..classify.forgetting.forget import Forgetting
+    from ..classify.privacy.forget import Forgetting
 
 
 def forget(
@@ -33,8 +33,8 @@ def forget(
     heads and age space have learned cannot be taken out of them: only `maskcls build-index` makes them anew.
     """
     with one_line_errors():
-        from ..classify.forgetting.forget import forget_person
-        from ..classify.forgetting.person import Wanted
+        from ..classify.privacy.forget import forget_person
+        from ..classify.privacy.person import Wanted
         from ..embedder.errors import MaskclsError
 
         if (person is None) == (face is None):
@@ -72,7 +72,7 @@ def check_receipt(
 ) -> None:
     """Say whether a receipt is about a person; exit 1 if it is not."""
     with one_line_errors():
-        from ..classify.forgetting.receipt import is_about
+        from ..classify.privacy.receipt import is_about
         from ..embedder.errors import MaskclsError
         from ..embedder.photo import shown
 
@@ -85,7 +85,7 @@ def check_receipt(
 
 def _forgotten(done: Forgetting, receipt: Path) -> list[str]:
     """What was done, for the terminal."""
-    from ..classify.forgetting.receipt import UNLEARNED
+    from ..classify.privacy.receipt import UNLEARNED
     from ..embedder.photo import shown
 
     verb = "removed" if done.proof else "would be removed"

@@ -34,8 +34,8 @@ def list_faces(
     With --person, --source or --limit the faces themselves are listed too.
     """
     with one_line_errors():
-        from ..classify.gallery_list import LISTED, named, summary
-        from ..classify.model import Model
+        from ..classify.model.gallery_list import LISTED, named, summary
+        from ..classify.model.model import Model
         from ..embedder.errors import MaskclsError
         from ..embedder.photo import shown
 
@@ -75,12 +75,12 @@ def add(
     their looks. The last two options are for a fine-tuned model, which reads the photos again.
     """
     with one_line_errors():
-        from ..classify.gallery_edit import add_faces, check_addable, edit_model
-        from ..classify.model import Model
-        from ..classify.pool import open_sets
-        from ..embedder.encoder import FaceNetEncoder, pick_device
+        from ..classify.data.face_set import open_sets
+        from ..classify.model.gallery_edit import add_faces, check_addable, edit_model
+        from ..classify.model.model import Model
+        from ..embedder.facenet.encoder import FaceNetEncoder, pick_device
+        from ..embedder.facenet.runtimes import pick_runtime
         from ..embedder.photo import shown
-        from ..embedder.runtimes import pick_runtime
 
         sets = open_sets([*faces, *(known or [])])
         new, others = sets[: len(faces)], sets[len(faces) :]
@@ -123,9 +123,9 @@ def remove(
     What heads and age space have learned from them stays learned. See `forget` for removing a person everywhere.
     """
     with one_line_errors():
-        from ..classify.gallery_edit import drop_faces, edit_model
-        from ..classify.gallery_list import named, of_faces, of_file, of_photos
-        from ..classify.model import Model
+        from ..classify.model.gallery_edit import drop_faces, edit_model
+        from ..classify.model.gallery_list import named, of_faces, of_file, of_photos
+        from ..classify.model.model import Model
         from ..embedder.errors import MaskclsError
         from ..embedder.photo import shown
 

@@ -11,8 +11,8 @@ import typer
 from .options import Device, Face, Precision, Runtime
 
 if TYPE_CHECKING:
-    from ..classify.loading import Opened
-    from ..classify.pool import Pool
+    from ..classify.data.face_set import FaceSet
+    from ..classify.model.loading import LoadedModel
 
 
 def opened(
@@ -22,13 +22,13 @@ def opened(
     precision: Precision,
     weights: Path | None,
     face: Face | None,
-) -> Opened:
-    """See :func:`~..classify.loading.open_model`; where no model is named, a line says which one answers.
+) -> LoadedModel:
+    """See :func:`~..classify.model.loading.open_model`; where no model is named, a line says which one answers.
 
     Raises:
         MaskclsError: as there.
     """
-    from ..classify.loading import name_of, open_model
+    from ..classify.model.loading import name_of, open_model
 
     if model is None:
         typer.echo(f"no --model given: {name_of(model)} answers", err=True)
@@ -36,7 +36,7 @@ def opened(
 
 
 def seen_again(
-    pool: Pool,
+    pool: FaceSet,
     views: int,
     seed: int,
     folder: Path | None,
@@ -44,18 +44,18 @@ def seen_again(
     weights: Path | None,
     step: Callable[[str, int, int], None],
     precision: Precision = Precision.auto,
-) -> Pool:
-    """See :func:`~..classify.views.with_views`.
+) -> FaceSet:
+    """See :func:`~..classify.data.augmentation.augment`.
 
     Raises:
         MaskclsError: as there.
     """
     if not views:
         return pool
-    from ..classify.views import with_views
-    from ..embedder.encoder import FaceNetEncoder, pick_device
-    from ..embedder.runtimes import pick_runtime
+    from ..classify.data.augmentation import augment
+    from ..embedder.facenet.encoder import FaceNetEncoder, pick_device
+    from ..embedder.facenet.runtimes import pick_runtime
 
     chosen = pick_device(device.value)
     encoder = FaceNetEncoder(weights, chosen, runtime=pick_runtime("auto", precision.value, chosen))
-    return with_views(pool, encoder, views, seed, folder, lambda done, total: step("seeing again", done, total))
+    return augment(pool, encoder, views, seed, folder, lambda done, total: step("seeing again", done, total))

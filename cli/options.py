@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..classify.finetune import FineTuning
+    from ..classify.model.finetune import FineTuning
 
 
 class Face(StrEnum):
@@ -126,16 +126,16 @@ def fine_tuning(
 ) -> FineTuning | None:
     """What the options of fine-tuning ask for, None where they do not; ``folder`` is for checkpoints.
 
-    Torch encodes the faces again: exporting a trunk that is used once does not pay.
+    Torch encodes the faces again: exporting a backbone that is used once does not pay.
 
     Raises:
         MaskclsError: a GPU was asked for and there is none, or bf16 and the device has none.
     """
     if finetune is None:
         return None
-    from ..classify.finetune import FineTuning
-    from ..embedder.encoder import pick_device
-    from ..embedder.runtimes import pick_runtime
+    from ..classify.model.finetune import FineTuning
+    from ..embedder.facenet.encoder import pick_device
+    from ..embedder.facenet.runtimes import pick_runtime
 
     chosen = pick_device(device.value)
     runtime = pick_runtime("torch", precision.value, chosen)

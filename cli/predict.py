@@ -64,18 +64,18 @@ def predict(
     A killed run goes on where it stopped.
     """
     with one_line_errors():
-        from ..classify.explain import write_evidence
-        from ..classify.predict import ANSWERED, predict_photos, write_answers
-        from ..classify.submission import write_submission
+        from ..classify.predict.explain import write_evidence
+        from ..classify.predict.job import ANSWERED, predict_photos, write_answers
+        from ..classify.predict.submission import write_submission
+        from ..embedder.datasets.layouts import read_dataset
         from ..embedder.errors import MaskclsError
-        from ..embedder.layouts import read_dataset
         from ..embedder.photo import shown
 
         crops_kept = 0
         if report:
-            from ..classify.report import LARGEST_REPORT, write_report
+            from ..classify.predict.report import MAX_REPORT, write_report
 
-            crops_kept = LARGEST_REPORT
+            crops_kept = MAX_REPORT
         dataset = read_dataset(photos, "folders")
         loaded, encoder, finder, mode = opened(model, device, runtime, precision, weights, face)
         journal = out.with_name(f".{out.name}.partial")

@@ -31,13 +31,13 @@ def pseudo_label(
     model, which reads the photos again.
     """
     with one_line_errors():
-        from ..classify.model import Model
-        from ..classify.pseudo.label_set import check_out, check_teacher, label_set
-        from ..classify.pseudo.labels import thresholds
-        from ..embedder.encoder import FaceNetEncoder, pick_device
+        from ..classify.labels.pseudo_labels.label_set import check_out, check_teacher, label_set
+        from ..classify.labels.pseudo_labels.labels import thresholds
+        from ..classify.model.model import Model
+        from ..embedder.facenet.encoder import FaceNetEncoder, pick_device
+        from ..embedder.facenet.runtimes import pick_runtime
+        from ..embedder.faceset.store import open_set
         from ..embedder.photo import shown
-        from ..embedder.runtimes import pick_runtime
-        from ..embedder.store import open_set
 
         least = thresholds(min_confidence or (), task)
         check_out(out)

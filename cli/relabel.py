@@ -25,8 +25,8 @@ def relabel(
     Models are not touched: build them again.
     """
     with one_line_errors():
-        from ..embedder.corrections import apply_patch, read_patch, undo_patch
         from ..embedder.errors import MaskclsError
+        from ..embedder.faceset.corrections import apply_patch, read_patch, undo_patch
         from ..embedder.photo import shown, stored
 
         if (patch is None) != undo:

@@ -31,12 +31,12 @@ def render_masks(
     labelled as masked are passed over. Embed the result like any folder: `maskcls embed OUT --out FACES`.
     """
     with one_line_errors():
-        from ..embedder.encoder import pick_device
+        from ..embedder.datasets.layouts import read_dataset
+        from ..embedder.detection.finder import FaceFinder
         from ..embedder.errors import MaskclsError
-        from ..embedder.finder import FaceFinder
-        from ..embedder.layouts import read_dataset
+        from ..embedder.facenet.encoder import pick_device
+        from ..embedder.masks.render import render_masks as render
         from ..embedder.photo import shown
-        from ..embedder.rendering import render_masks as render
 
         dataset = read_dataset(photos, layout.value, labels)
         with progress_bar() as progress:

@@ -26,10 +26,10 @@ def review(
     loads nothing from anywhere else.
     """
     with one_line_errors():
-        from ..classify.review.server import serve
-        from ..classify.review.session import open_review
-        from ..classify.web.guard import is_loopback
-        from ..classify.web.server import open_browser
+        from ..classify.labels.review.server import serve
+        from ..classify.labels.review.session import open_review
+        from ..classify.serving.guard import is_loopback
+        from ..classify.serving.local import open_browser
         from ..embedder.photo import shown
 
         opened = open_review(faces, audit, decisions)

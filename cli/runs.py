@@ -31,9 +31,9 @@ def runs(
     resampled, the same ones for both).
     """
     with one_line_errors():
-        from ..classify.cnn.runs import MEASURES, Entry, compare, differing, find_runs, read_answers
-        from ..embedder.files import write_json
+        from ..classify.comparison.cnn.runs import MEASURES, Entry, compare, differing, find_runs, read_answers
         from ..embedder.photo import shown
+        from ..embedder.storage.files import write_json
 
         others = [Entry(shown(path.stem), {}, read_answers(path)) for path in beside or []]
         found = find_runs(folder)

@@ -59,10 +59,10 @@ def serve(
     """
     with one_line_errors():
         from ..classify.serving.answerer import Answerer
+        from ..classify.serving.guard import is_loopback
+        from ..classify.serving.local import open_browser
         from ..classify.serving.server import serve as run
         from ..classify.serving.server import token_for
-        from ..classify.web.guard import is_loopback
-        from ..classify.web.server import open_browser
 
         token = token_for(host, allow_remote)
         answerer = Answerer(*opened(model, device, runtime, precision, weights, face), min_confidence)

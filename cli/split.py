@@ -24,11 +24,11 @@ def split(
     A person, told by name and by embedding, is never in two folds. --check fails where one is.
     """
     with one_line_errors():
+        from ..classify.data.face_set import open_face_set
         from ..classify.evaluation.splits import fold_counts, pool_folds, read_split, scarce_classes, write_split
-        from ..classify.pool import open_pool
         from ..embedder.photo import shown
 
-        pool = open_pool(faces)
+        pool = open_face_set(faces)
         if check:
             found = read_split(check, pool)
             fold, names = found.fold, found.names

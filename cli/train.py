@@ -167,11 +167,11 @@ def train(
     with one_line_errors():
         import sys
 
-        from ..classify.cnn.job import prepare
-        from ..classify.cnn.train import train as run
-        from ..classify.cnn.trained import read_config
-        from ..embedder.files import locked
+        from ..classify.comparison.cnn.job import prepare
+        from ..classify.comparison.cnn.train import train as run
+        from ..classify.comparison.cnn.trained import read_config
         from ..embedder.photo import shown
+        from ..embedder.storage.files import locked
         from .runs import figures
 
         given |= {

@@ -12,9 +12,9 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .align import align
-from .encoder import CROP_SHAPE, Encoder
-from .finder import FaceFinder, FaceMode, Found
+from .detection.align import align
+from .detection.finder import FaceFinder, FaceMode, Found
+from .facenet.encoder import CROP_SHAPE, Encoder
 from .photo import NO_FILE, FileState, Photo, PhotoError, file_state, read_photo
 
 NO_FACE = "no face found"

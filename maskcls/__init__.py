@@ -10,17 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .classify.classifier import Classifier
-    from .classify.estimators import AgeVoteClassifier, AgeVoteRegressor
-    from .classify.predictions import Predictions
+    from .classify.age.estimators import AgeVoteClassifier, AgeVoteRegressor
+    from .classify.api import Classifier
+    from .classify.predict.predictions import Predictions
     from .embedder.errors import MaskclsError
 
 _HOMES = {
-    "AgeVoteClassifier": ".classify.estimators",
-    "AgeVoteRegressor": ".classify.estimators",
-    "Classifier": ".classify.classifier",
+    "AgeVoteClassifier": ".classify.age.estimators",
+    "AgeVoteRegressor": ".classify.age.estimators",
+    "Classifier": ".classify.api",
     "MaskclsError": ".embedder.errors",
-    "Predictions": ".classify.predictions",
+    "Predictions": ".classify.predict.predictions",
 }
 __all__ = ["AgeVoteClassifier", "AgeVoteRegressor", "Classifier", "MaskclsError", "Predictions"]
 

@@ -15,14 +15,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from maskcls.classify.build import build_model
-from maskcls.classify.model import Model
-from maskcls.classify.pool import Pool, open_pool
-from maskcls.embedder.embed import embed_folder
-from maskcls.embedder.encoder import Encoded, Encoder, EncoderInfo, FaceNetEncoder
-from maskcls.embedder.finder import FaceFinder
-from maskcls.embedder.layouts import read_dataset
-from maskcls.embedder.store import REJECT_COLUMNS, SetWriter
+from maskcls.classify.data.face_set import FaceSet, open_face_set
+from maskcls.classify.model.build import build_model
+from maskcls.classify.model.model import Model
+from maskcls.embedder.datasets.layouts import read_dataset
+from maskcls.embedder.detection.finder import FaceFinder
+from maskcls.embedder.facenet.encoder import Encoded, Encoder, EncoderInfo, FaceNetEncoder
+from maskcls.embedder.faceset.embed import embed_folder
+from maskcls.embedder.faceset.store import REJECT_COLUMNS, SetWriter
 from maskcls.embedder.table import face_table
 
 PEOPLE = 60
@@ -139,13 +139,13 @@ def utkface_faces(
 
 
 @pytest.fixture(scope="session")
-def pool(contest_faces: Path, utkface_faces: Path) -> Pool:
+def pool(contest_faces: Path, utkface_faces: Path) -> FaceSet:
     """Both sets as one pool."""
-    return open_pool([contest_faces, utkface_faces])
+    return open_face_set([contest_faces, utkface_faces])
 
 
 @pytest.fixture(scope="session")
-def model_folder(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_folder(pool: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model built from :func:`pool`, saved."""
     folder = tmp_path_factory.mktemp("models") / "model"
     model, _ = build_model(pool, seed=0)

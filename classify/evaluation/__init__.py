@@ -1,0 +1,1 @@
+"""Honest evaluation: splits by person, cross-validation, baselines, report and error gallery."""

@@ -19,11 +19,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ...embedder.labels import AGE_BANDS, band_numbers
-from ..age_space import LearnedSpace, age_features
-from ..columns import BAND_COLUMNS, PROBABILITIES
-from ..pool import Pool, Rows
-from ..vote import NO_CALIBRATION, YEARS, from_years
-from .crossval import BATCH, FoldModel, truth_of
+from ..age.space import LearnedSpace, age_features
+from ..age.vote import NO_CALIBRATION, YEARS, from_years
+from ..data.face_set import FaceSet, Rows
+from ..tasks import BAND_COLUMNS, PROBABILITIES
+from .cross_validation import BATCH, FoldModel, truth_of
 
 WITHOUT_VOTE = "the age network itself, no vote"
 NEIGHBOURS = 20
@@ -80,16 +80,16 @@ balanced classes, and ridge for the years.
 """
 
 
-def baseline_inputs(pool: Pool) -> dict[str, Floats]:
+def baseline_inputs(pool: FaceSet) -> dict[str, Floats]:
     """What baselines read of all faces of a pool, the same in every fold."""
     features = age_features(pool.embeddings, pool.maps(np.arange(len(pool))))
     return {"features": features, "embedding": features[:, : pool.embeddings.shape[1]]}
 
 
 def baseline_answers(
-    pool: Pool, inputs: Mapping[str, Floats], fit: Rows, asked: Rows, seed: int = 0
+    pool: FaceSet, inputs: Mapping[str, Floats], fit: Rows, asked: Rows, seed: int = 0
 ) -> dict[str, pd.DataFrame]:
-    """Answers of every baseline fitted on ``fit`` to the rows ``asked``, in the columns of :mod:`.crossval`."""
+    """Answers of every baseline fitted on ``fit`` to the rows ``asked``, in the columns of :mod:`.cross_validation`."""
     return {
         name: _answers(pool, inputs[reads], fit, asked, make, regressor, seed)
         for name, (reads, make, regressor) in BASELINES.items()
@@ -97,7 +97,7 @@ def baseline_answers(
 
 
 def _answers(
-    pool: Pool, inputs: Floats, fit: Rows, asked: Rows, classifier: Make, regressor: Make, seed: int
+    pool: FaceSet, inputs: Floats, fit: Rows, asked: Rows, classifier: Make, regressor: Make, seed: int
 ) -> pd.DataFrame:
     answers = truth_of(pool, asked)
     low, high = (pool.table[column].to_numpy(np.float32)[fit] for column in ("age_low", "age_high"))
@@ -127,7 +127,7 @@ def _answers(
 
 def without_vote(built: FoldModel) -> pd.DataFrame | None:
     """The fold's answers with the age network's own years in place of the vote; None where the space is linear."""
-    space, settings = built.model.age_space, replace(built.model.settings, calibration=NO_CALIBRATION, tail=0.1)
+    space, settings = built.model.age_space, replace(built.model.settings, calibration=NO_CALIBRATION, miscoverage=0.1)
     if not isinstance(space, LearnedSpace):
         return None
     years = np.empty((len(built.asked), YEARS), np.float32)

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from .pages import number
+from .html import number
 
 Scale = tuple[float, float]
 SHARE: Scale = (0.0, 1.0)

@@ -13,17 +13,17 @@ import numpy as np
 import pandas as pd
 
 from ...embedder.errors import MaskclsError
-from ..build import build_model
-from ..columns import ANSWER_COLUMNS
-from ..finetune import FineTuning
-from ..pool import Pool, Rows
-from ..pseudo.guard import fold_notes
-from ..pseudo.labels import Thresholds
-from ..pseudo.self_training import WITHOUT
+from ..data.face_set import FaceSet, Rows
+from ..data.leakage_guard import fold_notes
+from ..labels.pseudo_labels.labels import Thresholds
+from ..metrics.scores import summarise
+from ..model.build import build_model
+from ..model.finetune import FineTuning
+from ..tasks import ANSWER_COLUMNS
 from .baselines import WITHOUT_VOTE, baseline_answers, baseline_inputs, without_vote
-from .crossval import MASKCLS, FoldModel, answers_of, cross_validate
+from .cross_validation import MASKCLS, FoldModel, answers_of, cross_validate
 from .kept import Kept, Tables
-from .scores import summarise
+from .self_training import WITHOUT
 from .splits import pool_folds, read_split, scarce_classes
 
 ROUNDS = 1000
@@ -65,8 +65,8 @@ class Evaluation:
     """What came out.
 
     Attributes:
-        answers: see :func:`.crossval.cross_validate`.
-        summary: see :func:`.scores.summarise`; also ``data``, and if asked for ``baselines`` and ``leakage``.
+        answers: see :func:`.cross_validation.cross_validate`.
+        summary: see :func:`..metrics.scores.summarise`; also ``data``, and if asked for ``baselines`` and ``leakage``.
         kept: the finished folds, to be cleared once the answers are safe.
         others: answers of the baselines, and of what was built without pseudo-labels, by name.
     """
@@ -78,7 +78,7 @@ class Evaluation:
 
 
 def plan(
-    pool: Pool,
+    pool: FaceSet,
     train_only: Sequence[str],
     split: Path | None = None,
     folds: int = 5,
@@ -111,7 +111,7 @@ def plan(
 
 
 def evaluate(
-    pool: Pool,
+    pool: FaceSet,
     chosen: Plan,
     seed: int = 0,
     *,
@@ -133,11 +133,11 @@ def evaluate(
         rounds: resamples of people for the intervals.
         keep: folder for finished folds; a killed run on the same data and settings goes on from there.
         finetuning: also train FaceNet's last blocks, in every fold anew.
-        least: see :func:`.crossval.cross_validate` (``summary["pseudo_labels"]`` is with and without them).
+        least: see :func:`.cross_validation.cross_validate` (``summary["pseudo_labels"]`` is with and without them).
 
     Raises:
-        MaskclsError: pseudo-labels may train no fold, see :func:`~..pseudo.guard.fold_notes`, or are not to be had
-            together with what else is asked for.
+        MaskclsError: pseudo-labels may train no fold, see :func:`~..data.leakage_guard.fold_notes`, or are not to be
+            had together with what else is asked for.
     """
     if not pool.real.all() and leakage:
         raise MaskclsError("--leakage: not with pseudo-labels; the size of the leak is that of the labelled faces")
@@ -221,7 +221,7 @@ LEAK_NOTE = (
 
 
 def _leaks(
-    pool: Pool, chosen: Plan, seed: int, senior_from: int, rounds: int, kept: Kept, step: Step
+    pool: FaceSet, chosen: Plan, seed: int, senior_from: int, rounds: int, kept: Kept, step: Step
 ) -> dict[str, dict[str, Any]]:
     """Summaries under a random split, the own person's votes forbidden and allowed."""
     fold = np.full(len(pool), TRAIN_ONLY, np.int64)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...embedder.files import checksums, key_of, replacing, write_json
+from ...embedder.storage.files import checksums, key_of, replacing, write_json
 
 Tables = Mapping[str, pd.DataFrame]
 KEY = "key.json"

@@ -12,10 +12,10 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
 from ...embedder.errors import MaskclsError
-from ...embedder.files import replacing, write_csv
 from ...embedder.labels import AGE_BANDS, GENDERS, MASKS, band_numbers
 from ...embedder.photo import shown
-from ..pool import Pool, Rows
+from ...embedder.storage.files import replacing, write_csv
+from ..data.face_set import FaceSet, Rows
 
 COLUMNS = ("face_id", "path", "source", "person", "name", "fold")
 """Columns of a split file. ``person`` is the group the split respects, ``name`` what the dataset calls the person."""
@@ -40,7 +40,7 @@ class Split:
     ignored: int
 
 
-def pool_folds(pool: Pool, folds: int, seed: int) -> Rows:
+def pool_folds(pool: FaceSet, folds: int, seed: int) -> Rows:
     """Fold number (n,) of each face of a pool, the same whatever the order of its faces.
 
     Raises:
@@ -106,7 +106,7 @@ def strata_of(table: pd.DataFrame) -> pd.Series[str]:
     return labels["mask"] + "/" + labels["gender"] + "/" + labels["age"]
 
 
-def scarce_classes(pool: Pool, folds: int) -> list[str]:
+def scarce_classes(pool: FaceSet, folds: int) -> list[str]:
     """One line for each class that fewer people show than there are folds, so that some folds lack it."""
     labels, lines = labels_of(pool.table), []
     for task, classes in _CLASSES.items():
@@ -119,7 +119,7 @@ def scarce_classes(pool: Pool, folds: int) -> list[str]:
     return lines
 
 
-def fold_counts(pool: Pool, fold: Rows) -> pd.DataFrame:
+def fold_counts(pool: FaceSet, fold: Rows) -> pd.DataFrame:
     """One row a fold: ``people``, ``faces``, and the faces of each age band and of ``unknown`` age."""
     ages = pd.crosstab(fold, labels_of(pool.table)["age"].to_numpy())
     ages = ages.reindex(columns=[*AGE_BANDS, UNKNOWN], fill_value=0)
@@ -127,7 +127,7 @@ def fold_counts(pool: Pool, fold: Rows) -> pd.DataFrame:
     return pd.concat([people.rename("people"), ages.sum(axis=1).rename("faces"), ages], axis=1)
 
 
-def write_split(path: Path, pool: Pool, fold: Rows) -> None:
+def write_split(path: Path, pool: FaceSet, fold: Rows) -> None:
     """Write the fold of every face as CSV or, by suffix, Parquet (:data:`COLUMNS`), atomically."""
     faces = pool.table[["face_id", "path", "source"]]
     person = [f"g{number:06}" for number in _numbers(pool)]
@@ -139,7 +139,7 @@ def write_split(path: Path, pool: Pool, fold: Rows) -> None:
             write_csv(temporary, table)
 
 
-def read_split(path: Path, pool: Pool) -> Split:
+def read_split(path: Path, pool: FaceSet) -> Split:
     """Read the folds of a pool's faces from a CSV or Parquet file, made here or by any other tool.
 
     The file needs the column ``fold`` and one of :data:`KEYS`. Folds are numbered in the order of their names:
@@ -175,7 +175,7 @@ def read_split(path: Path, pool: Pool) -> Split:
     return Split(fold, names, ignored)
 
 
-def fold_people(path: Path, pool: Pool, fold: str) -> Rows:
+def fold_people(path: Path, pool: FaceSet, fold: str) -> Rows:
     """Numbers of the pool's people of whom a face is in one fold of a split file, which may lack faces of the pool.
 
     Raises:
@@ -198,7 +198,7 @@ def _key(table: pd.DataFrame, where: str) -> str:
     return key
 
 
-def _refuse_leaks(where: str, pool: Pool, fold: Rows, names: tuple[str, ...]) -> None:
+def _refuse_leaks(where: str, pool: FaceSet, fold: Rows, names: tuple[str, ...]) -> None:
     leaky = pd.Series(fold).groupby(pool.people).nunique() > 1
     if not leaky.any():
         return
@@ -209,7 +209,7 @@ def _refuse_leaks(where: str, pool: Pool, fold: Rows, names: tuple[str, ...]) ->
     raise MaskclsError(f"{where}: leaky, {count} are in more than one fold, such as {example}")
 
 
-def _numbers(pool: Pool) -> Rows:
+def _numbers(pool: FaceSet) -> Rows:
     """Numbers of the pool's people, 0, 1, … in the order of each one's smallest ``face_id``."""
     smallest = pool.table["face_id"].groupby(pool.people).transform("min")
     return pd.factorize(smallest, sort=True)[0].astype(np.int64)

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...embedder.encoder import Encoder
-from ...embedder.finder import FaceFinder, FaceMode
+from ...embedder.detection.finder import FaceFinder, FaceMode
+from ...embedder.facenet.encoder import Encoder
 from ...embedder.photo import NO_FILE, Photo, PhotoError
 from ...embedder.pipeline import EncodedFace, EncodedPhoto, encode_read
-from ..model import Model
-from ..predict import answer
+from ..model.model import Model
+from ..predict.job import answer
 
 
 class Answered(NamedTuple):
-    """A row of :func:`..predict.answer`, with its evidence, and the face it is about, if there is one."""
+    """A row of :func:`..predict.job.answer`, with its evidence, and the face it is about, if there is one."""
 
     row: dict[str, Any]
     face: EncodedFace | None

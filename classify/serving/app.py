@@ -12,11 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ..columns import PROBABILITIES
-from ..web.static import static_files
+from ..tasks import PROBABILITIES
 from .engine import BusyError, Engine, Upload
 from .metrics import CONTENT_TYPE, Metrics
 from .schema import About, Answer, Health, Refusal, said
+from .static_files import static_files
 from .uploads import Intake, Limits
 
 PAGE = "serve.html"
@@ -43,7 +43,7 @@ _UNANSWERED: dict[int | str, dict[str, Any]] = {
 
 
 def create_app(engine: Engine, metrics: Metrics, limits: Limits) -> FastAPI:
-    """The app, which lets everybody in; :class:`..web.guard.Guard` stands before it."""
+    """The app, which lets everybody in; :class:`.guard.Guard` stands before it."""
     app = FastAPI(
         title="maskcls",
         version=version("maskcls"),

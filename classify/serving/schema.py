@@ -8,11 +8,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from ...embedder.pipeline import EncodedFace
-from ..columns import PROBABILITIES
-from ..evidence import read_voters
-from ..explain import Evidence, flip_line
-from ..model import Model
-from ..predict import EVIDENCE
+from ..model.model import Model
+from ..predict.evidence import read_voters
+from ..predict.explain import Evidence, flip_line
+from ..predict.job import EVIDENCE
+from ..tasks import PROBABILITIES
 from .answerer import Answered
 
 VOTERS = 10

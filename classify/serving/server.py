@@ -9,16 +9,16 @@ from collections.abc import Callable
 from starlette.types import ASGIApp
 
 from ...embedder.errors import MaskclsError
-from ..web.guard import Guard, is_loopback
-from ..web.server import serve_app
 from .answerer import Answerer
 from .app import OPEN_PATHS, ROUTES, create_app
 from .engine import BATCH, Engine
+from .guard import Guard, is_loopback
+from .local import serve_app
 from .metrics import Measured, Metrics
 from .uploads import Limits
 
 TOKEN = "MASKCLS_TOKEN"  # noqa: S105 - the name of the variable
-LEAST_TOKEN = 16
+MIN_TOKEN = 16
 
 
 def token_for(host: str, allow_remote: bool) -> str | None:
@@ -35,8 +35,8 @@ def token_for(host: str, allow_remote: bool) -> str | None:
     token = os.environ.get(TOKEN)
     if token is None:
         return None if is_loopback(host) else secrets.token_urlsafe(32)
-    if len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
-        raise MaskclsError(f"{TOKEN}: at least {LEAST_TOKEN} printable ASCII characters without a space")
+    if len(token) < MIN_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise MaskclsError(f"{TOKEN}: at least {MIN_TOKEN} printable ASCII characters without a space")
     return token
 
 

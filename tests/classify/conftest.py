@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from maskcls.classify.age_space import LinearSpace
-from maskcls.classify.model import Model
-from maskcls.classify.vote import VoteSettings
-from maskcls.embedder.encoder import MAP_SHAPE, EncoderInfo
-from maskcls.embedder.store import LOG_COLUMNS, REJECT_COLUMNS, EmbeddingSet
+from maskcls.classify.age.space import LinearSpace
+from maskcls.classify.age.vote import VoteSettings
+from maskcls.classify.model.model import Model
+from maskcls.embedder.facenet.encoder import MAP_SHAPE, EncoderInfo
+from maskcls.embedder.faceset.store import LOG_COLUMNS, REJECT_COLUMNS, EmbeddingSet
 from maskcls.embedder.table import face_table, gallery_ids
-from maskcls.index.gallery import Gallery
+from maskcls.index.flat import Gallery
 
 INFO = EncoderInfo("facenet", "0" * 64, {"crop_size": 160})
 DIMENSION = 8

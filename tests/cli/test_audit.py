@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 from typer.testing import CliRunner, Result
 
-from maskcls.classify.audit.findings import COLUMNS
+from maskcls.classify.labels.audit.findings import COLUMNS
 from maskcls.cli.main import app
 
 

@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
-from maskcls.classify.predict import COLUMNS
+from maskcls.classify.predict.job import COLUMNS
 from maskcls.cli.main import app
-from maskcls.embedder.files import write_manifest
 from maskcls.embedder.photo import stored
+from maskcls.embedder.storage.files import write_manifest
 
 ODD_NAMES = ("new\nline.jpg", "smile \N{GRINNING FACE}.jpg", '=1+1,"quoted".jpg')
 
@@ -205,7 +205,7 @@ def test_build_index_does_not_overwrite_something_else(
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "letter.txt").write_text("keep me")
-    monkeypatch.setattr("maskcls.classify.build.build_model", None)  # it is told before anything is built
+    monkeypatch.setattr("maskcls.classify.model.build.build_model", None)  # it is told before anything is built
     fails(run("build-index", contest_faces, "--out", precious), "not a model")
     assert (precious / "letter.txt").read_text() == "keep me"
 

@@ -22,7 +22,7 @@ def test_all_outputs_of_real_sets(contest_faces: Path, utkface_faces: Path, tmp_
         utkface_faces,
         *("--folds", "2", "--senior-from", "58"),
         *("--json", outs["a.json"], "--report", outs["a.html"], "--answers", outs["a.parquet"]),
-        *("--casebook", outs["cases"]),
+        *("--error-gallery", outs["cases"]),
     )
     assert done.exit_code == 0, done.output
     summary = json.loads(outs["a.json"].read_text())
@@ -67,7 +67,11 @@ def test_a_leaky_split_is_refused(contest_faces: Path, leaky: Path) -> None:
         pytest.param(["nowhere"], "nowhere: no such folder", id="no such set"),
         pytest.param(["{contest}", "--folds", "5000"], "choose fewer folds", id="fewer people than folds"),
         pytest.param(["{contest}", "--split", "nowhere.csv"], "nowhere.csv", id="no such split"),
-        pytest.param(["{contest}", "--casebook", "{contest}"], "not a casebook", id="a casebook's place is taken"),
+        pytest.param(
+            ["{contest}", "--error-gallery", "{contest}"],
+            "not an error gallery",
+            id="an error gallery's place is taken",
+        ),
         pytest.param(["{contest}", "--also", "{contest}"], "no face to score", id="everything is only trained on"),
     ],
 )

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from maskcls.cli.main import app
 from maskcls.cli.options import Depth
-from maskcls.embedder.trunk import BLOCKS
+from maskcls.embedder.facenet.network import BLOCKS
 
 
 def run(*arguments: str | Path) -> Result:
@@ -18,8 +18,8 @@ def run(*arguments: str | Path) -> Result:
 
 @pytest.fixture
 def small_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maskcls.classify.fitting.MIN_FACES_TO_LEARN", 100)
-    monkeypatch.setattr("maskcls.classify.fitting.MIN_PEOPLE", 2)
+    monkeypatch.setattr("maskcls.classify.model.fitting.MIN_FACES_TO_LEARN", 100)
+    monkeypatch.setattr("maskcls.classify.model.fitting.MIN_PEOPLE", 2)
 
 
 @pytest.mark.usefixtures("small_is_enough")
@@ -66,5 +66,5 @@ def test_what_cannot_be_is_one_line(
     assert not (tmp_path / "model").exists()
 
 
-def test_every_depth_is_a_block_of_the_trunk() -> None:
+def test_every_depth_is_a_block_of_the_backbone() -> None:
     assert {depth.value for depth in Depth} <= set(BLOCKS)

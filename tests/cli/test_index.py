@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
-from maskcls.classify.model import Model
+from maskcls.classify.model.model import Model
 from maskcls.cli.main import app
-from maskcls.embedder.store import open_set
+from maskcls.embedder.faceset.store import open_set
 
 PERSON = "000001"
 UTKFACE = 240

@@ -15,13 +15,13 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from maskcls.classify.build import build_model
-from maskcls.classify.pool import open_pool
-from maskcls.classify.review import server as review_server
+from maskcls.classify.data.face_set import open_face_set
+from maskcls.classify.labels.review import server as review_server
+from maskcls.classify.model.build import build_model
 from maskcls.classify.serving import server as serve_server
 from maskcls.cli.main import app
-from maskcls.embedder.encoder import EMBEDDING_DIM, MAP_SHAPE, FaceNetEncoder
-from maskcls.embedder.store import REJECT_COLUMNS, SetWriter
+from maskcls.embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, FaceNetEncoder
+from maskcls.embedder.faceset.store import REJECT_COLUMNS, SetWriter
 from maskcls.embedder.table import face_table
 
 FACES, PHOTOS_A_PERSON = 48, 4
@@ -82,7 +82,7 @@ def faces(encoder: FaceNetEncoder, tmp_path_factory: pytest.TempPathFactory) -> 
 def built(faces: Path) -> Path:
     """A model built from :func:`faces`."""
     folder = faces.parent / "model"
-    build_model(open_pool([faces]))[0].save(folder)
+    build_model(open_face_set([faces]))[0].save(folder)
     return folder
 
 

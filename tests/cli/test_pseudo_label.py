@@ -6,7 +6,7 @@ import pandas as pd
 from typer.testing import CliRunner, Result
 
 from maskcls.cli.main import app
-from maskcls.embedder.store import open_set
+from maskcls.embedder.faceset.store import open_set
 
 
 def maskcls(*arguments: str | Path) -> Result:

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from maskcls.cli.main import app
-from maskcls.embedder.store import open_set
+from maskcls.embedder.faceset.store import open_set
 
 
 def relabel(*arguments: str | Path) -> Result:

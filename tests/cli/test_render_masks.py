@@ -11,9 +11,9 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from maskcls.cli.main import app
-from maskcls.embedder import rendering
-from maskcls.embedder.files import locked
-from maskcls.embedder.mask_drawing import draw_mask
+from maskcls.embedder.masks import render as rendering
+from maskcls.embedder.masks.drawing import draw_mask
+from maskcls.embedder.storage.files import locked
 
 Make = Callable[[Path], object]
 

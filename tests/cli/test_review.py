@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from maskcls.classify.review import server
-from maskcls.classify.review.app import Review
-from maskcls.classify.review.changes import Change
+from maskcls.classify.labels.review import server
+from maskcls.classify.labels.review.app import Review
+from maskcls.classify.labels.review.changes import Change
 from maskcls.cli.main import app
 
 

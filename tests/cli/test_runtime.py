@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from maskcls.cli.main import app
-from maskcls.embedder import runtimes
+from maskcls.embedder.facenet import runtimes
 
 PERSON = "000001_female_White_40"
 

@@ -15,11 +15,11 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 from typer.testing import CliRunner
 
-from maskcls.classify.columns import PROBABILITIES
-from maskcls.classify.evidence import read_voters
-from maskcls.classify.explain import Evidence, flip_line
+from maskcls.classify.predict.evidence import read_voters
+from maskcls.classify.predict.explain import Evidence, flip_line
 from maskcls.classify.serving import server
 from maskcls.classify.serving.schema import VOTERS, Answer
+from maskcls.classify.tasks import PROBABILITIES
 from maskcls.cli.main import app
 
 ALONE = ("--batch-size", "1")

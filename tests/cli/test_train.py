@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from maskcls.classify.cnn.settings import Backbone, Crop, Settings
+from maskcls.classify.comparison.cnn.settings import Backbone, Crop, Settings
 from maskcls.cli import train
 from maskcls.cli.main import app
 
@@ -70,8 +70,8 @@ def test_a_run_explains_itself(runs: Path, painted: Path) -> None:
 
 
 def test_answers_have_the_columns_of_evaluate(runs: Path) -> None:
-    from maskcls.classify.columns import ANSWER_COLUMNS
-    from maskcls.classify.evaluation.crossval import KEPT
+    from maskcls.classify.evaluation.cross_validation import KEPT
+    from maskcls.classify.tasks import ANSWER_COLUMNS
 
     answers = pd.read_parquet(runs / "plain" / "answers.parquet")
     assert {*ANSWER_COLUMNS, *KEPT, "person", "fold", "true_mask", "true_age_low"} <= set(answers)

@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from maskcls.cli.main import app
-from maskcls.embedder.embed import embed_folder
-from maskcls.embedder.encoder import FaceNetEncoder
-from maskcls.embedder.finder import FaceFinder
-from maskcls.embedder.layouts import read_dataset
+from maskcls.embedder.datasets.layouts import read_dataset
+from maskcls.embedder.detection.finder import FaceFinder
+from maskcls.embedder.facenet.encoder import FaceNetEncoder
+from maskcls.embedder.faceset.embed import embed_folder
 
 
 def run(*arguments: str | Path) -> Result:

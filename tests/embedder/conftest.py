@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from maskcls.embedder.align import CROP_SIZE
-from maskcls.embedder.embed import EmbedReport, embed_folder
-from maskcls.embedder.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoded, Encoder, EncoderInfo, FaceNetEncoder
-from maskcls.embedder.finder import FaceFinder
-from maskcls.embedder.layouts import read_dataset
+from maskcls.embedder.datasets.layouts import read_dataset
+from maskcls.embedder.detection.align import CROP_SIZE
+from maskcls.embedder.detection.finder import FaceFinder
+from maskcls.embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoded, Encoder, EncoderInfo, FaceNetEncoder
+from maskcls.embedder.faceset.embed import EmbedReport, embed_folder
 from maskcls.embedder.photo import read_photo
 
 PERSON = "000001_female_White_40"

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-from maskcls.embedder.embed import embed_folder
-from maskcls.embedder.encoder import FaceNetEncoder
-from maskcls.embedder.finder import FaceFinder
-from maskcls.embedder.layouts import read_dataset
-from maskcls.embedder.ray_engine import Work, encode_with_ray, ray_cluster
+from maskcls.embedder.datasets.layouts import read_dataset
+from maskcls.embedder.detection.finder import FaceFinder
+from maskcls.embedder.facenet.encoder import FaceNetEncoder
+from maskcls.embedder.faceset.embed import embed_folder
+from maskcls.embedder.ray import Work, encode_with_ray, ray_cluster
 
 photos, out = map(Path, sys.argv[1:])
 killed: list[int] = []

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from maskcls.embedder import pipeline
-from maskcls.embedder.align import align
-from maskcls.embedder.encoder import Encoder
-from maskcls.embedder.finder import FaceFinder
+from maskcls.embedder.detection.align import align
+from maskcls.embedder.detection.finder import FaceFinder
+from maskcls.embedder.facenet.encoder import Encoder
 from maskcls.embedder.photo import FileState, Photo, PhotoError, file_state, read_photo
 from maskcls.embedder.pipeline import DECODED, NO_FACE, EncodedPhoto, encode_photos
 

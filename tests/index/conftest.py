@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from maskcls.index.gallery import Gallery
-from maskcls.index.interface import VectorGallery, normalised
-from maskcls.index.postgres import PostgresGallery
+from maskcls.index.base import VectorGallery, normalised
+from maskcls.index.flat import Gallery
+from maskcls.index.pgvector import PostgresGallery
 
 Floats = npt.NDArray[np.float32]
 Make = Callable[[int], VectorGallery]

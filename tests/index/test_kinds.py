@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from maskcls.index.interface import VectorGallery, normalised, places, recall
+from maskcls.index.base import VectorGallery, normalised, places, recall
 
 Floats = npt.NDArray[np.float32]
 Make = Callable[[int], VectorGallery]

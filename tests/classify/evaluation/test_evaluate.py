@@ -8,21 +8,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from maskcls.classify.build import build_model
-from maskcls.classify.columns import ANSWER_COLUMNS
-from maskcls.classify.ensemble.ensemble import mix
-from maskcls.classify.ensemble.members import read_members
-from maskcls.classify.evaluation import crossval
+from maskcls.classify.comparison.ensemble.ensemble import mix
+from maskcls.classify.comparison.ensemble.members import read_members
+from maskcls.classify.data.face_set import FaceSet, merge_sets, open_face_set
+from maskcls.classify.evaluation import cross_validation as crossval
 from maskcls.classify.evaluation import evaluate as evaluation
 from maskcls.classify.evaluation.baselines import BASELINES, without_vote
-from maskcls.classify.evaluation.crossval import MASKCLS, cross_validate
+from maskcls.classify.evaluation.cross_validation import MASKCLS, cross_validate
 from maskcls.classify.evaluation.evaluate import TRAIN_ONLY, Evaluation, evaluate, plan
 from maskcls.classify.evaluation.kept import Tables
-from maskcls.classify.model import Model
-from maskcls.classify.pool import Pool, open_pool, pool_of
-from maskcls.classify.predict import write_answers
+from maskcls.classify.model.build import build_model
+from maskcls.classify.model.model import Model
+from maskcls.classify.predict.job import write_answers
+from maskcls.classify.tasks import ANSWER_COLUMNS
 from maskcls.embedder.errors import MaskclsError
-from maskcls.embedder.store import EmbeddingSet
+from maskcls.embedder.faceset.store import EmbeddingSet
 
 MakeSet = Callable[..., EmbeddingSet]
 FOLDS = 3
@@ -35,7 +35,7 @@ def built() -> list[crossval.FoldModel]:
 
 
 @pytest.fixture(scope="module")
-def done(pool: Pool, built: list[crossval.FoldModel]) -> Evaluation:
+def done(pool: FaceSet, built: list[crossval.FoldModel]) -> Evaluation:
     """Real photos, 3 folds, with baselines and leakage; the fold models are kept in :func:`built`."""
     chosen = plan(pool, [], folds=FOLDS)
     original = crossval.cross_validate
@@ -52,7 +52,7 @@ def done(pool: Pool, built: list[crossval.FoldModel]) -> Evaluation:
         return evaluate(pool, chosen, baselines=True, leakage=True, rounds=50)
 
 
-def test_every_face_is_answered_once_in_order(done: Evaluation, pool: Pool) -> None:
+def test_every_face_is_answered_once_in_order(done: Evaluation, pool: FaceSet) -> None:
     assert done.answers["face_id"].tolist() == pool.table["face_id"].tolist()
     assert set(ANSWER_COLUMNS) <= set(done.answers.columns)
     assert done.answers["age_band"].notna().all()
@@ -60,7 +60,7 @@ def test_every_face_is_answered_once_in_order(done: Evaluation, pool: Pool) -> N
 
 
 def test_no_person_is_answered_for_by_a_model_that_has_seen_them(
-    done: Evaluation, built: list[crossval.FoldModel], pool: Pool
+    done: Evaluation, built: list[crossval.FoldModel], pool: FaceSet
 ) -> None:
     assert len(built) == FOLDS
     for fold in built:
@@ -72,7 +72,7 @@ def test_no_person_is_answered_for_by_a_model_that_has_seen_them(
         assert voters <= gallery
 
 
-def test_answers_are_what_the_fold_model_says(done: Evaluation, built: list[crossval.FoldModel], pool: Pool) -> None:
+def test_answers_are_what_the_fold_model_says(done: Evaluation, built: list[crossval.FoldModel], pool: FaceSet) -> None:
     fold = built[1]
     again = crossval.answers_of(fold.model, pool, fold.asked)
     mine = done.answers[done.answers["fold"] == fold.fold].reset_index(drop=True)
@@ -80,7 +80,7 @@ def test_answers_are_what_the_fold_model_says(done: Evaluation, built: list[cros
     pd.testing.assert_frame_equal(mine[columns], again[columns], check_dtype=False)
 
 
-def test_truth_stands_beside_the_answer(done: Evaluation, pool: Pool) -> None:
+def test_truth_stands_beside_the_answer(done: Evaluation, pool: FaceSet) -> None:
     for column in crossval.TRUTH:
         assert done.answers[f"true_{column}"].equals(pool.table[column].rename(f"true_{column}"))
     assert done.answers["person"].tolist() == pool.people.tolist()
@@ -122,8 +122,8 @@ def test_answers_of_the_baselines_can_be_mixed_with_those_of_the_vote(done: Eval
 def test_a_learned_space_also_answers_without_a_vote(
     contest_faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maskcls.classify.age_space.MIN_FACES_TO_LEARN", 100)
-    pool = open_pool([contest_faces])
+    monkeypatch.setattr("maskcls.classify.age.space.MIN_FACES_TO_LEARN", 100)
+    pool = open_face_set([contest_faces])
     built: list[crossval.FoldModel] = []
     chosen = plan(pool, [], folds=2).fold
     always = np.flatnonzero(pool.people < 5)
@@ -150,7 +150,7 @@ def test_a_learned_space_also_answers_without_a_vote(
     pd.testing.assert_frame_equal(again[columns], fold.answers[columns])
 
 
-def test_some_folds_may_be_left_unanswered(pool: Pool) -> None:
+def test_some_folds_may_be_left_unanswered(pool: FaceSet) -> None:
     whole, some = plan(pool, [], folds=FOLDS), plan(pool, [], folds=FOLDS, score_folds=2)
     assert some.folds == 2
     assert np.array_equal(some.fold, whole.fold)  # the people of the third are built from
@@ -175,7 +175,7 @@ def test_drawn_masks_are_held_out_with_their_person_and_never_scored(make_set: M
         age=[20 + i for i in range(40)],
         root="drawn",
     )
-    pool = pool_of([real, drawn])
+    pool = merge_sets([real, drawn])
     chosen = plan(pool, [], folds=4)
     assert chosen.scored.tolist() == list(range(40))
     assert chosen.fold[:40].tolist() == chosen.fold[40:].tolist()
@@ -184,7 +184,7 @@ def test_drawn_masks_are_held_out_with_their_person_and_never_scored(make_set: M
 def test_sets_that_are_only_trained_on(make_set: MakeSet) -> None:
     scored = make_set(40, person=[f"p{i}" for i in range(40)], age=30)
     other = make_set(30, seed=1, person=[f"q{i}" for i in range(30)], age=30, root="other")
-    pool = pool_of([scored, other])
+    pool = merge_sets([scored, other])
     chosen = plan(pool, ["other"], folds=4)
     assert chosen.scored.tolist() == list(range(40))
     assert (chosen.fold[40:] == TRAIN_ONLY).all()
@@ -205,18 +205,18 @@ def test_sets_that_are_only_trained_on(make_set: MakeSet) -> None:
     ],
 )
 def test_what_cannot_be_planned(make_set: MakeSet, train_only: list[str], folds: int, message: str) -> None:
-    pool = pool_of([make_set(40, person=[f"p{i}" for i in range(40)], root="photos")])
+    pool = merge_sets([make_set(40, person=[f"p{i}" for i in range(40)], root="photos")])
     with pytest.raises(MaskclsError) as error:
         plan(pool, train_only, folds=folds)
     assert str(error.value) == message
 
 
 def test_without_a_label_its_figures_are_not_available(contest_faces: Path) -> None:
-    pool = open_pool([contest_faces])
+    pool = open_face_set([contest_faces])
     people = np.unique(pool.people)[:24]
     few = pool.subset(np.flatnonzero(np.isin(pool.people, people)))
     bare = pd.DataFrame({"gender": None, "age_low": np.nan, "age_high": np.nan}, index=few.table.index)
-    few = Pool(**{**few.__dict__, "table": few.table.assign(**bare)})
+    few = FaceSet(**{**few.__dict__, "table": few.table.assign(**bare)})
     summary = evaluate(few, plan(few, [], folds=2), rounds=20, baselines=True).summary
     assert summary["overall"]["mask accuracy"]["value"] is not None
     for name in ("gender accuracy", "age MAE", "18-class macro F1", "80% interval coverage"):
@@ -226,7 +226,7 @@ def test_without_a_label_its_figures_are_not_available(contest_faces: Path) -> N
 def test_a_killed_run_goes_on_with_the_fold_it_was_in(
     contest_faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = open_pool([contest_faces])
+    pool = open_face_set([contest_faces])
     pool = pool.subset(np.flatnonzero(pool.people < 24))
     chosen = plan(pool, [], folds=3)
     keep = tmp_path / ".folds"

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from maskcls.classify.data.face_set import FaceSet, merge_sets
 from maskcls.classify.evaluation import splits
 from maskcls.classify.evaluation.splits import COLUMNS, person_folds, read_split, write_split
-from maskcls.classify.pool import Pool, pool_of
 from maskcls.embedder.errors import MaskclsError
-from maskcls.embedder.files import write_csv
-from maskcls.embedder.store import EmbeddingSet, open_set
+from maskcls.embedder.faceset.store import EmbeddingSet, open_set
+from maskcls.embedder.storage.files import write_csv
 
 MakeSet = Callable[..., EmbeddingSet]
 
 
-def refused(path: Path, pool: Pool) -> str:
+def refused(path: Path, pool: FaceSet) -> str:
     with pytest.raises(MaskclsError) as caught:
         read_split(path, pool)
     text = str(caught.value)
@@ -28,16 +28,16 @@ def refused(path: Path, pool: Pool) -> str:
 
 
 @pytest.fixture
-def small(make_set: MakeSet) -> Pool:
+def small(make_set: MakeSet) -> FaceSet:
     """Six faces: Ann, Ann, Bob, and three nobody knows."""
-    return pool_of([make_set(6, person=["ann", "ann", "bob", None, None, None])])
+    return merge_sets([make_set(6, person=["ann", "ann", "bob", None, None, None])])
 
 
 SMALL_FOLDS = [0, 0, 1, 1, 2, 2]
 
 
 @pytest.mark.parametrize("name", ["split.csv", "split.parquet"])
-def test_written_file(small: Pool, tmp_path: Path, name: str) -> None:
+def test_written_file(small: FaceSet, tmp_path: Path, name: str) -> None:
     path = tmp_path / "new" / name
     write_split(path, small, np.array(SMALL_FOLDS))
     read = pd.read_parquet if name.endswith("parquet") else pd.read_csv
@@ -53,7 +53,7 @@ def test_written_file(small: Pool, tmp_path: Path, name: str) -> None:
     assert (split.fold.tolist(), split.names, split.ignored) == (SMALL_FOLDS, ("0", "1", "2"), 0)
 
 
-def test_old_file_stays_when_writing_fails(small: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_file_stays_when_writing_fails(small: FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "split.csv"
     path.write_text("old")
 
@@ -73,7 +73,7 @@ def test_old_file_stays_when_writing_fails(small: Pool, tmp_path: Path, monkeypa
 def test_odd_names_and_ids_come_back(make_set: MakeSet, tmp_path: Path, key: str, suffix: str) -> None:
     paths = ["NA", "new\nline.jpg", 'quo"te,.jpg', "lone\rreturn.jpg", "=1+1", "007"]
     ids = ["0000000000000012", "1234567890123456", "12e4567890123456", "0x00000000000001", "nan", "00000000000000ff"]
-    pool = pool_of([make_set(6, path=paths, face_id=ids)])
+    pool = merge_sets([make_set(6, path=paths, face_id=ids)])
     path = tmp_path / f"split{suffix}"
     write_split(path, pool, np.array(SMALL_FOLDS))
     if suffix == ".parquet":
@@ -98,14 +98,14 @@ def test_odd_names_and_ids_come_back(make_set: MakeSet, tmp_path: Path, key: str
     ],
 )
 def test_names_of_folds(
-    small: Pool, tmp_path: Path, cells: list[object], fold: list[int], names: tuple[str, ...]
+    small: FaceSet, tmp_path: Path, cells: list[object], fold: list[int], names: tuple[str, ...]
 ) -> None:
     pd.DataFrame({"path": small.table["path"], "fold": cells}).to_csv(tmp_path / "split.csv", index=False)
     split = read_split(tmp_path / "split.csv", small)
     assert (split.fold.tolist(), split.names) == (fold, names)
 
 
-def test_rows_in_any_order_twice_and_of_other_faces(small: Pool, tmp_path: Path) -> None:
+def test_rows_in_any_order_twice_and_of_other_faces(small: FaceSet, tmp_path: Path) -> None:
     write_split(tmp_path / "split.csv", small, np.array(SMALL_FOLDS))
     table = pd.read_csv(tmp_path / "split.csv", dtype=str)
     others = table.head(2).assign(face_id=["x", ""], fold=["7", ""])
@@ -114,7 +114,7 @@ def test_rows_in_any_order_twice_and_of_other_faces(small: Pool, tmp_path: Path)
     assert (split.fold.tolist(), split.names, split.ignored) == (SMALL_FOLDS, ("0", "1", "2"), 2)
 
 
-def test_a_pool_of_fewer_faces(small: Pool, tmp_path: Path) -> None:
+def test_a_pool_of_fewer_faces(small: FaceSet, tmp_path: Path) -> None:
     write_split(tmp_path / "split.csv", small, np.array(SMALL_FOLDS))
     split = read_split(tmp_path / "split.csv", small.subset(np.array([5, 0, 1])))
     assert (split.fold.tolist(), split.names, split.ignored) == ([1, 0, 0], ("0", "2"), 3)
@@ -158,7 +158,7 @@ def test_a_pool_of_fewer_faces(small: Pool, tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_bad_files(
-    small: Pool, tmp_path: Path, suffix: str, change: Callable[[pd.DataFrame], pd.DataFrame], words: str
+    small: FaceSet, tmp_path: Path, suffix: str, change: Callable[[pd.DataFrame], pd.DataFrame], words: str
 ) -> None:
     path = tmp_path / f"split{suffix}"
     write_split(tmp_path / "good.csv", small, np.array(SMALL_FOLDS))
@@ -182,18 +182,18 @@ def test_bad_files(
         pytest.param("s.csv", b"pa\x1bth;fold\na;0\n", r"this file has pa\x1bth;fold", id="semicolons"),
     ],
 )
-def test_unreadable_files(small: Pool, tmp_path: Path, name: str, content: bytes | None, words: str) -> None:
+def test_unreadable_files(small: FaceSet, tmp_path: Path, name: str, content: bytes | None, words: str) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     assert words in refused(tmp_path / name, small)
 
 
-def test_a_folder_is_no_split(small: Pool, tmp_path: Path) -> None:
+def test_a_folder_is_no_split(small: FaceSet, tmp_path: Path) -> None:
     assert "cannot be read as a split (Is a directory)" in refused(tmp_path, small)
 
 
 def test_a_path_of_two_sets_needs_face_ids(make_set: MakeSet, tmp_path: Path) -> None:
-    pool = pool_of([make_set(3, seed=1, root="/a"), make_set(3, seed=2, root="/b")])
+    pool = merge_sets([make_set(3, seed=1, root="/a"), make_set(3, seed=2, root="/b")])
     path = tmp_path / "split.csv"
     write_split(path, pool, np.array(SMALL_FOLDS))
     assert read_split(path, pool).fold.tolist() == SMALL_FOLDS
@@ -203,7 +203,7 @@ def test_a_path_of_two_sets_needs_face_ids(make_set: MakeSet, tmp_path: Path) ->
 
 def test_a_split_that_parts_faces_without_names_that_look_alike(contest_faces: Path, tmp_path: Path) -> None:
     named = open_set(contest_faces)
-    nameless = pool_of([replace(named, table=named.table.assign(person=pd.Series(dtype="str")))])
+    nameless = merge_sets([replace(named, table=named.table.assign(person=pd.Series(dtype="str")))])
     faces = np.arange(len(nameless))
     write_split(tmp_path / "split.csv", nameless, person_folds(faces, faces % 2, 5, 0))
     assert " people are in more than one fold, such as " in refused(tmp_path / "split.csv", nameless)

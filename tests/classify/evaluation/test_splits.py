@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from maskcls.classify.data.face_set import FaceSet, Rows, merge_sets, open_face_set
 from maskcls.classify.evaluation.splits import (
     fold_counts,
     labels_of,
@@ -20,10 +21,9 @@ from maskcls.classify.evaluation.splits import (
     strata_of,
     write_split,
 )
-from maskcls.classify.pool import Pool, Rows, open_pool, pool_of
 from maskcls.embedder.errors import MaskclsError
+from maskcls.embedder.faceset.store import EmbeddingSet
 from maskcls.embedder.labels import AGE_BANDS
-from maskcls.embedder.store import EmbeddingSet
 
 MakeSet = Callable[..., EmbeddingSet]
 
@@ -119,7 +119,7 @@ def test_folds_that_cannot_be_made(people: list[int], folds: int, words: str) ->
     ],
 )
 def test_strata(make_set: MakeSet, labels: dict[str, object], expected: str) -> None:
-    table = pool_of([make_set(2, **labels)]).table
+    table = merge_sets([make_set(2, **labels)]).table
     assert strata_of(table).tolist() == [expected] * 2
     assert labels_of(table).notna().all(axis=None)
 
@@ -127,7 +127,7 @@ def test_strata(make_set: MakeSet, labels: dict[str, object], expected: str) -> 
 def test_scarce_classes(make_set: MakeSet) -> None:
     person = [f"p{i // 2}" for i in range(12)]
     mask = ["wear", "normal"] * 5 + ["incorrect", "normal"]
-    pool = pool_of([make_set(12, person=person, mask=mask, gender=["male"] * 6 + [None] * 6, age=40)])
+    pool = merge_sets([make_set(12, person=person, mask=mask, gender=["male"] * 6 + [None] * 6, age=40)])
     assert scarce_classes(pool, 3) == ["mask incorrect: fewer people (1) than folds (3), so some folds have none"]
     assert scarce_classes(pool, 4) == [
         "mask incorrect: fewer people (1) than folds (4), so some folds have none",
@@ -138,13 +138,13 @@ def test_scarce_classes(make_set: MakeSet) -> None:
 
 def test_fold_counts(make_set: MakeSet) -> None:
     person = ["a", "a", "b", "c", None]
-    pool = pool_of([make_set(5, person=person, age=[20.0, 70.0, 30.0, None, None])])
+    pool = merge_sets([make_set(5, person=person, age=[20.0, 70.0, 30.0, None, None])])
     counts = fold_counts(pool, np.array([1, 1, 0, 1, 0]))
     assert list(counts.columns) == ["people", "faces", *AGE_BANDS, "unknown"]
     assert counts.to_numpy().tolist() == [[2, 2, 0, 1, 0, 1], [2, 3, 1, 0, 1, 1]]
 
 
-def test_real_folds_are_alike_and_leak_nobody(pool: Pool, tmp_path: Path) -> None:
+def test_real_folds_are_alike_and_leak_nobody(pool: FaceSet, tmp_path: Path) -> None:
     fold = pool_folds(pool, 5, 0)
     assert (pd.Series(fold).groupby(pool.people).nunique() == 1).all()
     counts = fold_counts(pool, fold)
@@ -160,18 +160,18 @@ def test_folds_do_not_depend_on_the_order_of_sets(make_set: MakeSet) -> None:
     sets = [make_set(20, seed=seed, person=[f"p{i // 3}" for i in range(20)], age=30 * seed) for seed in (1, 2)]
     one, other = (
         dict(zip(pool.table["face_id"], pool_folds(pool, 4, 0).tolist(), strict=True))
-        for pool in (pool_of(sets), pool_of(sets[::-1]))
+        for pool in (merge_sets(sets), merge_sets(sets[::-1]))
     )
     assert one == other
 
 
 def test_real_folds_do_not_depend_on_the_order_of_faces_or_sets(
-    pool: Pool, contest_faces: Path, utkface_faces: Path, tmp_path: Path
+    pool: FaceSet, contest_faces: Path, utkface_faces: Path, tmp_path: Path
 ) -> None:
     fold = pool_folds(pool, 5, 3)
     shuffled = np.random.default_rng(0).permutation(len(pool))
     assert pool_folds(pool.subset(shuffled), 5, 3).tolist() == fold[shuffled].tolist()
-    turned = open_pool([utkface_faces, contest_faces])
+    turned = open_face_set([utkface_faces, contest_faces])
     for name, one in (("a.csv", pool), ("b.csv", turned)):
         write_split(tmp_path / name, one, pool_folds(one, 5, 3))
     first, second = (sorted((tmp_path / name).read_text().splitlines()) for name in ("a.csv", "b.csv"))

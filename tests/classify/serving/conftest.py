@@ -14,16 +14,16 @@ import torch
 from PIL import Image
 from starlette.testclient import TestClient
 
-from maskcls.classify.heads import Head, TrainedHead
-from maskcls.classify.model import Model
+from maskcls.classify.age.vote import VoteSettings
+from maskcls.classify.heads.network import Head, TrainedHead
+from maskcls.classify.model.model import Model
 from maskcls.classify.serving.answerer import Answerer
 from maskcls.classify.serving.engine import Engine
 from maskcls.classify.serving.metrics import Metrics
 from maskcls.classify.serving.server import guarded
 from maskcls.classify.serving.uploads import Limits
-from maskcls.classify.vote import VoteSettings
-from maskcls.embedder.encoder import MAP_SHAPE, Encoded, EncoderInfo
-from maskcls.embedder.finder import FaceFinder, FaceMode, Found
+from maskcls.embedder.detection.finder import FaceFinder, FaceMode, Found
+from maskcls.embedder.facenet.encoder import MAP_SHAPE, Encoded, EncoderInfo
 
 ADDRESS = "http://127.0.0.1:8000"
 TOKEN = "a-token-of-some-length"

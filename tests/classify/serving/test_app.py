@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from maskcls.classify.model import Model
+from maskcls.classify.model.model import Model
 from maskcls.classify.serving.engine import Engine, Upload
 from maskcls.classify.serving.schema import Answer
 

@@ -6,10 +6,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from maskcls.classify.serving.engine import Engine
+from maskcls.classify.serving.guard import HEADERS
 from maskcls.classify.serving.metrics import Metrics
 from maskcls.classify.serving.server import TOKEN as VARIABLE
 from maskcls.classify.serving.server import guarded, token_for
-from maskcls.classify.web.guard import HEADERS
 from maskcls.embedder.errors import MaskclsError
 
 from .conftest import ADDRESS, SMALL, TOKEN, photo

@@ -1,0 +1,1 @@
+"""The age vote: age space, neighbours, vote, tuning, intervals and the scikit-learn estimators."""

@@ -1,0 +1,132 @@
+"""maskcls as a library: a model in memory that answers about photos, images and arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ..embedder.detection.finder import FaceFinder, FaceMode
+from ..embedder.errors import MaskclsError
+from ..embedder.facenet.encoder import FaceNetEncoder
+from ..embedder.photo import list_photos, photo_of, shown, stored, stored_below
+from ..embedder.pipeline import Source, encode_photos
+from .model.loading import open_model
+from .model.model import Model
+from .predict.job import answer, table_of
+from .predict.predictions import Predictions
+
+Item = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]
+"""A photo's path, an image, or its pixels: uint8, (height, width, 3) RGB, (height, width, 4) RGBA, (height, width)."""
+ARRAY_SHAPES = "(height, width), (height, width, 3) or (height, width, 4) of uint8"
+
+
+class Classifier:
+    """Says mask, gender and age of the largest face in photos, as ``maskcls predict`` does.
+
+    ::
+
+        from maskcls import Classifier
+
+        classifier = Classifier.load()  # the built-in model; or Classifier.load("model/")
+        answers = classifier.predict(["photo.jpg", image, array])
+        answers.to_frame()
+
+    Loading takes seconds and answering milliseconds: load once. One classifier serves one thread at a time.
+    """
+
+    def __init__(self, model: Model, encoder: FaceNetEncoder, finder: FaceFinder) -> None:
+        self.model = model
+        self._encoder = encoder
+        self._finder = finder
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        device: str = "auto",
+        weights: str | os.PathLike[str] | None = None,
+    ) -> Classifier:
+        """Load a model that ``maskcls build-index`` made; without a folder the built-in one.
+
+        Args:
+            device: ``auto``, ``cpu`` or ``cuda``.
+            weights: FaceNet weights that the model was built with, where these are not the packaged ones.
+
+        Raises:
+            MaskclsError: one line: the model is missing or damaged, was built with other weights, or there is no GPU.
+        """
+        opened = open_model(
+            None if folder is None else Path(folder),
+            device=device,
+            weights=None if weights is None else Path(weights),
+        )
+        return cls(opened.model, opened.encoder, opened.finder)
+
+    def predict(
+        self,
+        photos: Item | Iterable[Item],
+        *,
+        min_confidence: float = 0.0,
+        face: str | None = None,
+        batch_size: int = 64,
+        jobs: int = 2,
+    ) -> Predictions:
+        """Answer for one or many photos, in their order; one that cannot be read has a row that says why.
+
+        Args:
+            photos: paths, images and arrays, mixed as you like; a folder stands for all photos below it.
+            min_confidence: answers less sure than this (0-1) have the status ``unsure``.
+            face: ``auto``, ``detect`` or ``whole``; by default as the model's own photos were read.
+            batch_size: photos per pass of the network.
+            jobs: threads that decode photos.
+
+        Raises:
+            MaskclsError: a folder is empty, or an array is no image.
+        """
+        names, sources = _sources(photos)
+        mode = cast(FaceMode, face or self.model.reading)
+        rows: list[dict[str, Any]] = []
+        for batch in encode_photos(sources, self._finder, self._encoder, mode=mode, jobs=jobs, batch_size=batch_size):
+            rows += answer(batch, names[len(rows) : len(rows) + len(batch)], self.model, min_confidence)
+        return Predictions(table_of(rows))
+
+
+def _sources(photos: Item | Iterable[Item]) -> tuple[list[str], list[Source]]:
+    """What the photos are called in the answers, and where they come from; a folder is what lies in it."""
+    single = isinstance(photos, str | os.PathLike | Image.Image) or (isinstance(photos, np.ndarray) and photos.ndim < 4)
+    names: list[str] = []
+    sources: list[Source] = []
+    for item in [photos] if single else cast(Iterable[Item], photos):
+        if isinstance(item, Image.Image | np.ndarray):
+            image = item if isinstance(item, Image.Image) else _image(item)
+            names.append(f"image {len(names)}")
+            sources.append(partial(photo_of, image))
+        elif isinstance(item, str | os.PathLike):
+            path = Path(item)
+            below = list_photos(path)[0] if path.is_dir() else [path]
+            if not below:
+                raise MaskclsError(f"{shown(path)}: no photo in this folder")
+            names += [stored_below(one, path) if path.is_dir() else stored(path) for one in below]
+            sources += below
+        else:
+            raise MaskclsError(f"{type(item).__name__}: not a path, a PIL image or a numpy array")
+    return names, sources
+
+
+def _image(pixels: npt.NDArray[np.uint8]) -> Image.Image:
+    """An image of an array's pixels.
+
+    Raises:
+        MaskclsError: they are no image's.
+    """
+    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
+        raise MaskclsError(f"an array {pixels.shape} of {pixels.dtype} is no image; it takes {ARRAY_SHAPES}")
+    return Image.fromarray(np.ascontiguousarray(pixels))

@@ -1,0 +1,1 @@
+"""Networks trained on photos, fold by fold of people."""

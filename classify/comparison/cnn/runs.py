@@ -1,0 +1,169 @@
+"""Runs in a folder, side by side, each scored on the faces that all of them answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ....embedder.errors import MaskclsError
+from ....embedder.photo import shown
+from ...metrics.bootstrap import Bootstrap, Counts, Floats, Statistic, mean, number
+from ...metrics.confusion import flattened, macro_f1
+from ...metrics.scored import COLUMNS, Graded, grade
+from .trained import ANSWERS, read_config
+
+Measure = Callable[[Graded], tuple[Counts, Statistic]]
+ROUNDS = 1000
+
+
+def _share(right: Callable[[Graded], Floats]) -> Measure:
+    return lambda scored: (Counts.mean(right(scored)), mean)
+
+
+def _macro(task: str) -> Measure:
+    return lambda scored: (scored.tasks[task].counts(), flattened(macro_f1))
+
+
+MEASURES: dict[str, Measure] = {
+    "mask accuracy": _share(lambda scored: scored.mask.right),
+    "mask macro F1": _macro("mask"),
+    "gender accuracy": _share(lambda scored: scored.gender.right),
+    "gender accuracy, masked": _share(lambda scored: np.where(scored.masked, scored.gender.right, np.nan)),
+    "age band accuracy": _share(lambda scored: scored.age_band.right),
+    "age band macro F1": _macro("age_band"),
+    "recall >=60": _share(lambda scored: np.where(scored.age_band.truth == 2, scored.age_band.right, np.nan)),
+    "18-class macro F1": _macro("joint"),
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One way of answering: a run, or a table of answers made elsewhere.
+
+    Attributes:
+        config: of a run, else empty.
+        answers: out-of-fold answers, None while a run is not finished.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    answers: pd.DataFrame | None
+
+
+def find_runs(folder: Path) -> list[Entry]:
+    """The runs directly in a folder, by name; or the one run that the folder is.
+
+    Raises:
+        MaskclsError: there is none, or a run's answers cannot be read.
+    """
+    here = [folder] if read_config(folder) else sorted(folder.iterdir()) if folder.is_dir() else []
+    found = [(path, config) for path in here if (config := read_config(path))]
+    if not found:
+        raise MaskclsError(f"{shown(folder)}: no runs in there; make one with `maskcls train FACES --out RUN`")
+    return [
+        Entry(shown(path.name), config, read_answers(path / ANSWERS) if "files" in config else None)
+        for path, config in found
+    ]
+
+
+def read_answers(path: Path) -> pd.DataFrame:
+    """Out-of-fold answers with their truth, as ``train`` and ``evaluate --answers`` write them.
+
+    Raises:
+        MaskclsError: the file cannot be read or is no such table.
+    """
+    try:
+        with path.open("rb") as file:
+            table = pd.read_parquet(file) if path.suffix == ".parquet" else pd.read_csv(file)
+    except Exception as error:  # pandas and pyarrow raise many types on a damaged table
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:150]
+        raise MaskclsError(f"{shown(path)}: cannot be read as answers ({shown(reason)})") from error
+    if missing := [name for name in ("face_id", *COLUMNS) if name not in table]:
+        raise MaskclsError(f"{shown(path)}: no answers of `train` or `evaluate`: column {missing[0]} is missing")
+    return table
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Figures of several ways of answering on the same faces.
+
+    Attributes:
+        faces, people: what the figures rest on.
+        rows: one an entry: ``name`` and, by measure, ``{value, low, high, faces, people}``; all but the first also
+            ``difference`` to the first, by measure, with a paired 95 % interval.
+    """
+
+    faces: int
+    people: int
+    rows: list[dict[str, Any]]
+
+
+def compare(entries: Sequence[Entry], rounds: int = ROUNDS, seed: int = 0) -> Comparison:
+    """Score finished entries on the faces that all of them answered; people are resampled, for all alike.
+
+    Raises:
+        MaskclsError: no face was answered by all, or two entries give a face other labels.
+    """
+    tables = {entry.name: entry.answers.set_index("face_id") for entry in entries if entry.answers is not None}
+    if not tables:
+        return Comparison(0, 0, [])
+    first, *others = tables.values()
+    common = first.index
+    for table in others:
+        common = common.intersection(table.index, sort=False)
+    if not len(common):
+        raise MaskclsError(f"{' and '.join(tables)}: no face was answered by all; compare runs on the same sets")
+    people = first.loc[common, "person"]
+    scored = {name: grade(table.loc[common].assign(person=people)) for name, table in tables.items()}
+    bootstrap = Bootstrap(people.to_numpy(np.int64), rounds, seed)
+    (base_name, base), *others_graded = scored.items()
+    for name, one in others_graded:
+        relabelled = [task.truth != base.tasks[kind].truth for kind, task in one.tasks.items()]
+        if count := int(np.any(relabelled, axis=0).sum()):
+            raise MaskclsError(
+                f"{base_name} and {name}: other labels of {count} faces; make the older answers again to compare them"
+            )
+    rows = []
+    for name, one in scored.items():
+        row: dict[str, Any] = {"name": name, "difference": {}}
+        for measure, made in MEASURES.items():
+            counts, statistic = made(one)
+            row[measure] = bootstrap.estimate(counts, statistic).row()
+            if name != base_name:
+                row["difference"][measure] = _difference(bootstrap, made(base)[0], counts, statistic)
+        rows.append(row)
+    return Comparison(len(common), int(people.nunique()), rows)
+
+
+def _difference(bootstrap: Bootstrap, base: Counts, other: Counts, statistic: Statistic) -> dict[str, Any]:
+    def less(totals: Floats) -> Floats:
+        return statistic(totals[:, base.width :]) - statistic(totals[:, : base.width])
+
+    estimate = bootstrap.estimate(base.beside(other), less)
+    return {name: number(getattr(estimate, name)) for name in ("value", "low", "high")}
+
+
+def differing(entries: Sequence[Entry]) -> dict[str, list[str]]:
+    """Settings (and seed) in which runs differ -> the value of each, in their order."""
+    runs = [entry.config for entry in entries if entry.config]
+    values = [{**run.get("settings", {}), "seed": run.get("seed"), "weights": _name(run)} for run in runs]
+    names = list(dict.fromkeys(name for value in values for name in value))
+    shown_ = {name: [_short(value.get(name)) for value in values] for name in names}
+    return {name: given for name, given in shown_.items() if len(set(given)) > 1}
+
+
+def _name(run: Mapping[str, Any]) -> str:
+    return (run.get("weights") or {}).get("name") or "from scratch"
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key}={item}" for key, item in value.items()) or "-"
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "-"
+    return str(value)

@@ -1,0 +1,154 @@
+"""The same faces seen a few times more, distorted a little, so that heads learn what stays of a face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ...embedder.errors import MaskclsError
+from ...embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder
+from ...embedder.faceset.crops import check_photos, read_crops
+from ...embedder.storage.files import key_of, reserve
+from ...embedder.storage.shards import Shard, ShardFolder
+
+if TYPE_CHECKING:
+    from .face_set import FaceSet, Progress, Rows
+
+Crops = npt.NDArray[np.uint8]
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class AugmentedFaces:
+    """Faces of a table as an encoder saw them.
+
+    Attributes:
+        embeddings: (n, 512) float32.
+        norms: (n,) float32, lengths of the embeddings before they were made unit vectors.
+        all_maps: memory-mapped float16 maps, of these faces and maybe others; :meth:`maps` finds a face's.
+    """
+
+    embeddings: npt.NDArray[np.float32]
+    norms: npt.NDArray[np.float32]
+    all_maps: npt.NDArray[np.float16]
+    _position: Rows
+
+    def maps(self, rows: Rows) -> npt.NDArray[np.float16]:
+        """Feature maps (len(rows), 896, 4, 4), read from disk."""
+        return np.asarray(self.all_maps[self._position[rows]])
+
+    def subset(self, rows: Rows) -> AugmentedFaces:
+        """The same view of some of the faces, in the order given."""
+        return replace(self, embeddings=self.embeddings[rows], norms=self.norms[rows], _position=self._position[rows])
+
+
+def reencode(
+    table: pd.DataFrame,
+    encoder: Encoder,
+    change: Callable[[Crops, int], Crops] = lambda crops, start: crops,
+    kept: ShardFolder | None = None,
+    number: int = 0,
+    progress: Progress = lambda done, total: None,
+) -> AugmentedFaces:
+    """What an encoder sees in the faces of a table, whose photos are read again.
+
+    The maps lie in a temporary file.
+
+    Args:
+        table: see :func:`~...embedder.faceset.crops.check_photos`.
+        change: crops (m, 160, 160, 3) become others of the same kind; it is told the row of the first one.
+        kept: where batches are kept, so that a killed run goes on; None keeps none.
+        number: of this view among those that are kept there.
+
+    Raises:
+        MaskclsError: a photo is gone or changed.
+    """
+    count = len(table)
+    embeddings, norms = np.empty((count, EMBEDDING_DIM), np.float32), np.empty(count, np.float32)
+    with TemporaryFile() as file:  # the mapping outlives it
+        reserve(file, max(1, count) * int(np.prod(MAP_SHAPE)) * np.dtype(np.float16).itemsize)
+        maps = np.memmap(file, np.float16, "w+", shape=(max(1, count), *MAP_SHAPE))
+    done = np.zeros(count, np.bool_)
+    for shard in () if kept is None else map(kept.read, _shards_of(kept, number)):
+        rows = np.array([row["row"] for row in shard.rows])
+        embeddings[rows], maps[rows], done[rows] = shard.embeddings, shard.maps, True
+        norms[rows] = [row["norm"] for row in shard.rows]
+    for start in range(0, count, BATCH):
+        part = slice(start, min(start + BATCH, count))
+        if done[part].all():
+            continue
+        progress(start, count)
+        embeddings[part], maps[part], norms[part] = encoder.encode(change(read_crops(table[part]), start))
+        if kept is not None:
+            batch = [{"view": number, "row": row, "norm": float(norms[row])} for row in range(start, part.stop)]
+            kept.append(Shard(batch, [], embeddings[part], np.asarray(maps[part])))
+    progress(count, count)
+    return AugmentedFaces(embeddings, norms, maps, np.arange(count))
+
+
+def augment(
+    pool: FaceSet,
+    encoder: Encoder,
+    count: int,
+    seed: int = 0,
+    folder: Path | None = None,
+    progress: Progress = lambda done, total: None,
+) -> FaceSet:
+    """The pool with ``count`` views of its faces, each distorted in its own way (:func:`.distortion.distorted`).
+
+    Args:
+        encoder: what the pool was made with.
+        seed: of the distortions.
+        folder: where work is kept; a killed run goes on from there. None keeps none.
+
+    Raises:
+        MaskclsError: the encoder is another one, or a photo is gone or changed.
+    """
+    if encoder.info != pool.encoder:
+        raise MaskclsError(
+            f"--views: the sets were embedded with encoder {pool.encoder.name} ({pool.encoder.fingerprint}), not with "
+            f"{encoder.info.name} ({encoder.info.fingerprint}); pass the same --weights, or embed them again"
+        )
+    check_photos(pool.table)
+    faces = [
+        *pool.table["face_id"],
+        pool.table["norm"].to_numpy().tobytes(),
+    ]  # the latter tells one framing from another
+    key = key_of(seed, encoder.info.fingerprint, *faces)
+    kept = None if folder is None else ShardFolder(folder, key, encoder.info.runtime)
+    views = []
+    for number in range(count):
+        views.append(
+            reencode(
+                pool.table,
+                encoder,
+                partial(_distorted, seed, number),
+                kept,
+                number,
+                lambda done, total, number=number: progress(number * total + done, count * total),  # type: ignore[misc]
+            )
+        )
+    return replace(pool, views=tuple(views))
+
+
+def _distorted(seed: int, number: int, crops: Crops, start: int) -> Crops:
+    """Crops as the view ``number`` of a seed shows them; ``start`` is the row of the first one."""
+    import torch
+
+    from .distortion import distorted
+
+    with torch.random.fork_rng([]):
+        torch.manual_seed(int(np.random.default_rng((seed, number, start)).integers(2**62)))
+        return distorted(torch.from_numpy(crops)).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def _shards_of(kept: ShardFolder, number: int) -> list[int]:
+    return [shard for shard in range(len(kept)) if kept.done(shard)[0][0]["view"] == number]

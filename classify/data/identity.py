@@ -1,0 +1,134 @@
+"""Who is who where a dataset does not say: groups of faces that must stay on one side of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from ...index.flat import Gallery
+
+BARE_SIMILARITY = 0.75
+"""Mean similarity of two groups of faces from which they are one person, where both faces of a pair are bare."""
+MIXED_SIMILARITY = 0.65
+"""The same where one of the two wears a mask."""
+MASKED_SIMILARITY = 0.8
+"""The same where both do: masks make strangers look alike."""
+COPY_SIMILARITY = 0.8
+"""Two people with bare faces this similar are one, whatever their other photos look like."""
+MAX_CANDIDATE = 2000
+"""Faces that are compared with each other at once; larger candidates lose their weakest links first."""
+LINKS = 20
+"""Nearest faces looked at for links."""
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+
+def infer_identities(
+    embeddings: npt.NDArray[np.float32],
+    person: pd.Series[str],
+    mask: pd.Series[str],
+    photo: pd.Series[str] | None = None,
+) -> npt.NDArray[np.int64]:
+    """Group number of each face (n,), 0, 1, …: equal numbers mean the same person as far as can be told.
+
+    Args:
+        embeddings: (n, 512) unit vectors.
+        person: names unique over all faces; null where unknown. Faces of one name are always one group.
+        mask: mask state, null where unknown.
+        photo: what each face was photographed in; masks drawn on one photo share it, and are one person. By default
+            every face has its own photo.
+
+    Faces of unknown people, and people listed under two names, are joined where they look alike: links between near
+    faces make candidates, and within each the closest groups are joined as long as the mean of the similarities
+    between them allows (average linkage, Sokal & Michener 1958), so that a chain of look-alikes is no person.
+    """
+    codes = sharing([person] if photo is None else [person, photo])
+    masked = (mask == "wear").to_numpy(bool)
+    left, right, similarity = _links(embeddings)
+    margin = similarity - _needed(masked[left], masked[right])
+    near = margin >= 0
+    candidates = _candidates(codes, left[near], right[near], margin[near])
+    groups = codes.copy()
+    order = np.argsort(candidates, kind="stable")
+    for faces in np.split(order, np.flatnonzero(np.diff(candidates[order])) + 1):
+        if len(np.unique(codes[faces])) > 1:
+            groups[faces] = _joined(embeddings[faces], masked[faces], codes[faces])
+    return np.unique(groups, return_inverse=True)[1].astype(np.int64)
+
+
+def _needed(left_masked: npt.NDArray[np.bool_], right_masked: npt.NDArray[np.bool_]) -> Floats:
+    """Similarity at which pairs of faces are one person."""
+    kinds = np.array([BARE_SIMILARITY, MIXED_SIMILARITY, MASKED_SIMILARITY], np.float32)
+    return np.asarray(kinds[left_masked.astype(np.int8) + right_masked], np.float32)
+
+
+def _joined(embeddings: Floats, masked: npt.NDArray[np.bool_], codes: Ints) -> Ints:
+    """Codes (n,) of faces, those of people found to be one made equal."""
+    known, local = np.unique(codes, return_inverse=True)
+    a, b = np.triu_indices(len(codes), 1)
+    similarity = (embeddings @ embeddings.T)[a, b]
+    same = np.eye(len(known), dtype=bool)
+    copies = (similarity >= COPY_SIMILARITY) & ~masked[a] & ~masked[b]
+    same[local[a[copies]], local[b[copies]]] = same[local[b[copies]], local[a[copies]]] = True
+    distance = (1 + _needed(masked[a], masked[b]) - similarity).clip(0)
+    distance[same[local[a], local[b]]] = 0
+    cluster = fcluster(linkage(distance, "average"), 1, "distance")
+    size = len(known) + int(cluster.max()) + 1
+    graph = coo_array((np.ones(len(codes)), (local, len(known) + cluster)), shape=(size, size))
+    component = connected_components(graph, directed=False)[1][local]
+    _, first, which = np.unique(component, return_index=True, return_inverse=True)
+    return np.asarray(codes[first][which], np.int64)
+
+
+def sharing(keys: Sequence[pd.Series[str]]) -> npt.NDArray[np.int64]:
+    """Group number (n,) of faces that share a value of any of the keys (a name, a photo, …), if only by way of others.
+
+    Args:
+        keys: one or more columns over the same n faces; null where unknown, which is shared with nobody.
+    """
+    faces = np.arange(len(keys[0]))
+    left, right, size = [faces], [faces], len(faces)
+    for key in keys:
+        values, kinds = pd.factorize(key)
+        left.append(faces[values >= 0])
+        right.append(size + values[values >= 0])
+        size += len(kinds)
+    edges = (np.concatenate(left), np.concatenate(right))
+    graph = coo_array((np.ones(len(edges[0])), edges), shape=(size, size))
+    return np.asarray(connected_components(graph, directed=False)[1][: len(faces)], np.int64)
+
+
+def _links(
+    embeddings: npt.NDArray[np.float32],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    gallery = Gallery(embeddings.shape[1])
+    gallery.add(embeddings, np.arange(len(embeddings)))
+    k = min(LINKS + 1, len(embeddings))
+    found = gallery.search(np.asarray(embeddings), k)
+    left = np.repeat(np.arange(len(embeddings)), k)
+    right, similarity = found.ids.ravel(), found.similarities.ravel()
+    other = (left != right) & (right >= 0)
+    return left[other], right[other], similarity[other]
+
+
+def _candidates(codes: Ints, left: Ints, right: Ints, margin: Floats) -> Ints:
+    """Connected components (n,) over people and links; oversized ones lose their weakest links until they are not."""
+    size = int(codes.max(initial=-1)) + 1
+    a, b = codes[left], codes[right]
+    while True:
+        graph = coo_array((np.ones(len(a)), (a, b)), shape=(size, size))
+        component = connected_components(graph, directed=False)[1]
+        faces = np.bincount(component[codes], minlength=component.max(initial=-1) + 1)
+        oversized = faces[component[a]] > MAX_CANDIDATE
+        oversized &= a != b
+        if not oversized.any():
+            return np.asarray(component[codes], np.int64)
+        cut = oversized & (margin <= np.quantile(margin[oversized], 0.25))
+        a, b, margin = a[~cut], b[~cut], margin[~cut]

@@ -1,0 +1,1 @@
+"""Small CNN heads for mask and gender, and their training."""

@@ -1,0 +1,1 @@
+"""Finds labels that are probably wrong, ranks them and writes a patch."""

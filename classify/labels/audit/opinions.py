@@ -1,0 +1,77 @@
+"""What models that have not seen a face's person say of it, beside its labels."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from ....embedder.table import gallery_ids
+from ...age.space import LearnedSpace, fill_gallery, fit_age_space
+from ...age.tuning import with_age
+from ...age.vote import NOBODY, YEARS, VoteSettings
+from ...answer import answer_faces
+from ...data.face_set import FaceSet, Rows
+from ...evaluation.cross_validation import BATCH, Step
+from ...evaluation.kept import Kept, Tables
+from ...model.fitting import train_heads
+from ...model.model import Model
+from ...model.storage import GALLERY_COLUMNS
+from ...tasks import ANSWER_COLUMNS
+
+VOTE = VoteSettings(voters=50, temperature=0.1)
+YEAR_COLUMNS = tuple(f"year_{year}" for year in range(YEARS))
+
+
+def opinions(
+    pool: FaceSet,
+    fold: Rows,
+    asked: Rows,
+    seed: int = 0,
+    *,
+    kept: Kept | None = None,
+    step: Step = lambda what, done, total: None,
+) -> pd.DataFrame:
+    """One row for each asked face, in that order, from heads, age space and gallery made without its fold.
+
+    Args:
+        fold: (n,) fold of every face of the pool; faces of one person must share it.
+        asked: rows of the pool.
+        kept: where finished folds are kept.
+
+    Returns:
+        :data:`~...tasks.ANSWER_COLUMNS` and :data:`YEAR_COLUMNS`, a distribution over the age in years: the mean of
+        the neighbours' vote and the age network's own answer, NaN where there are no ages to learn from.
+    """
+    kept = kept or Kept(None)
+    parts = []
+    numbers = np.unique(fold[asked]).tolist()
+    for done, number in enumerate(numbers):
+        step("folds", done, len(numbers))
+        rows = asked[fold[asked] == number]
+        fit = np.flatnonzero(fold != number)
+        tables = kept.tables(f"fold-{number}", partial(_answered, pool, fit, rows, seed))
+        parts.append(tables["opinions"].set_index(rows))
+    step("folds", len(numbers), len(numbers))
+    return pd.concat(parts).loc[asked].reset_index(drop=True)
+
+
+def _answered(pool: FaceSet, fit: Rows, rows: Rows, seed: int) -> Tables:
+    seen = pool.subset(fit)
+    heads, _ = train_heads(seen, seed, lambda what, done, total: None)
+    aged = seen.subset(with_age(seen))
+    space = fit_age_space(aged, seed)
+    gallery = fill_gallery(space, aged, gallery_ids(aged.table["face_id"]))
+    table = aged.table[list(GALLERY_COLUMNS)].assign(group=aged.people)
+    model = Model(gallery, table, space, VOTE, heads, pool.encoder, pool.face)
+    answers, years = [], []
+    for start in range(0, len(rows), BATCH):
+        part = rows[start : start + BATCH]
+        embeddings, maps = pool.embeddings[part], pool.maps(part)
+        ages = model.ages(embeddings, maps, np.full(len(part), NOBODY, np.int64))
+        answers += answer_faces(model, ages, embeddings, maps)
+        said = model.years(ages)
+        years.append((said + space.years(embeddings, maps)) / 2 if isinstance(space, LearnedSpace) else said)
+    told = pd.DataFrame(np.concatenate(years), columns=list(YEAR_COLUMNS))
+    return {"opinions": pd.concat([pd.DataFrame(answers, columns=list(ANSWER_COLUMNS)), told], axis=1)}

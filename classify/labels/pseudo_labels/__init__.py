@@ -1,0 +1,1 @@
+"""Confident predictions of a model as labels of another embedding set."""

@@ -1,0 +1,122 @@
+"""Pseudo-labels: what a model is sure enough of becomes a label (Lee 2013, "Pseudo-Label", ICML workshop)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from ....embedder.errors import MaskclsError
+from ....embedder.faceset.provenance import CONFIDENCES
+from ....embedder.labels import AGE_BANDS, BAND_STARTS, MAX_AGE
+from ....embedder.table import COLUMNS
+from ...age.vote import NOBODY
+from ...answer import answer_faces
+from ...data.face_set import FaceSet, Rows
+from ...data.provenance import TeacherRecord
+from ...model.model import Model
+from ...tasks import ANSWER_COLUMNS, PROBABILITIES
+
+TASKS = tuple(CONFIDENCES)
+MIN_CONFIDENCE = 0.9
+LABELS = ("mask", "gender", "age_low", "age_high")
+UNTAUGHT = ""
+"""Fingerprint of the teacher of faces that are still to be labelled."""
+BATCH = 1024
+
+Thresholds = Mapping[str, float]
+"""Task -> least probability (0-1) of what is said; tasks that are not there are not labelled."""
+
+
+def thresholds(texts: Sequence[str], tasks: Sequence[str] | None = None) -> dict[str, float]:
+    """Thresholds as a person writes them: ``0.9`` for all tasks, ``age=0.7`` for one; the last one counts.
+
+    Args:
+        tasks: to be labelled, all of :data:`TASKS` by default.
+
+    Raises:
+        MaskclsError: no such task, or no number from 0 to 1.
+    """
+    if strange := [task for task in tasks or () if task not in TASKS]:
+        raise MaskclsError(f"--task {strange[0]}: none of {', '.join(TASKS)}")
+    found = {task: MIN_CONFIDENCE for task in TASKS if not tasks or task in tasks}
+    for text in texts:
+        task, equals, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value <= 1 or bool(equals) != bool(task):
+            raise MaskclsError(
+                f"--min-confidence {text}: write a number from 0 to 1, or one for a task, such as age=0.7"
+            )
+        if task and task not in found:
+            raise MaskclsError(f"--min-confidence {text}: {task} is none of {', '.join(found)}")
+        found |= {task: value} if task else dict.fromkeys(found, value)
+    return found
+
+
+def pseudo_labels(model: Model, pool: FaceSet, least: Thresholds) -> pd.DataFrame:
+    """What a model is sure enough of, for each face of a pool that its own encoder encoded.
+
+    The age is known as the band that is said: its years are those of the 80 % interval that lie in the band, so that
+    the label is as vague as the teacher is.
+
+    Returns:
+        n rows: :data:`LABELS`, null where the model is less sure than ``least`` or the task is not in it, and the
+        probabilities of the labels that are there (columns of
+        :data:`~maskcls.embedder.faceset.provenance.CONFIDENCES`).
+    """
+    parts = [
+        _part(model, pool, np.arange(start, min(start + BATCH, len(pool)))) for start in range(0, len(pool), BATCH)
+    ]
+    answers = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(ANSWER_COLUMNS))
+    labels = pd.DataFrame(index=answers.index)
+    for task, column in CONFIDENCES.items():
+        said = answers["age_band" if task == "age" else task]
+        sure = _probability(answers, "age_band" if task == "age" else task)
+        kept = (sure >= least.get(task, np.inf)).to_numpy(bool)
+        if task == "age":
+            low, high = _years(answers)
+            kept = kept & (low <= high).to_numpy(bool)
+            labels = labels.assign(age_low=low.where(kept), age_high=high.where(kept))
+        else:
+            labels[task] = said.where(kept)
+        labels[column] = sure.where(kept)
+    return labels.astype({name: COLUMNS[name] for name in LABELS} | dict.fromkeys(CONFIDENCES.values(), "float32"))
+
+
+def taught_pool(pool: FaceSet, rows: Rows, labels: pd.DataFrame, teacher: TeacherRecord) -> FaceSet:
+    """The pool with pseudo-labels of one teacher at some rows, in place of what was there."""
+    table, name = pool.table.copy(), teacher.teacher.fingerprint
+    here = np.isin(np.arange(len(table)), rows)
+    for column in LABELS:
+        table[column] = table[column].mask(here, labels[column].set_axis(rows).reindex(table.index))
+    table["teacher"] = table["teacher"].mask(here, name)
+    return replace(pool, table=table, teachers={**pool.teachers, name: teacher})
+
+
+def _part(model: Model, pool: FaceSet, rows: Rows) -> pd.DataFrame:
+    embeddings, maps = pool.embeddings[rows], pool.maps(rows)
+    ages = model.ages(embeddings, maps, np.full(len(rows), NOBODY, np.int64))
+    return pd.DataFrame(answer_faces(model, ages, embeddings, maps))
+
+
+def _probability(answers: pd.DataFrame, task: str) -> pd.Series[float]:
+    """Of what is said (n,); NaN where nothing is."""
+    columns = PROBABILITIES[task]
+    found = pd.Series(np.nan, answers.index, dtype="float64")
+    for name, column in columns.items():
+        found = found.mask(answers[task] == name, answers[column].astype("float64"))
+    return found
+
+
+def _years(answers: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[float]]:
+    """First and last whole year (n,) of the intervals within the bands said."""
+    first = answers["age_band"].map(dict(zip(AGE_BANDS, BAND_STARTS, strict=True))).astype("float64")
+    ends = (*(start - 1 for start in BAND_STARTS[1:]), MAX_AGE)
+    last = answers["age_band"].map(dict(zip(AGE_BANDS, ends, strict=True))).astype("float64")
+    low, high = (answers[name].astype("float64").round() for name in ("age_low", "age_high"))
+    return low.clip(lower=first), high.clip(upper=last)

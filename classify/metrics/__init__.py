@@ -1,0 +1,1 @@
+"""Scores of predictions with confidence intervals over people. Imports none of the other rooms."""

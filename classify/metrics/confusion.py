@@ -1,0 +1,94 @@
+"""Scores of confusion matrices (..., k, k), rows the truth and columns what was said; the counts may be weighted.
+
+Macro means are taken over the classes that occur in the truth, so that a resample without a class has a score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .bootstrap import Bootstrap, Floats, Statistic, number, ratio
+from .scored import Task
+
+
+def accuracy(counts: Floats) -> Floats:
+    """Share of right answers (...,)."""
+    return ratio(_right(counts).sum(axis=-1), counts.sum(axis=(-2, -1)))
+
+
+def recall(counts: Floats) -> Floats:
+    """Of the faces of each class, the share that was said to be (..., k); NaN for a class not in the truth."""
+    return ratio(_right(counts), counts.sum(axis=-1))
+
+
+def precision(counts: Floats) -> Floats:
+    """Of the faces said to be of each class, the share that is (..., k); NaN for a class never said."""
+    return ratio(_right(counts), counts.sum(axis=-2))
+
+
+def f1(counts: Floats) -> Floats:
+    """Harmonic mean of precision and recall of each class (..., k); NaN for a class not in the truth."""
+    support = counts.sum(axis=-1)
+    return np.where(support > 0, ratio(2 * _right(counts), support + counts.sum(axis=-2)), np.nan)
+
+
+def macro_f1(counts: Floats) -> Floats:
+    """Mean F1 (...,) over the classes that occur in the truth.
+
+    scikit-learn's ``f1_score(average="macro")`` also counts classes that were only said, each with an F1 of 0;
+    the two agree where every class occurs in the truth.
+    """
+    each = f1(counts)
+    return ratio(np.nansum(each, axis=-1), np.sum(~np.isnan(each), axis=-1))
+
+
+def flattened(score: Callable[[Floats], Floats]) -> Statistic:
+    """A score of matrices as a statistic of the totals (r, k * k) of :meth:`.scored.Task.counts`."""
+
+    def statistic(totals: Floats) -> Floats:
+        k = round(totals.shape[-1] ** 0.5)
+        return score(totals.reshape(*totals.shape[:-1], k, k))
+
+    return statistic
+
+
+def counted(task: Task, weights: Floats | None = None) -> Floats:
+    """Confusion counts (k, k) of the known faces of a task; every face counts its weight (n,), 1 unless given."""
+    k, known = len(task.classes), task.known
+    counts = np.bincount(task.cells[known], None if weights is None else weights[known], k * k)
+    return counts.reshape(k, k).astype(np.float64)
+
+
+def class_scores(task: Task, bootstrap: Bootstrap) -> list[dict[str, Any]]:
+    """Precision, recall, F1 with its interval, and support of each class; ``None`` for a class not in the truth.
+
+    The precision of a class that was never said is ``None`` too.
+    """
+    counts = counted(task)
+    support = counts.sum(axis=1)
+    precisions, recalls = np.where(support > 0, precision(counts), np.nan), recall(counts)
+    scores = bootstrap.estimate(task.counts(), flattened(f1))
+    return [
+        {
+            "class": name,
+            "precision": number(precisions[i]),
+            "recall": number(recalls[i]),
+            "f1": number(scores.value[i]),
+            "support": int(support[i]),
+            "low": number(scores.low[i]),
+            "high": number(scores.high[i]),
+        }
+        for i, name in enumerate(task.classes)
+    ]
+
+
+def confusion(task: Task) -> dict[str, Any]:
+    """The classes and the counts (k, k) as JSON values."""
+    return {"classes": list(task.classes), "counts": counted(task).astype(int).tolist()}
+
+
+def _right(counts: Floats) -> Floats:
+    return np.asarray(np.diagonal(counts, axis1=-2, axis2=-1))

@@ -1,0 +1,179 @@
+"""Fine-tune FaceNet's last blocks together with the age network and the heads that read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pandas as pd
+import torch
+from facenet_pytorch import InceptionResnetV1
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from ...embedder.facenet.encoder import MAP_SHAPE
+from ...embedder.facenet.network import backbone_pass, blocks_from, scaled
+from ...embedder.facenet.runtimes import REFERENCE, Runtime
+from ...embedder.faceset.crops import read_crops
+from ..age.network import AGE_BALANCE, AgeNet, AgeTargets, age_bins
+from ..data.distortion import distorted
+from ..data.face_set import FaceSet
+from ..heads.network import TrainedHead, in_half_precision
+from ..heads.training import LABEL_SMOOTHING, balanced
+from .checkpoint import Checkpoint
+
+BATCH = 64
+BACKBONE_RATE = 2e-4
+HEAD_RATE = 5e-4
+WEIGHT_DECAY = 0.05
+WARM_UP = 0.15
+"""Share of the steps in which the learning rates rise; then they fall as a cosine."""
+MAX_GRADIENT = 5.0
+AVERAGED_OVER = 0.998
+"""Decay of the moving average of the weights, which is what is kept."""
+TASK_WEIGHTS = {"mask": 0.5, "gender": 1.0}
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """What is asked for.
+
+    Attributes:
+        depth: first block that is tuned, one of :data:`~...embedder.facenet.network.BLOCKS`.
+        passes: over the faces.
+        device: ``cpu`` or ``cuda``.
+        weights: the file the faces were embedded with, None for the packaged one.
+        folder: where checkpoints are kept; a killed run goes on from there. None keeps none.
+        runtime: what encodes the faces again with the tuned backbone.
+    """
+
+    depth: str
+    passes: int
+    device: str = "cpu"
+    weights: Path | None = None
+    folder: Path | None = None
+    runtime: Runtime = REFERENCE
+
+
+class Together(nn.Module):
+    """Backbone, age network and heads as one network; only the backbone's blocks from ``depth`` on are trained."""
+
+    def __init__(self, backbone: InceptionResnetV1, depth: str, age: AgeNet, heads: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self.backbone, self.age, self.heads = backbone, age, nn.ModuleDict(heads)
+        self.tuned = blocks_from(depth)
+        backbone.requires_grad_(False)
+        for name in self.tuned:
+            getattr(backbone, name).requires_grad_(True)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits over years (n, 121) and of each head, for scaled pixels (n, 3, 160, 160)."""
+        with torch.autocast(pixels.device.type, torch.bfloat16):
+            maps, vectors = backbone_pass(self.backbone, pixels)
+        maps = nn.functional.adaptive_avg_pool2d(maps.float(), MAP_SHAPE[1:])
+        embeddings = nn.functional.normalize(vectors.float())
+        years: Tensor = self.age.years(self.age(maps, embeddings))
+        return years, {name: head(maps, embeddings) for name, head in self.heads.items()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The backbone's tuned tensors, under their names in the backbone, rounded to half precision."""
+        state = self.backbone.state_dict()
+        return {k: v.detach().half().cpu().contiguous() for k, v in state.items() if k.split(".")[0] in self.tuned}
+
+
+def fine_tune(
+    pool: FaceSet,
+    backbone: InceptionResnetV1,
+    age: AgeNet,
+    heads: Mapping[str, TrainedHead],
+    wanted: FineTuning,
+    seed: int = 0,
+    progress: Progress = lambda done, total: None,
+) -> Together:
+    """Train on all faces of a pool, whose photos are read again.
+
+    Networks that were trained on the frozen backbone are where it starts: a good head keeps the backbone from being
+    torn apart (Kumar et al. 2022, https://arxiv.org/abs/2202.10054). Faces are mirrored, turned, shifted, scaled and
+    relit; a moving average of the weights is kept (Polyak & Juditsky 1992). Every step's randomness follows from
+    ``seed`` and its number, so that a run that was cut goes on as if it had not been.
+
+    Raises:
+        MaskclsError: a photo is gone or changed.
+    """
+    low, high = (pool.table[name].to_numpy(np.float32) for name in ("age_low", "age_high"))
+    ages = AgeTargets(low, high)
+    labels = {name: pd.Categorical(pool.table[name], head.classes).codes for name, head in heads.items()}
+    targets = {name: torch.from_numpy(codes.astype(np.int64)) for name, codes in labels.items()}
+    draw = balanced(age_bins(low, high), AGE_BALANCE, pool.people)
+    device = torch.device(wanted.device)
+    torch.manual_seed(seed)
+    net = Together(backbone, wanted.depth, age, {name: head.net for name, head in heads.items()})
+    net = net.to(device).to(memory_format=torch.channels_last).train()
+    averaged = AveragedModel(net, avg_fn=_moving_average, use_buffers=True)
+    new = [*net.age.parameters(), *net.heads.parameters()]
+    old = [weight for weight in net.backbone.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(
+        [{"params": old, "peak": BACKBONE_RATE}, {"params": new, "peak": HEAD_RATE}],
+        weight_decay=WEIGHT_DECAY,
+        fused=True,
+    )
+    steps = wanted.passes * -(-len(pool) // BATCH)
+    checkpoint = Checkpoint(wanted.folder, {"net": net, "averaged": averaged}, optimiser, _key(pool, wanted, seed))
+    for step in range(checkpoint.step, steps):
+        progress(step, steps)
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak"] * rate(step, steps)
+        random = np.random.default_rng((seed, step))
+        torch.manual_seed(int(random.integers(2**62)))
+        rows = random.choice(len(pool), max(2, min(BATCH, len(pool))), p=draw)
+        years, logits = net(scaled(distorted(torch.from_numpy(read_crops(pool.table.iloc[rows])))).to(device))
+        known = ~np.isnan(low[rows])
+        loss = ages.loss(years[torch.from_numpy(known)], rows[known]) if known.any() else years.sum() * 0
+        for name, said in logits.items():
+            loss = loss + TASK_WEIGHTS[name] * _cross_entropy(said, targets[name][rows].to(device))
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_([*old, *new], MAX_GRADIENT)
+        optimiser.step()
+        averaged.update_parameters(net)
+        checkpoint.reached(step + 1, last=step + 1 == steps)
+    progress(steps, steps)
+    kept = cast(Together, averaged.module.eval().cpu())
+    in_half_precision(kept.age)
+    in_half_precision(kept.heads)
+    return kept
+
+
+def rate(step: int, steps: int) -> float:
+    """Share of the peak learning rate: a straight rise, then half a cosine."""
+    rise = WARM_UP * steps
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))
+
+
+def _moving_average(mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+    """Over :data:`AVERAGED_OVER`, and over less while few steps are done."""
+    decay = min(AVERAGED_OVER, (1 + float(count)) / (10 + float(count)))
+    return mean * decay + new * (1 - decay)
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Of the faces that have a label; 0 where none has."""
+    known = labels >= 0
+    if not bool(known.any()):
+        return logits.sum() * 0
+    return nn.functional.cross_entropy(logits[known], labels[known], label_smoothing=LABEL_SMOOTHING)
+
+
+def _key(pool: FaceSet, wanted: FineTuning, seed: int) -> tuple[object, ...]:
+    """What a checkpoint must have been made from to be gone on from."""
+    columns = ["face_id", "mask", "gender", "age_low", "age_high"]
+    faces = pd.util.hash_pandas_object(pool.table[columns]).to_numpy().tobytes()
+    return (faces, pool.people.tobytes(), pool.encoder.fingerprint, wanted.depth, wanted.passes, seed)

@@ -1,0 +1,124 @@
+"""The model in memory: asks the gallery who is near, and lets them vote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ...embedder.table import gallery_ids
+from ..age.vote import (
+    NOBODY,
+    RAW_PER_VOTER,
+    AgeVotes,
+    Floats,
+    Ints,
+    age_distribution,
+    band_shares,
+    one_vote_a_person,
+    person_bands,
+    prior_of,
+    vote,
+    year_profiles,
+)
+from .storage import StoredModel
+
+
+@dataclass(frozen=True)
+class Ages:
+    """Answers to n queries with their evidence: gallery rows (n, k) and similarities (n, k) of the voters."""
+
+    votes: AgeVotes
+    voters: Ints
+    similarities: Floats
+
+
+@dataclass(frozen=True)
+class Model(StoredModel):
+    """Everything needed to answer; its parts and its folder are :class:`.storage.StoredModel`'s."""
+
+    @cached_property
+    def _groups(self) -> Ints:
+        return self.table["group"].to_numpy(np.int64)
+
+    @cached_property
+    def _profiles(self) -> Floats:
+        return year_profiles(*self._age_range, self.settings.softness)
+
+    @cached_property
+    def prior(self) -> Floats:
+        """Share of each age band among the people of the gallery (3,)."""
+        return prior_of(self.person_bands[1])
+
+    @cached_property
+    def person_bands(self) -> tuple[Ints, Ints]:
+        """See :func:`..age.vote.person_bands`."""
+        return person_bands(*self._age_range, self._groups, self.settings.starts)
+
+    @cached_property
+    def band_ballots(self) -> Floats:
+        """Share of each band in what each gallery face says of age (m, 3); rows sum to 1."""
+        return band_shares(self._profiles, self.settings.starts)
+
+    @cached_property
+    def _age_range(self) -> tuple[Floats, Floats]:
+        return self.table["age_low"].to_numpy(np.float32), self.table["age_high"].to_numpy(np.float32)
+
+    @cached_property
+    def _row_of_id(self) -> pd.Series[int]:
+        return pd.Series(np.arange(len(self.table)), index=gallery_ids(self.table["face_id"]))
+
+    @cached_property
+    def _group_of_file(self) -> dict[str, int]:
+        return dict(zip(self.table["file_sha256"], self._groups.tolist(), strict=True))
+
+    def own_group(self, file_sha256: str) -> int:
+        """The gallery's person of a photo that is itself in the gallery, else :data:`~..age.vote.NOBODY`."""
+        return self._group_of_file.get(file_sha256, NOBODY)
+
+    def ages(self, embeddings: Floats, maps: npt.NDArray[np.float16], own: Ints) -> Ages:
+        """Let the gallery vote on the age of n faces.
+
+        Args:
+            embeddings: (n, 512).
+            maps: (n, 896, 4, 4).
+            own: (n,) the group whose faces must not vote, or :data:`~..age.vote.NOBODY`.
+        """
+        return self.count(*self.nearest(embeddings, maps, own, self.settings.voters))
+
+    def nearest(self, embeddings: Floats, maps: npt.NDArray[np.float16], own: Ints, people: int) -> tuple[Ints, Floats]:
+        """The nearest people of n faces, as far as they are among the :attr:`reach` nearest gallery faces.
+
+        Args:
+            embeddings, maps, own: see :meth:`ages`.
+            people: looked for, k; the first of them are those that vote.
+
+        Returns:
+            Gallery rows (n, k), nearest first, and similarities (n, k); see :func:`..age.vote.one_vote_a_person`.
+        """
+        found = self.gallery.search(self.age_space.project(embeddings, maps), min(len(self.gallery), self.reach))
+        rows = np.where(
+            found.ids < 0, NOBODY, self._row_of_id.reindex(found.ids.ravel()).to_numpy().reshape(found.ids.shape)
+        )
+        return one_vote_a_person(rows.astype(np.int64), found.similarities, self._groups, own, people)
+
+    @property
+    def reach(self) -> int:
+        """Gallery faces among which voters are looked for."""
+        return self.settings.voters * RAW_PER_VOTER
+
+    def count(self, voters: Ints, similarities: Floats, prior: Floats | None = None) -> Ages:
+        """Count the votes of voters (n, k) that are known already, for instance under other settings.
+
+        Args:
+            prior: shares of the bands in the gallery, (3,) or (n, 3); by default as they are.
+        """
+        shares = self.prior if prior is None else prior
+        return Ages(vote(voters, similarities, self._profiles, shares, self.settings), voters, similarities)
+
+    def years(self, ages: Ages) -> Floats:
+        """What the voters of n answers agree on: distributions over whole years (n, 121); NaN without voters."""
+        return age_distribution(ages.voters, ages.similarities, self._profiles, self.settings.temperature)

@@ -1,0 +1,197 @@
+"""What a model is made of, and its folder: gallery, age space, vote settings and heads, tied to one encoder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ...embedder.errors import MaskclsError
+from ...embedder.facenet.encoder import EncoderInfo
+from ...embedder.faceset.provenance import SeenPeople, read_seen, seen_content
+from ...embedder.faceset.store import encoder_of
+from ...embedder.photo import shown
+from ...embedder.storage.files import checksums, locked, parsing, read_manifest, replacing, write_json, write_manifest
+from ...embedder.table import check_rows, gallery_ids
+from ...index.base import VectorGallery
+from ...index.storage import FILE, SERVER, drop_tables, load_gallery, save_gallery, tables_of
+from ..age.space import AgeSpace, load_age_space, save_age_space
+from ..age.vote import VoteSettings, read_settings
+from ..heads.network import TrainedHead, head_settings, load_heads, save_heads
+from .folder import MANIFEST, check_target, recover, replace_model, staging_of
+
+FORMAT = 3
+KIND = "maskcls-model"
+MAKE = "maskcls build-index FACES --out MODEL"
+_FILES = ("gallery.parquet", "age_space.safetensors", "heads.safetensors")
+_BACKBONE = "backbone.safetensors"
+SEEN = "seen.json"
+"""Whom a model was built from, see :attr:`StoredModel.seen`."""
+GALLERY_COLUMNS = (
+    "face_id",
+    "person",
+    "mask",
+    "gender",
+    "race",
+    "age_low",
+    "age_high",
+    "path",
+    "root",
+    "box",
+    "source",
+    "file_sha256",
+    "drawn_on",
+)
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """The parts of a model; :class:`.model.Model` answers with them.
+
+    Attributes:
+        gallery: vectors in age space, ids are the ``face_id`` of :data:`table`.
+        table: one row a gallery face (:data:`GALLERY_COLUMNS` and ``group``, the person as far as can be told); where
+            prototypes are in the gallery also ``members``, how many people each is the centroid of.
+        heads: ``mask`` and ``gender``, as far as the training data had labels for them.
+        encoder: what queries must be encoded with.
+        face: how photos were read when the gallery was made.
+        least_norm: faces whose embedding is shorter than this before it is normalised are hardly faces.
+        card: the training data card.
+        tuned: FaceNet's fine-tuned tensors, in half precision; queries are encoded with them in place of its own.
+        fingerprint: SHA-256 of the saved manifest, which names every file's; empty for a model never saved.
+        seen: everybody it was built from, and those whom teachers of its pseudo-labels were built from; empty for a
+            model of before this was kept.
+        gallery_kind: how the gallery is to be saved, see :func:`~...index.storage.check_kind`.
+    """
+
+    gallery: VectorGallery
+    table: pd.DataFrame
+    age_space: AgeSpace
+    settings: VoteSettings
+    heads: Mapping[str, TrainedHead]
+    encoder: EncoderInfo
+    face: str
+    least_norm: float = 0.0
+    card: Mapping[str, Any] = field(default_factory=dict)
+    tuned: Mapping[str, Tensor] | None = None
+    fingerprint: str = ""
+    seen: tuple[SeenPeople, ...] = ()
+    gallery_kind: str = "auto"
+
+    @property
+    def reading(self) -> str:
+        """How photos are read that are asked about: as the model's own, ``auto`` where these were read in many ways."""
+        return "auto" if self.face == "mixed" else self.face
+
+    def save(self, folder: Path) -> None:
+        """Write the model; a former model in its place is replaced only when the new one is complete.
+
+        Raises:
+            MaskclsError: ``folder`` holds something that is not a model.
+        """
+        folder = folder.resolve()
+        check_target(folder)
+        staging = staging_of(folder)
+        with locked(staging):
+            former = tables_of(folder)
+            drop_tables(tables_of(staging))
+            for path in staging.iterdir():  # of a run that was killed
+                if path.name != ".lock":
+                    path.unlink()
+            stored = save_gallery(self.gallery, staging, self.gallery_kind, former)
+            self.table.to_parquet(staging / "gallery.parquet", index=False)
+            save_age_space(staging / "age_space.safetensors", self.age_space)
+            save_heads(staging / "heads.safetensors", self.heads)
+            if self.tuned is not None:
+                with replacing(staging / _BACKBONE) as temporary:
+                    save_file(dict(self.tuned), temporary)
+            if self.seen:
+                write_json(staging / SEEN, {"seen": seen_content(self.seen)})
+            write_manifest(staging / MANIFEST, self._manifest(staging, stored))
+            replace_model(folder, staging)  # the lock moves with the folder, so that nobody else writes to it
+            (folder / ".lock").unlink(missing_ok=True)
+        drop_tables(former)
+
+    def _manifest(self, folder: Path, stored: str) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "kind": KIND,
+            "encoder": asdict(self.encoder),
+            "fingerprint": self.encoder.fingerprint,
+            "face": self.face,
+            "least_norm": self.least_norm,
+            "vote": asdict(self.settings),
+            "heads": head_settings(self.heads),
+            "data": dict(self.card),
+            "gallery": self.gallery_kind,
+            "files": checksums(
+                folder, [stored, *_FILES, *(name for name in (_BACKBONE, SEEN) if (folder / name).exists())]
+            ),
+        }
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a model after checking every file's SHA-256.
+
+        Raises:
+            MaskclsError: one line saying which part is missing, damaged or of another format.
+        """
+        recover(folder.resolve())
+        manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE, _FILES)
+        with parsing(folder, MAKE):
+            return cls._parsed(folder, manifest)
+
+    @classmethod
+    def _parsed(cls, folder: Path, manifest: Mapping[str, Any]) -> Self:
+        """The model of a folder whose files have the right checksums; any error where they are none all the same."""
+        if not {FILE, SERVER} & manifest["files"].keys():
+            raise MaskclsError(f"{shown(folder)}: has no gallery; run `{MAKE}` again")
+        gallery = load_gallery(folder)
+        table = pd.read_parquet(folder / "gallery.parquet")
+        if "drawn_on" not in table:  # a model of before it was kept
+            table.insert(len(GALLERY_COLUMNS) - 1, "drawn_on", pd.Series(None, table.index, "str"))
+        if not np.array_equal(gallery.ids, np.sort(gallery_ids(table["face_id"]))):
+            raise MaskclsError(f"{shown(folder)}: the gallery and gallery.parquet differ; run `{MAKE}` again")
+        check_rows(table, ("face_id", "age_low", "age_high", "group"))
+        space = load_age_space(folder / "age_space.safetensors")
+        if space.dimension != gallery.dimension:
+            raise ValueError("gallery and age space of other dimensions")
+        return cls(
+            gallery,
+            table,
+            space,
+            read_settings(manifest["vote"]),
+            load_heads(folder / "heads.safetensors", manifest["heads"]),
+            encoder_of(manifest),
+            str(manifest["face"]),
+            float(manifest["least_norm"]),
+            dict(manifest["data"]),
+            load_file(folder / _BACKBONE) if _BACKBONE in manifest["files"] else None,
+            hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
+            _read_seen(folder) if SEEN in manifest["files"] else (),
+            manifest.get("gallery", "auto"),
+        )
+
+    def check_encoder(self, encoder: EncoderInfo, folder: Path) -> None:
+        """Refuse to answer about vectors of another encoder.
+
+        Raises:
+            MaskclsError: the encoders differ.
+        """
+        if encoder != self.encoder:
+            raise MaskclsError(
+                f"{shown(folder)}: built with encoder {self.encoder.name} ({self.encoder.fingerprint}), this run has "
+                f"{encoder.name} ({encoder.fingerprint}); pass the --weights it was built with, or build it again"
+            )
+
+
+def _read_seen(folder: Path) -> tuple[SeenPeople, ...]:
+    return read_seen(json.loads((folder / SEEN).read_text(encoding="utf-8"))["seen"])

@@ -1,0 +1,1 @@
+"""Predictions for photos: the resuming job, explanations, the HTML report, the submission."""

@@ -1,0 +1,1 @@
+"""Forgetting a person: erase every artefact that holds them, verify it, write a receipt."""

@@ -1,0 +1,1 @@
+"""Finds faces in photos and aligns them. Other rooms use `FaceFinder` and `align`."""

@@ -1,0 +1,1 @@
+"""Draws masks on bare faces, and renders whole folders of masked photos."""

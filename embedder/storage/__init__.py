@@ -1,0 +1,1 @@
+"""How files are kept: atomic writes, manifests with checksums, locks, and the cache of steps of resuming jobs."""

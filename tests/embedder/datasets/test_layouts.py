@@ -1,0 +1,360 @@
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from maskcls.embedder.datasets.layouts import (
+    Columns,
+    Listed,
+    contest_labels,
+    folder_labels,
+    read_dataset,
+    utkface_labels,
+)
+from maskcls.embedder.errors import MaskclsError
+from maskcls.embedder.labels import LabelError, Labels
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def by_name(photos: Sequence[Listed], root: Path) -> dict[str, Listed]:
+    return {item.path.relative_to(root).as_posix(): item for item in photos}
+
+
+def write_csv(path: Path, header: str, *rows: str) -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_real_contest_agrees_with_its_people_file(data: Path) -> None:
+    dataset = read_dataset(data / "contest" / "images", "auto")
+    with (data / "contest" / "people.csv").open() as file:
+        people = {row["id"]: row for row in csv.DictReader(file)}
+    assert (dataset.layout, len(dataset.photos)) == ("contest", 7 * len(people))
+    masks: Counter[str | None] = Counter()
+    for item in dataset.photos:
+        row = people[str(item.labels.person)]
+        age = float(row["age"])
+        assert item.refused is None
+        assert (item.labels.gender, item.labels.race) == (row["gender"], row["race"])
+        assert (item.labels.age_low, item.labels.age_high) == (age, age)
+        masks[item.labels.mask] += 1
+    assert masks == {"wear": 5 * len(people), "incorrect": len(people), "normal": len(people)}
+
+
+def test_real_utkface(data: Path) -> None:
+    dataset = read_dataset(data / "utkface" / "photos", "auto")
+    assert (dataset.layout, len(dataset.photos)) == ("utkface", 7476)
+    for item in dataset.photos:
+        age, gender = item.path.name.split("_")[:2]
+        assert item.refused is None
+        assert (item.labels.age_low, item.labels.age_high) == (float(age), float(age))
+        assert item.labels.gender == ("male", "female")[int(gender)]
+        assert (item.labels.mask, item.labels.person) == ("normal", None)
+
+
+def test_real_fairface(data: Path) -> None:
+    dataset = read_dataset(data / "fairface", "auto")
+    assert (dataset.layout, len(dataset.photos)) == ("fairface", 6000)
+    with (data / "fairface" / "fairface_label_train.csv").open() as file:
+        table = {Path(row["file"]).name: row for row in csv.DictReader(file)}
+    for item in dataset.photos:
+        row = table[item.path.name]
+        band = row["age"]
+        years = (70, 100) if band == "more than 70" else tuple(float(year) for year in band.split("-"))
+        assert item.refused is None
+        assert item.path.is_file()
+        assert (item.labels.age_low, item.labels.age_high) == years
+        assert item.labels.gender == row["gender"].lower()
+        assert (item.labels.race, item.labels.mask) == (row["race"], None)
+
+
+@pytest.mark.parametrize(
+    ("folder", "masks"),
+    [
+        ("street", {"wear": 708, "normal": 108, "incorrect": 40}),
+        ("portraits", {"wear": 855, "normal": 1656}),
+        ("rendered", {"wear": 289, "incorrect": 1218}),
+    ],
+)
+def test_real_masks_are_labelled_by_folder(data: Path, folder: str, masks: dict[str, int]) -> None:
+    dataset = read_dataset(data / "masks" / folder, "auto")
+    assert dataset.layout == "folders"
+    assert Counter(item.labels.mask for item in dataset.photos) == masks
+    assert {item.labels.gender for item in dataset.photos} == {None}
+
+
+def test_contest_with_mixed_extensions_and_litter(tmp_path: Path) -> None:
+    person = "000001_female_Asian_45"
+    wanted = ["mask1.JPG", "mask2.jpeg", "mask3.png", "incorrect_mask.webp", "normal.bmp"]
+    touch(tmp_path, *(f"{person}/{name}" for name in wanted))
+    touch(tmp_path, f"{person}/._mask1.JPG", f"{person}/.DS_Store", "._000001_female_Asian_45")
+    dataset = read_dataset(tmp_path, "auto")
+    assert (dataset.layout, dataset.other_files) == ("contest", 3)
+    labels = {item.path.name: item.labels for item in dataset.photos}
+    assert set(labels) == set(wanted)
+    assert labels["normal.bmp"] == Labels("000001", "normal", "female", "Asian", 45, 45)
+    assert labels["incorrect_mask.webp"].mask == "incorrect"
+    assert labels["mask3.png"].mask == "wear"
+
+
+@pytest.mark.parametrize(
+    ("reader", "path", "reason"),
+    [
+        (contest_labels, "000001_female_Asian_-3/mask1.jpg", "age '-3' is outside 0-120 years"),
+        (contest_labels, "000001_female_Asian_nan/mask1.jpg", "age 'nan' is outside 0-120 years"),
+        (contest_labels, "000001_x_Asian_45/mask1.jpg", "gender 'x' is neither male nor female"),
+        (contest_labels, "000001_female_45/mask1.jpg", "folder '000001_female_45' is not <id>_<gender>_<race>_<age>"),
+        (
+            contest_labels,
+            "000001_female_Asian_45/face.jpg",
+            "file name 'face.jpg' is not mask1-5, incorrect_mask or normal",
+        ),
+        (utkface_labels, "-3_1_0_20170109.jpg", "age '-3' is outside 0-120 years"),
+        (utkface_labels, "200_1_0_20170109.jpg", "age '200' is outside 0-120 years"),
+        (utkface_labels, "25_3_0_20170109.jpg", "gender '3' is neither 0 (male) nor 1 (female)"),
+        (utkface_labels, "me.jpg", "file name 'me.jpg' is not <age>_<gender>_<race>_<date>"),
+    ],
+)
+def test_refused_names(reader: Callable[[Path], Labels], path: str, reason: str) -> None:
+    with pytest.raises(LabelError) as error:
+        reader(Path(path))
+    assert str(error.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("25_1_2_20170116.jpg.chip.jpg", Labels(None, "normal", "female", "Asian", 25, 25)),
+        ("1_0_4_20170116.jpg", Labels(None, "normal", "male", "Other", 1, 1)),
+        ("61_1_20170109142408075.jpg.chip.jpg", Labels(None, "normal", "female", None, 61, 61)),
+        ("25_0_9_20170116.jpg", Labels(None, "normal", "male", None, 25, 25)),
+    ],
+)
+def test_utkface_names(name: str, labels: Labels) -> None:
+    assert utkface_labels(Path("part1") / name) == labels
+
+
+@pytest.mark.parametrize(
+    ("path", "labels"),
+    [
+        ("photo.jpg", Labels()),
+        ("wear/photo.jpg", Labels(mask="wear")),
+        ("Female/Normal/photo.jpg", Labels(mask="normal", gender="female")),
+        ("wear/incorrect/photo.jpg", Labels(mask="incorrect")),
+        ("wearing/photo.jpg", Labels()),
+        ("other/wear.jpg", Labels()),
+    ],
+)
+def test_folder_names(path: str, labels: Labels) -> None:
+    assert folder_labels(Path(path)) == labels
+
+
+def test_a_refused_label_is_listed_with_its_reason(tmp_path: Path) -> None:
+    touch(tmp_path, "1_male_White_20/normal.jpg", "2_male_White_30/normal.jpg", "3_x_White_40/normal.jpg")
+    photos = by_name(read_dataset(tmp_path, "auto").photos, tmp_path)
+    assert photos["3_x_White_40/normal.jpg"].refused == "gender 'x' is neither male nor female"
+    assert photos["3_x_White_40/normal.jpg"].labels == Labels()
+    assert photos["1_male_White_20/normal.jpg"].refused is None
+
+
+@pytest.mark.parametrize(
+    ("names", "layout"),
+    [
+        pytest.param(["1_male_White_20/normal.jpg", "2_male_White_20/mask1.jpg", "odd.jpg"], "contest", id="contest"),
+        pytest.param(["20_1_0_2017.jpg", "sub/30_0_1_2017.jpg", "odd.jpg"], "utkface", id="utkface"),
+        pytest.param(["20_1_0_2017.jpg", "odd.jpg"], "folders", id="only half"),
+    ],
+)
+def test_auto_follows_the_majority(tmp_path: Path, names: list[str], layout: str) -> None:
+    touch(tmp_path, *names)
+    assert read_dataset(tmp_path, "auto").layout == layout
+
+
+CONTEST_PHOTOS = ("1_male_White_20/normal.jpg", "1_male_White_20/mask1.jpg")
+
+
+def test_labels_csv_in_the_folder_is_found_by_auto(tmp_path: Path) -> None:
+    touch(tmp_path, *CONTEST_PHOTOS)
+    write_csv(tmp_path / "labels.csv", "path,mask,age", f"{CONTEST_PHOTOS[0]},wear,60+")
+    dataset = read_dataset(tmp_path, "auto")
+    assert (dataset.layout, dataset.other_files) == ("csv", 1)
+    assert dataset.photos == [Listed(tmp_path / CONTEST_PHOTOS[0], Labels(None, "wear", None, None, 60, 100))]
+
+
+def test_a_named_label_file_wins_over_the_one_in_the_folder(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    touch(root, *CONTEST_PHOTOS)
+    write_csv(root / "labels.csv", "path,gender", f"{CONTEST_PHOTOS[0]},female")
+    table = write_csv(tmp_path / "other.csv", "path,gender", f"{CONTEST_PHOTOS[1]},male")
+    for layout in ("auto", "csv"):
+        assert read_dataset(root, layout, table).photos == [Listed(root / CONTEST_PHOTOS[1], Labels(gender="male"))]
+
+
+@pytest.mark.parametrize("layout", ["contest", "folders"])
+def test_a_named_layout_wins_over_labels_csv(tmp_path: Path, layout: str) -> None:
+    touch(tmp_path, *CONTEST_PHOTOS)
+    write_csv(tmp_path / "labels.csv", "path,gender", f"{CONTEST_PHOTOS[0]},female")
+    dataset = read_dataset(tmp_path, layout)
+    assert (dataset.layout, len(dataset.photos)) == (layout, 2)
+
+
+@pytest.mark.parametrize("name", ["sub/labels.csv", "Labels.csv", "labels.csv/notes.txt", "labels.parquet"])
+def test_only_a_file_called_labels_csv_at_the_top_is_found(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, *CONTEST_PHOTOS, name)
+    assert read_dataset(tmp_path, "auto").layout == "contest"
+
+
+def test_labels_csv_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    touch(tmp_path, *CONTEST_PHOTOS, "labels.csv")
+    with pytest.raises(MaskclsError, match=f"^{tmp_path / 'labels.csv'}: cannot be read as a label table"):
+        read_dataset(tmp_path, "auto")
+
+
+def test_drawn_on_links_a_drawing_to_its_original(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg")
+    write_csv(tmp_path / "labels.csv", "path,drawn_on", f"a.jpg, {'0f' * 32} ", "b.jpg,")
+    first, second = read_dataset(tmp_path, "auto").photos
+    assert first.labels == Labels(drawn_on="0f" * 32)
+    assert second.labels == Labels()
+
+
+def test_drawn_on_under_another_name(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    write_csv(tmp_path / "labels.csv", "path,mask,drawn_on,source", "a.jpg,wear,x,y")
+    [item] = read_dataset(tmp_path, "auto", columns=Columns(drawn_on="source")).photos
+    assert item.labels == Labels(mask="wear", drawn_on="y")
+
+
+def test_csv_with_renamed_columns(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    touch(root, "a.jpg", "sub/b.jpg", "unlisted.jpg")
+    table = write_csv(
+        tmp_path / "labels.csv", "Img,Who,State,Sex,Race,Years", "a.jpg,p1,wear,F,Asian,30-39", "sub/b.jpg,,,,,60+"
+    )
+    columns = Columns("Img", "Who", "State", "Sex", "Race", "Years")
+    dataset = read_dataset(root, "auto", table, columns)
+    assert dataset.layout == "csv"
+    assert dataset.photos == [
+        Listed(root / "a.jpg", Labels("p1", "wear", "female", "Asian", 30, 39)),
+        Listed(root / "sub/b.jpg", Labels(None, None, None, None, 60, 100)),
+    ]
+
+
+def test_csv_rows_that_are_refused(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    touch(root, "twice.jpg", "good.jpg")
+    table = write_csv(
+        tmp_path / "labels.csv",
+        "path,mask,gender,age",
+        "good.jpg,wear,male,30",
+        "twice.jpg,wear,male,30",
+        "./twice.jpg,normal,male,30",
+        "../out.jpg,wear,male,30",
+        f"{tmp_path}/absolute.jpg,wear,male,30",
+        "on.jpg,on,male,30",
+        "x.jpg,wear,x,30",
+        "old.jpg,wear,male,200",
+    )
+    refused = {item.path.name: item.refused for item in read_dataset(root, "csv", table).photos}
+    assert refused == {
+        "good.jpg": None,
+        "twice.jpg": "named twice in the label file",
+        "out.jpg": "lies outside the photo folder",
+        "absolute.jpg": "lies outside the photo folder",
+        "on.jpg": "mask 'on' is none of wear, incorrect, normal",
+        "x.jpg": "gender 'x' is neither male nor female",
+        "old.jpg": "age '200' is outside 0-120 years",
+    }
+
+
+def test_parquet_labels(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    pd.DataFrame({"path": ["a.jpg"], "age": [37], "mask": [None]}).to_parquet(tmp_path / "labels.parquet")
+    [item] = read_dataset(tmp_path, "auto", tmp_path / "labels.parquet").photos
+    assert item.labels == Labels(age_low=37, age_high=37)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"file,mask\na.jpg,wear\n", r"no column 'path' \(it has file, mask\)", id="no path column"),
+        pytest.param(b"path,note\na.jpg,hello\n", "none of its columns is a label", id="no label column"),
+        pytest.param(b"", "cannot be read as a label table", id="empty file"),
+        pytest.param(b"path,mask\n\xff\xfe.jpg,wear\n", "cannot be read as a label table", id="not UTF-8"),
+        pytest.param(b"path,mask\na,b,c\nd,e,f,g\n", "cannot be read as a label table", id="ragged rows"),
+        pytest.param(None, "cannot be read as a label table", id="missing file"),
+    ],
+)
+def test_unusable_label_file(tmp_path: Path, content: bytes | None, message: str) -> None:
+    touch(tmp_path, "photos/a.jpg")
+    table = tmp_path / "labels.csv"
+    if content is not None:
+        table.write_bytes(content)
+    with pytest.raises(MaskclsError, match=message) as error:
+        read_dataset(tmp_path / "photos", "csv", table)
+    assert str(error.value).startswith(f"{table}: ")
+    assert str(error.value).isprintable()
+
+
+def test_damaged_parquet_is_one_line(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    (tmp_path / "labels.parquet").write_bytes(b"PAR1 nothing")
+    with pytest.raises(MaskclsError, match="cannot be read as a label table") as error:
+        read_dataset(tmp_path, "csv", tmp_path / "labels.parquet")
+    assert str(error.value).isprintable()
+
+
+def test_fairface_photo_without_a_row_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "train/1.jpg", "photos/2.jpg", "photos/3.jpg")
+    write_csv(
+        tmp_path / "fairface_label_train.csv",
+        "file,age,gender,race",
+        "train/1.jpg,0-2,Male,White",
+        "train/2.jpg,3-9,Female,Black",
+    )
+    photos = by_name(read_dataset(tmp_path, "auto").photos, tmp_path)
+    assert list(photos) == ["photos/2.jpg", "photos/3.jpg", "train/1.jpg"]
+    assert photos["train/1.jpg"].labels == Labels(None, None, "male", "White", 0, 2)
+    assert photos["photos/2.jpg"].labels == Labels(None, None, "female", "Black", 3, 9)
+    assert photos["photos/3.jpg"].refused == "not in the label file"
+
+
+@pytest.mark.parametrize(
+    ("prepare", "layout", "message"),
+    [
+        pytest.param([], "auto", r"no photo in this folder \(0 other files\)", id="empty folder"),
+        pytest.param(["notes.txt", "._a.jpg"], "auto", r"no photo in this folder \(2 other files\)", id="no photos"),
+        pytest.param(["a.jpg"], "coco", "--layout coco: choose auto, contest", id="unknown layout"),
+        pytest.param(["a.jpg"], "csv", "--layout csv and --labels FILE belong together", id="csv without labels"),
+        pytest.param(["a.jpg"], "fairface", "no fairface_label_.*csv here", id="fairface without table"),
+    ],
+)
+def test_unusable_folder(tmp_path: Path, prepare: list[str], layout: str, message: str) -> None:
+    touch(tmp_path, *prepare)
+    with pytest.raises(MaskclsError, match=message):
+        read_dataset(tmp_path, layout)
+
+
+def test_labels_with_another_layout(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    with pytest.raises(MaskclsError, match="--layout csv and --labels FILE belong together"):
+        read_dataset(tmp_path, "folders", tmp_path / "labels.csv")
+
+
+def test_no_folder(tmp_path: Path, portrait: Path) -> None:
+    with pytest.raises(MaskclsError, match=r"no such folder$"):
+        read_dataset(tmp_path / "gone", "auto")
+    with pytest.raises(MaskclsError, match=r"is a file, not a folder$"):
+        read_dataset(portrait, "auto")
+    with pytest.raises(MaskclsError, match=r"line\\nbreak: no such folder$"):
+        read_dataset(tmp_path / "line\nbreak", "auto")
