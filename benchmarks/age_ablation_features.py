@@ -22,7 +22,7 @@ from maskcls.embedder.facenet.encoder import EMBEDDING_DIM
 from maskcls.embedder.facenet.network import scaled
 from maskcls.embedder.facenet.weights import load_facenet
 from maskcls.embedder.faceset.crops import read_crops
-from maskcls.embedder.storage.files import replacing
+from maskcls.embedder.storage.atomic import replacing
 
 Halves = npt.NDArray[np.float16]
 Floats = npt.NDArray[np.float32]

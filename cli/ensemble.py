@@ -45,7 +45,7 @@ def ensemble(
         from ..classify.comparison.ensemble.predictions import mix_predictions
         from ..classify.predict.job import write_answers
         from ..embedder.photo import shown
-        from ..embedder.storage.files import write_json
+        from ..embedder.storage.atomic import write_json
 
         if use:
             table = mix_predictions(answers, use)

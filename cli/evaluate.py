@@ -90,7 +90,7 @@ def evaluate(
         from ..classify.predict.job import write_answers
         from ..embedder.errors import MaskclsError
         from ..embedder.photo import shown
-        from ..embedder.storage.files import write_json
+        from ..embedder.storage.atomic import write_json
 
         if error_gallery:
             check_error_gallery_folder(error_gallery)

@@ -33,7 +33,7 @@ def runs(
     with one_line_errors():
         from ..classify.comparison.cnn.runs import MEASURES, Entry, compare, differing, find_runs, read_answers
         from ..embedder.photo import shown
-        from ..embedder.storage.files import write_json
+        from ..embedder.storage.atomic import write_json
 
         others = [Entry(shown(path.stem), {}, read_answers(path)) for path in beside or []]
         found = find_runs(folder)

@@ -171,7 +171,7 @@ def train(
         from ..classify.comparison.cnn.train import train as run
         from ..classify.comparison.cnn.trained import read_config
         from ..embedder.photo import shown
-        from ..embedder.storage.files import locked
+        from ..embedder.storage.lock import locked
         from .runs import figures
 
         given |= {

@@ -7,6 +7,7 @@ import io
 import os
 import threading
 import time
+import unicodedata
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -110,6 +111,11 @@ def shown(path: str | Path) -> str:
 def stored(path: str | Path) -> str:
     r"""A path as valid Unicode for tables: bytes that are not UTF-8 become ``\udcXX`` escapes."""
     return os.fspath(path).encode("utf-8", "backslashreplace").decode()
+
+
+def normal_form(text: str) -> str:
+    """The Unicode form (NFC) in which names and paths are compared: file systems and keyboards differ in theirs."""
+    return unicodedata.normalize("NFC", text)
 
 
 def stored_below(path: Path, root: Path) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..embedder.errors import MaskclsError
 from ..embedder.photo import shown
-from ..embedder.storage.files import replacing
+from ..embedder.storage.atomic import replacing
 from . import ivf as cells
 from .base import Ids, Neighbours, Vectors, check_new, no_neighbours, normalised, places
 

@@ -9,7 +9,7 @@ from typing import Literal, cast
 
 from ..embedder.errors import MaskclsError
 from ..embedder.photo import shown
-from ..embedder.storage.files import write_json
+from ..embedder.storage.atomic import write_json
 from .base import VectorGallery
 from .flat import KINDS, Gallery, Kind
 from .pgvector import PostgresGallery, drop, new_table

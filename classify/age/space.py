@@ -16,7 +16,7 @@ from torch import Tensor
 from ...embedder.errors import MaskclsError
 from ...embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE
 from ...embedder.photo import shown
-from ...embedder.storage.files import replacing
+from ...embedder.storage.atomic import replacing
 from ...index.flat import Gallery
 from ..heads.network import halved
 from .network import CHUNK, DIMENSION, AgeNet, Progress, project, train_age_net, years

@@ -16,7 +16,8 @@ import pandas as pd
 from ...embedder.errors import MaskclsError
 from ...embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder
 from ...embedder.faceset.crops import check_photos, read_crops
-from ...embedder.storage.files import key_of, reserve
+from ...embedder.storage.atomic import reserve
+from ...embedder.storage.manifest import key_of
 from ...embedder.storage.shards import Shard, ShardFolder
 
 if TYPE_CHECKING:

@@ -27,10 +27,11 @@ class FaceSet:
     """Faces of one or more sets; row i of ``table``, ``embeddings`` and ``people`` belong together.
 
     Attributes:
-        table: see :data:`maskcls.embedder.table.COLUMNS`, plus ``root`` (folder of photos the path is relative to)
-            and ``teacher`` (fingerprint of the model that gave the row's labels, null where somebody gave them).
+        table: see :data:`maskcls.embedder.table.COLUMNS`, plus ``root`` (folder of photos the path is relative to),
+            ``dataset`` (id of the data set) and ``teacher`` (fingerprint of the model that gave the row's labels, null
+            where somebody gave them).
         embeddings: (n, 512) float32.
-        people: (n,) group of faces that must stay on one side of a split, see :func:`.identity.infer_identities`.
+        people: (n,) group of faces that stay on one side of a split, see :func:`.identity.infer_identities`.
         encoder: what all vectors were made with.
         face: how the photos were read (``auto``, ``detect``, ``whole`` or ``mixed``).
         copies: exact copies of a photo that were left out.
@@ -156,7 +157,7 @@ def merge_sets(sets: Sequence[EmbeddingSet], used: int | None = None) -> FaceSet
     first = np.flatnonzero(~best_first.duplicated().sort_index().to_numpy())
     modes = {item.settings["face"] for item in sets}
     named = table["person"].notna()
-    person = (pd.Series(number).astype(str) + ":" + table["person"]).where(named)
+    person = (table["dataset"] + ":" + table["person"].str.normalize("NFC")).where(named)
     table = table.assign(person_key=person).iloc[first].reset_index(drop=True)
     photo = table["drawn_on"].fillna(table["file_sha256"])
     people = infer_identities(embeddings[first], table["person_key"], table["mask"], photo)
@@ -178,4 +179,6 @@ def merge_sets(sets: Sequence[EmbeddingSet], used: int | None = None) -> FaceSet
 
 def _rows(item: EmbeddingSet) -> pd.DataFrame:
     teacher = None if item.pseudo is None else item.pseudo.teacher.fingerprint
-    return item.table.assign(root=item.settings["root"], teacher=pd.Series(teacher, item.table.index, "str"))
+    return item.table.assign(
+        root=item.settings["root"], dataset=item.dataset, teacher=pd.Series(teacher, item.table.index, "str")
+    )

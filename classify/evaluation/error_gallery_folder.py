@@ -12,7 +12,7 @@ from typing import Any
 
 from ...embedder.errors import MaskclsError
 from ...embedder.photo import shown
-from ...embedder.storage.files import write_json
+from ...embedder.storage.atomic import write_json
 
 KIND = "maskcls-error_gallery"
 MANIFEST = "error_gallery.json"

@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from ...embedder.storage.files import checksums, key_of, replacing, write_json
+from ...embedder.storage.atomic import replacing, write_json
+from ...embedder.storage.manifest import checksums, key_of
 
 Tables = Mapping[str, pd.DataFrame]
 KEY = "key.json"

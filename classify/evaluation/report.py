@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...embedder.labels import AGE_BANDS
-from ...embedder.storage.files import replacing
+from ...embedder.storage.atomic import replacing
 from .charts import SHARE, Scale, abstention, interval_bar, reliability, scale_of
 from .html import figure, in_years, label, number, render
 

@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from ...embedder.errors import MaskclsError
 from ...embedder.labels import AGE_BANDS, GENDERS, MASKS, band_numbers
 from ...embedder.photo import shown
-from ...embedder.storage.files import replacing, write_csv
+from ...embedder.storage.atomic import replacing, write_csv
 from ..data.face_set import FaceSet, Rows
 
 COLUMNS = ("face_id", "path", "source", "person", "name", "fold")

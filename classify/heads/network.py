@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ...embedder.errors import MaskclsError
 from ...embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE
 from ...embedder.photo import shown
-from ...embedder.storage.files import replacing
+from ...embedder.storage.atomic import replacing
 
 WIDTH = 64
 EMBEDDING_WIDTH = 64

@@ -11,7 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ...embedder.storage.files import key_of, replacing
+from ...embedder.storage.atomic import replacing
+from ...embedder.storage.manifest import key_of
 
 EVERY_SECONDS = 300.0
 FILE = "checkpoint.safetensors"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...embedder.errors import MaskclsError
 from ...embedder.photo import shown
-from ...embedder.storage.files import locked
+from ...embedder.storage.lock import locked
 
 MANIFEST = "model.json"
 

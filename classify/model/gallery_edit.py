@@ -16,7 +16,7 @@ from ...embedder.facenet.encoder import Encoder
 from ...embedder.faceset.crops import check_photos
 from ...embedder.faceset.store import EmbeddingSet
 from ...embedder.photo import shown
-from ...embedder.storage.files import locked
+from ...embedder.storage.lock import locked
 from ...embedder.table import gallery_ids
 from ..age.space import fill_gallery
 from ..age.tuning import with_age

@@ -15,7 +15,7 @@ from ...embedder.facenet.runtimes import pick_runtime
 from ...embedder.photo import shown
 from .model import Model
 
-BUILTIN = Path(__file__).with_name("builtin_model")
+BUILTIN = Path(__file__).with_name("builtin")
 """Where the built-in model lies, inside the package."""
 
 

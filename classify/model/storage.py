@@ -19,7 +19,9 @@ from ...embedder.facenet.encoder import EncoderInfo
 from ...embedder.faceset.provenance import SeenPeople, read_seen, seen_content
 from ...embedder.faceset.store import encoder_of
 from ...embedder.photo import shown
-from ...embedder.storage.files import checksums, locked, parsing, read_manifest, replacing, write_json, write_manifest
+from ...embedder.storage.atomic import replacing, write_json
+from ...embedder.storage.lock import locked
+from ...embedder.storage.manifest import checksums, parsing, read_manifest, write_manifest
 from ...embedder.table import check_rows, gallery_ids
 from ...index.base import VectorGallery
 from ...index.storage import FILE, SERVER, drop_tables, load_gallery, save_gallery, tables_of

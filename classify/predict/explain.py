@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ...embedder.labels import AGE_BANDS
-from ...embedder.storage.files import replacing
+from ...embedder.storage.atomic import replacing
 from ..age.vote import NOBODY, AgeVotes, Floats, Ints, prior_of, voter_weights
 from ..model.model import Ages, Model
 from ..tasks import PROBABILITIES

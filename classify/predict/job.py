@@ -16,7 +16,7 @@ from ...embedder.facenet.encoder import Encoder
 from ...embedder.faceset.embed import face_id
 from ...embedder.photo import file_state, stored
 from ...embedder.pipeline import NO_FACE, EncodedPhoto, encode_photos
-from ...embedder.storage.files import replacing, write_csv
+from ...embedder.storage.atomic import replacing, write_csv
 from ..age.vote import NOBODY
 from ..answer import answer_faces, doubts, weighed_up
 from ..model.model import Model

@@ -14,7 +14,7 @@ from PIL import Image
 
 from ...embedder.labels import AGE_BANDS, age_text
 from ...embedder.photo import PhotoError, read_photo
-from ...embedder.storage.files import replacing
+from ...embedder.storage.atomic import replacing
 from ..data.thumbnails import cut_face, jpeg
 from ..model.model import Model
 from ..tasks import BAND_COLUMNS

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ...embedder.errors import MaskclsError
 from ...embedder.labels import class_id
-from ...embedder.storage.files import replacing, write_csv
+from ...embedder.storage.atomic import replacing, write_csv
 from ..model.model import Model
 
 

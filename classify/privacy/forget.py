@@ -8,7 +8,9 @@ from pathlib import Path
 
 from ...embedder.faceset.store import MANIFEST, NEXT, finish_interrupted, open_set
 from ...embedder.photo import stored
-from ...embedder.storage.files import key_of, locked, write_json
+from ...embedder.storage.atomic import write_json
+from ...embedder.storage.lock import locked
+from ...embedder.storage.manifest import key_of
 from ..model.model import Model
 from .pending import read_pending
 from .person import Found, Models, Wanted, find_person

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from ...embedder.errors import MaskclsError
 from ...embedder.photo import shown, stored
-from ...embedder.storage.files import replacing
+from ...embedder.storage.atomic import replacing
 from .traces import Traces
 
 

@@ -17,7 +17,7 @@ from ...embedder.errors import MaskclsError
 from ...embedder.faceset.removal import forget_in_set
 from ...embedder.faceset.store import MANIFEST, open_set
 from ...embedder.photo import SUFFIXES, shown
-from ...embedder.storage.files import locked
+from ...embedder.storage.lock import locked
 from ...embedder.storage.shards import SHARDS
 from ..evaluation.kept import KEY
 from ..model.checkpoint import FILE

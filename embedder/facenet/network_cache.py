@@ -10,7 +10,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from ..errors import MaskclsError
-from ..storage.files import checksums, key_of, read_manifest, write_json
+from ..storage.atomic import write_json
+from ..storage.manifest import checksums, key_of, read_manifest
 
 FORMAT = 1
 KIND = "maskcls-exported-net"

@@ -13,7 +13,7 @@ import pandas as pd
 from ..errors import MaskclsError
 from ..labels import LabelError, age_text, parse_age, parse_gender, parse_mask
 from ..photo import shown
-from ..storage.files import locked
+from ..storage.lock import locked
 from .store import LOG_COLUMNS, PATCH_COLUMNS, EmbeddingSet, finish_interrupted, open_set, replace_tables
 
 Line = Mapping[Any, Any]

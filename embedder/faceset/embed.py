@@ -22,7 +22,7 @@ from ..facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder, EncoderInfo
 from ..labels import Labels
 from ..photo import file_state, shown, stored, stored_below
 from ..pipeline import EncodedFace, EncodedPhoto, encode_photos
-from ..storage.files import locked
+from ..storage.lock import locked
 from ..storage.shards import Shard, ShardFolder
 from ..table import COLUMNS
 from .corrections import corrected

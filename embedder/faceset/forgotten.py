@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ..errors import MaskclsError
 from ..photo import shown
-from ..storage.files import key_of, write_json
+from ..storage.atomic import write_json
+from ..storage.manifest import key_of
 
 FORGOTTEN = "forgotten.json"
 REASON = "forgotten"

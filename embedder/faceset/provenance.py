@@ -14,7 +14,8 @@ import pandas as pd
 
 from ..errors import MaskclsError
 from ..photo import shown
-from ..storage.files import key_of, write_json
+from ..storage.atomic import write_json
+from ..storage.manifest import key_of
 
 PSEUDO_LABELS = "pseudo_labels.parquet"
 TEACHER = "teacher.json"

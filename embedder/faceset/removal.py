@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..storage.files import locked
+from ..storage.lock import locked
 from ..storage.shards import SHARDS
 from .forgotten import FORGOTTEN, read_forgotten
 from .store import MANIFEST, SetWriter, finish_interrupted, open_set, replace_tables

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,12 +20,13 @@ import pandas as pd
 from ..errors import MaskclsError
 from ..facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, EncoderInfo
 from ..photo import shown
-from ..storage.files import checksums, parsing, read_manifest, reserve, write_csv, write_manifest
+from ..storage.atomic import reserve, write_csv
+from ..storage.manifest import checksums, parsing, read_manifest, write_manifest
 from ..table import COLUMNS, check_rows
 from .forgotten import FORGOTTEN, Forgotten
 from .provenance import PSEUDO_LABELS, TEACHER, PseudoLabels, read_pseudo_labels
 
-FORMAT = 2
+FORMAT = 3
 KIND = "maskcls-embedding-set"
 MANIFEST = "encoder.json"
 REJECTS = "rejects.csv"
@@ -45,6 +49,11 @@ LOG_COLUMNS = {"batch": "int64", "time": "str"} | PATCH_COLUMNS
 REJECT_COLUMNS = {"path": "str", "reason": "str", "file_size": "int64", "file_mtime_ns": "int64"}
 
 
+def new_dataset_id() -> str:
+    """16 random hexadecimal digits."""
+    return secrets.token_hex(8)
+
+
 @dataclass(frozen=True)
 class EmbeddingSet:
     """Faces of one folder of photos, row i of every part belonging together.
@@ -58,6 +67,8 @@ class EmbeddingSet:
         settings: how the photos were read: ``root``, ``layout``, ``face``.
         corrections: corrections of labels that ``table`` holds, in order (:data:`LOG_COLUMNS`).
         pseudo: where the labels come from if a model gave them; None for labels that somebody gave.
+        dataset: the id of the data set, drawn once and kept by every later run; a person's name means one person within
+            it, and nothing outside it.
     """
 
     table: pd.DataFrame
@@ -68,6 +79,7 @@ class EmbeddingSet:
     settings: dict[str, str]
     corrections: pd.DataFrame
     pseudo: PseudoLabels | None = None
+    dataset: str = field(default_factory=new_dataset_id)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -112,7 +124,15 @@ def _parsed(folder: Path, manifest: Mapping[str, Any]) -> EmbeddingSet:
             raise ValueError(f"other columns of {name}")
     settings = {name: str(manifest["settings"][name]) for name in ("root", "layout", "face")}
     pseudo = read_pseudo_labels(folder, table["face_id"].tolist()) if PSEUDO_LABELS in manifest["files"] else None
-    return EmbeddingSet(table, embeddings, maps, rejects, encoder_of(manifest), settings, corrections, pseudo)
+    dataset = _dataset_of(manifest)
+    return EmbeddingSet(table, embeddings, maps, rejects, encoder_of(manifest), settings, corrections, pseudo, dataset)
+
+
+def _dataset_of(manifest: Mapping[str, Any]) -> str:
+    dataset = manifest["dataset"]
+    if not isinstance(dataset, str) or not re.fullmatch("[0-9a-f]{16}", dataset):
+        raise TypeError("no dataset id")
+    return dataset
 
 
 def encoder_of(manifest: Mapping[str, Any]) -> EncoderInfo:
@@ -152,15 +172,17 @@ class SetWriter:
         corrections: pd.DataFrame | None = None,
         forgotten: Forgotten | None = None,
         pseudo: PseudoLabels | None = None,
+        dataset: str | None = None,
     ) -> None:
         """Save the table beside the arrays filled by the caller and replace the old state.
 
         ``corrections``, ``forgotten`` and ``pseudo`` are new lists of corrected labels, of photos that must not come
-        back, and of where labels come from; without one the set keeps its own.
+        back, and of where labels come from; without one the set keeps its own. ``dataset`` is the id of the data set
+        whose people it shows, if that is another set's; without one the set keeps its own.
         """
         self.embeddings.flush()
         self.maps.flush()
-        _commit(self.folder, table, rejects, encoder, settings, corrections, forgotten, pseudo)
+        _commit(self.folder, table, rejects, encoder, settings, corrections, forgotten, pseudo, dataset)
 
 
 def replace_tables(
@@ -202,6 +224,7 @@ def _commit(
     corrections: pd.DataFrame | None,
     forgotten: Forgotten | None,
     pseudo: PseudoLabels | None,
+    dataset: str | None = None,
 ) -> None:
     """Add tables and manifest to the staged files and move them all; what is not staged stays as it is."""
     staging = folder / NEXT
@@ -221,6 +244,7 @@ def _commit(
     content = {
         "format": FORMAT,
         "kind": KIND,
+        "dataset": dataset or _kept_dataset(folder) or new_dataset_id(),
         "rows": len(table),
         "encoder": asdict(encoder),
         "fingerprint": encoder.fingerprint,
@@ -230,6 +254,14 @@ def _commit(
     }
     write_manifest(staging / MANIFEST, content)
     finish_interrupted(folder)
+
+
+def _kept_dataset(folder: Path) -> str | None:
+    """The id that the set already has."""
+    try:
+        return _dataset_of(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def finish_interrupted(folder: Path) -> None:

@@ -19,7 +19,8 @@ from ..errors import MaskclsError
 from ..labels import Labels, Mask
 from ..photo import Photo, PhotoError, read_photo, shown, stored_below
 from ..pipeline import NO_FACE
-from ..storage.files import locked, replacing, write_csv
+from ..storage.atomic import replacing, write_csv
+from ..storage.lock import locked
 from .drawing import Face, draw_mask, random_style
 
 PHOTOS = "photos"

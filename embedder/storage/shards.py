@@ -15,7 +15,8 @@ from safetensors.numpy import save_file
 
 from ..facenet.encoder import EMBEDDING_DIM, MAP_SHAPE
 from ..facenet.runtimes import REFERENCE
-from .files import key_of, replacing
+from .atomic import replacing
+from .manifest import key_of
 
 SHARDS = ".shards"
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from maskcls.classify.predict.job import COLUMNS
 from maskcls.cli.main import app
 from maskcls.embedder.photo import stored
-from maskcls.embedder.storage.files import write_manifest
+from maskcls.embedder.storage.manifest import write_manifest
 
 ODD_NAMES = ("new\nline.jpg", "smile \N{GRINNING FACE}.jpg", '=1+1,"quoted".jpg')
 

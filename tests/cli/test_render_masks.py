@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from maskcls.cli.main import app
 from maskcls.embedder.masks import render as rendering
 from maskcls.embedder.masks.drawing import draw_mask
-from maskcls.embedder.storage.files import locked
+from maskcls.embedder.storage.lock import locked
 
 Make = Callable[[Path], object]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ....embedder.storage.files import replacing
+from ....embedder.storage.atomic import replacing
 
 SIDE_INCHES = 4.0
 DOTS_AN_INCH = 110

@@ -11,7 +11,7 @@ import torch
 from ....embedder.errors import MaskclsError
 from ....embedder.facenet.encoder import pick_device
 from ....embedder.photo import shown
-from ....embedder.storage.files import checksums
+from ....embedder.storage.manifest import checksums
 from ...data.face_set import merge_sets, open_sets
 from ...evaluation.evaluate import plan
 from .fit import Machine

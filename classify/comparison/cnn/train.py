@@ -18,7 +18,8 @@ import pandas as pd
 
 from ....embedder.errors import MaskclsError
 from ....embedder.photo import shown
-from ....embedder.storage.files import checksums, key_of, write_csv, write_json
+from ....embedder.storage.atomic import write_csv, write_json
+from ....embedder.storage.manifest import checksums, key_of
 from ...data.face_set import FaceSet
 from ...data.leakage_guard import fold_notes
 from ...data.provenance import barred, refuse_knowing, unseen

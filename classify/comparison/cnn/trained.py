@@ -19,7 +19,8 @@ from torch import Tensor
 from ....embedder.errors import MaskclsError
 from ....embedder.labels import class_id
 from ....embedder.photo import shown
-from ....embedder.storage.files import read_manifest, replacing
+from ....embedder.storage.atomic import replacing
+from ....embedder.storage.manifest import read_manifest
 from ...tasks import ANSWER_COLUMNS, PROBABILITIES
 from ...tasks import CLASSES as ANSWERED
 from .fit import CPU, Machine, Trained, ask

@@ -13,7 +13,7 @@ import pandas as pd
 from ....embedder.errors import MaskclsError
 from ....embedder.faceset.corrections import labels_of
 from ....embedder.faceset.store import PATCH_COLUMNS
-from ....embedder.storage.files import replacing, write_csv
+from ....embedder.storage.atomic import replacing, write_csv
 from ...data.face_set import FaceSet, Rows
 from ...evaluation.cross_validation import Step
 from ...evaluation.kept import Kept

@@ -15,7 +15,7 @@ from ....embedder.faceset.provenance import COLUMNS, CONFIDENCES, PSEUDO_LABELS,
 from ....embedder.faceset.store import MANIFEST, NEXT, REJECT_COLUMNS, EmbeddingSet, SetWriter, finish_interrupted
 from ....embedder.labels import age_band
 from ....embedder.photo import shown
-from ....embedder.storage.files import locked
+from ....embedder.storage.lock import locked
 from ....embedder.table import COLUMNS as TABLE
 from ...data.face_set import Progress, merge_sets
 from ...model.model import Model

@@ -18,7 +18,7 @@ from ....embedder.faceset.corrections import FIELDS, canonical, labels_of, read_
 from ....embedder.faceset.store import PATCH_COLUMNS
 from ....embedder.labels import LabelError
 from ....embedder.photo import shown
-from ....embedder.storage.files import replacing
+from ....embedder.storage.atomic import replacing
 from .changes import CLEAR, REJECT, SET, Change
 
 CONFIRMED, CHANGED, REJECTED = "confirmed", "changed", "rejected"

@@ -15,7 +15,7 @@ from maskcls.classify.data.face_set import FaceSet, merge_sets, open_face_set
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import EncoderInfo
 from maskcls.embedder.faceset.store import EmbeddingSet, SetWriter
-from maskcls.embedder.storage.files import write_manifest
+from maskcls.embedder.storage.manifest import write_manifest
 
 MakeSet = Callable[..., EmbeddingSet]
 

@@ -13,7 +13,7 @@ from maskcls.classify.evaluation import splits
 from maskcls.classify.evaluation.splits import COLUMNS, person_folds, read_split, write_split
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.faceset.store import EmbeddingSet, open_set
-from maskcls.embedder.storage.files import write_csv
+from maskcls.embedder.storage.atomic import write_csv
 
 MakeSet = Callable[..., EmbeddingSet]
 

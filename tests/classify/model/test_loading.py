@@ -28,7 +28,7 @@ def builtin() -> Model:
 
 
 def test_the_built_in_model_lies_in_the_package_and_is_small() -> None:
-    inside = files("maskcls.classify") / "builtin_model"
+    inside = files("maskcls.classify.model") / "builtin"
     assert {item.name for item in inside.iterdir()} == {path.name for path in BUILTIN.iterdir()}
     assert sum(path.stat().st_size for path in BUILTIN.iterdir()) < MAX_BYTES
 

@@ -15,7 +15,8 @@ from maskcls.classify.age.vote import NOBODY
 from maskcls.classify.data.face_set import FaceSet
 from maskcls.classify.model.model import Ages, Model
 from maskcls.embedder.errors import MaskclsError
-from maskcls.embedder.storage.files import locked, write_manifest
+from maskcls.embedder.storage.lock import locked
+from maskcls.embedder.storage.manifest import write_manifest
 
 FILES = ["age_space.safetensors", "gallery.faiss", "gallery.parquet", "heads.safetensors", "model.json", "seen.json"]
 LISTED = [name for name in FILES if name != "model.json"]
@@ -105,7 +106,7 @@ def test_missing_or_damaged_part_is_named(copied: Path, name: str, what: str) ->
 
 def swap_galleries(folder: Path) -> None:
     """Both files whole, but not of one gallery."""
-    from maskcls.embedder.storage.files import checksums
+    from maskcls.embedder.storage.manifest import checksums
     from maskcls.index.flat import Gallery
 
     gallery = Gallery.load(folder / "gallery.faiss")

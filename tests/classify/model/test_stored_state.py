@@ -28,7 +28,8 @@ from maskcls.embedder.facenet.encoder import MAP_SHAPE
 from maskcls.embedder.faceset import store
 from maskcls.embedder.faceset.corrections import apply_patch
 from maskcls.embedder.faceset.store import PATCH_COLUMNS, EmbeddingSet, SetWriter, open_set
-from maskcls.embedder.storage.files import checksums, locked, write_manifest
+from maskcls.embedder.storage.lock import locked
+from maskcls.embedder.storage.manifest import checksums, write_manifest
 
 CASES = int(os.environ.get("MASKCLS_SOAK_CASES", "100"))
 """Random damages of each kind of folder; ``make soak`` asks for more."""

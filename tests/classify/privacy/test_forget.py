@@ -20,7 +20,7 @@ from maskcls.classify.privacy.traces import Traces
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.faceset.forgotten import read_forgotten
 from maskcls.embedder.faceset.store import open_set
-from maskcls.embedder.storage.files import checksums, write_manifest
+from maskcls.embedder.storage.manifest import checksums, write_manifest
 
 ANNA = Wanted(person="anna")
 

@@ -20,8 +20,8 @@ from maskcls.classify.privacy.forget import Forgetting, forget_person
 from maskcls.classify.privacy.person import Wanted
 from maskcls.cli import index
 from maskcls.embedder.faceset.store import finish_interrupted, open_set
-from maskcls.embedder.storage import files
-from maskcls.embedder.storage.files import locked
+from maskcls.embedder.storage import atomic
+from maskcls.embedder.storage.lock import locked
 
 KILLS = 16
 """Of forgetting; each of the two edits is killed half as often."""
@@ -92,7 +92,7 @@ def state(world: Any) -> tuple[int, ...]:
 
 
 def finished(world: Any) -> None:
-    files._left_over.cache_clear()  # which a run asks once, and every call here stands for a run
+    atomic._left_over.cache_clear()  # which a run asks once, and every call here stands for a run
     done = forget(world)
     assert done.proof is not None
     assert done.proof.holds

@@ -20,7 +20,7 @@ from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import Encoder
 from maskcls.embedder.faceset.embed import EmbedReport, embed_folder, face_id
 from maskcls.embedder.faceset.store import open_set
-from maskcls.embedder.storage.files import locked
+from maskcls.embedder.storage.lock import locked
 
 PERSON = "000001_female_White_40"
 Run = Callable[..., EmbedReport]

@@ -29,7 +29,7 @@ from maskcls.embedder.masks.drawing import draw_mask
 from maskcls.embedder.masks.render import COLUMNS, RenderReport, render_masks
 from maskcls.embedder.photo import stored
 from maskcls.embedder.pipeline import NO_FACE
-from maskcls.embedder.storage.files import locked
+from maskcls.embedder.storage.lock import locked
 
 Render = Callable[..., RenderReport]
 PEOPLE = 4

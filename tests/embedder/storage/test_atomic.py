@@ -11,16 +11,9 @@ from typing import Any
 import pytest
 
 from maskcls.embedder.errors import MaskclsError
-from maskcls.embedder.storage.files import (
-    checksums,
-    locked,
-    parsing,
-    read_manifest,
-    replacing,
-    reserve,
-    write_json,
-    write_manifest,
-)
+from maskcls.embedder.storage.atomic import replacing, reserve, write_json
+from maskcls.embedder.storage.lock import locked
+from maskcls.embedder.storage.manifest import checksums, parsing, read_manifest, write_manifest
 
 MAKE = "maskcls make IN --out OUT"
 
@@ -252,7 +245,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
 
 def test_a_writer_in_another_process_is_refused_until_that_is_killed(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from maskcls.embedder.storage.files import locked\n"
+        "import sys, time; from pathlib import Path; from maskcls.embedder.storage.lock import locked\n"
         "with locked(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:

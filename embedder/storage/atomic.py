@@ -1,0 +1,91 @@
+"""Files that are either old or new, never in between."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+from safetensors import SafetensorError
+
+_TEMPORARY = re.compile(r"\.(.+)\.(\d+)\.tmp", re.DOTALL)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left_over in _left_over(path.parent.resolve()).pop(path.name, ()):
+        left_over.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())  # safetensors writes 0600, which no other user could read
+        _sync(temporary)
+        os.replace(temporary, path)
+    except SafetensorError as error:  # all it raises while writing: the disk is full or broken
+        raise OSError(errno.EIO, str(error), str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON atomically, keys in the order given."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def reserve(file: IO[bytes], size: int) -> None:
+    """Give a file ``size`` bytes of disk, zeros; a full disk says so here, and not by killing who writes a mapping.
+
+    Raises:
+        OSError: the disk is full, or the file may not be that large.
+    """
+    file.truncate(size)
+    if size and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV that reads back the same.
+
+    Python's csv leaves a lone carriage return, which names of files may hold, unquoted: then all texts are quoted.
+    """
+    odd = any("\r" in str(value) for name in table.select_dtypes(["object", "str"]) for value in table[name])
+    table.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC if odd else csv.QUOTE_MINIMAL)
+
+
+@cache
+def _left_over(folder: Path) -> dict[str, list[Path]]:
+    """What :func:`replacing` was writing in runs that were killed, by the name it was for; looked for once a run."""
+    found: dict[str, list[Path]] = {}
+    for path in folder.iterdir() if os.name == "posix" else ():
+        if match := _TEMPORARY.fullmatch(path.name):
+            try:
+                os.kill(int(match[2]), 0)  # asks whether the process is there
+            except (ProcessLookupError, OverflowError):
+                found.setdefault(match[1], []).append(path)
+            except OSError:
+                pass
+    return found
+
+
+@cache
+def _umask() -> int:
+    """The umask of this process, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
