@@ -33,8 +33,8 @@ from .folder import MANIFEST, check_target, recover, replace_model, staging_of
 FORMAT = 3
 KIND = "maskcls-model"
 MAKE = "maskcls build-index FACES --out MODEL"
-_FILES = ("gallery.parquet", "age_space.safetensors", "heads.safetensors")
-_BACKBONE = "backbone.safetensors"
+FILES = ("gallery.parquet", "age_space.safetensors", "heads.safetensors")
+BACKBONE = "backbone.safetensors"
 SEEN = "seen.json"
 """Whom a model was built from, see :attr:`StoredModel.seen`."""
 GALLERY_COLUMNS = (
@@ -113,7 +113,7 @@ class StoredModel:
             save_age_space(staging / "age_space.safetensors", self.age_space)
             save_heads(staging / "heads.safetensors", self.heads)
             if self.tuned is not None:
-                with replacing(staging / _BACKBONE) as temporary:
+                with replacing(staging / BACKBONE) as temporary:
                     save_file(dict(self.tuned), temporary)
             if self.seen:
                 write_json(staging / SEEN, {"seen": seen_content(self.seen)})
@@ -135,7 +135,7 @@ class StoredModel:
             "data": dict(self.card),
             "gallery": self.gallery_kind,
             "files": checksums(
-                folder, [stored, *_FILES, *(name for name in (_BACKBONE, SEEN) if (folder / name).exists())]
+                folder, [stored, *FILES, *(name for name in (BACKBONE, SEEN) if (folder / name).exists())]
             ),
         }
 
@@ -147,7 +147,7 @@ class StoredModel:
             MaskclsError: one line saying which part is missing, damaged or of another format.
         """
         recover(folder.resolve())
-        manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE, _FILES)
+        manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE, FILES)
         with parsing(folder, MAKE):
             return cls._parsed(folder, manifest)
 
@@ -176,7 +176,7 @@ class StoredModel:
             str(manifest["face"]),
             float(manifest["least_norm"]),
             dict(manifest["data"]),
-            load_file(folder / _BACKBONE) if _BACKBONE in manifest["files"] else None,
+            load_file(folder / BACKBONE) if BACKBONE in manifest["files"] else None,
             hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest(),
             _read_seen(folder) if SEEN in manifest["files"] else (),
             manifest.get("gallery", "auto"),

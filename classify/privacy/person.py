@@ -1,8 +1,8 @@
-"""Who is meant, and what of theirs lies in embedding sets and models."""
+"""The person to erase: who is meant, and what identifies them in embedding sets and models."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,138 +10,164 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ...embedder.erasure.traces import Traces, Vectors
 from ...embedder.errors import MaskclsError
+from ...embedder.faceset.erasure import StoredSet
 from ...embedder.faceset.store import EmbeddingSet
-from ...embedder.photo import shown, stored
-from ...embedder.table import gallery_ids
+from ...embedder.photo import normal_form, shown
 from ..data.face_set import merge_sets
-from ..model.model import Model
-from .traces import Traces, Vectors
+from ..data.identity import original_photos, person_keys, sharing
+from ..model.erasure import StoredModelFolder
 
-_COLUMNS = ["face_id", "person", "source", "path", "root", "file_sha256", "drawn_on"]
-
-Sets = Mapping[Path, EmbeddingSet]
-Models = Mapping[Path, Model]
+_COLUMNS = ["face_id", "dataset", "person", "path", "root", "file_sha256", "drawn_on"]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The person: the name that a source gives, or one face; exactly one of ``person`` and ``face`` is given.
+class PersonSelector:
+    """The name of a person, or one face of theirs; exactly one of the two is given.
 
     Attributes:
-        source: the layout the name comes from; needed where several sources have the name.
+        name: in any Unicode form.
+        face: a ``face_id``: it and all that is grouped with it.
+        dataset: id of the data set that the name is of; needed where several data sets have the name.
     """
 
-    person: str | None = None
-    source: str | None = None
+    name: str | None = None
     face: str | None = None
+    dataset: str | None = None
 
     @property
     def text(self) -> str:
-        """What a receipt can be checked with."""
-        return str(self.person if self.face is None else self.face)
+        """What a receipt is checked with, in normal form."""
+        return normal_form(str(self.name if self.face is None else self.face))
+
+    def __str__(self) -> str:
+        kind, within = ("face", "") if self.face else ("person", f" of data set {self.dataset}" if self.dataset else "")
+        return f"{kind} {shown(self.text)}{shown(within)}"
 
 
 @dataclass(frozen=True)
-class Found:
-    """A person's traces, and how many faces are grouped with them that have another name and are left alone."""
+class FoundPerson:
+    """A person's traces, and how many faces are grouped with them that have another name and stay."""
 
     traces: Traces
     others: int
 
 
-def find_person(sets: Sets, models: Models, wanted: Wanted, known: Traces = Traces()) -> Found:
+def find_person(
+    sets: Collection[StoredSet],
+    models: Collection[StoredModelFolder],
+    selector: PersonSelector,
+    known: Traces = Traces(),
+) -> FoundPerson:
     """All faces of a person.
 
-    Those of the name (or the one face), every exact copy of their photos, every mask drawn on them, and what is grouped
-    with them as the same person: by the looks of the faces of all sets of one encoder, and as the models have it.
-    Whoever has a name is found by it: grouped faces of another name are left alone, unless a face was named.
+    An identity is a name (compared in normal form) within one data set. Data sets in which that name shows one and the
+    same photo, or a mask drawn on it, have the same person. To the person belong the faces of these identities, or the
+    one face; every exact copy of their photos and every mask drawn on them, whatever its name; and faces without a name
+    that are grouped with them, by looks among the sets of one encoder and as the models have it. With a face given,
+    grouped faces of any name belong to the person.
 
     Args:
-        known: found by a former run that was cut short.
+        known: found by an earlier run that was killed.
 
     Raises:
-        MaskclsError: no such person, or a name of several sources.
+        MaskclsError: no such person, or a name of several data sets none of which was chosen.
     """
-    faces = pd.concat([_set_faces(sets), _model_faces(models)], ignore_index=True)
-    asked_for = faces["face_id"] == wanted.face if wanted.face else _of_name(faces, wanted)
-    taken = (faces["face_id"].isin(known.faces) | asked_for).to_numpy(bool)
+    opened = {stored: found for stored in sets if (found := stored.open()) is not None}
+    faces = pd.concat([_set_faces(opened), _model_faces(models)], ignore_index=True)
+    keys = person_keys(faces)
+    selected = (faces["face_id"] == selector.face) if selector.face else _of_name(faces, keys, selector)
+    taken = (faces["face_id"].isin(known.faces) | selected | keys.isin(known.identities)).to_numpy(bool)
     if not taken.any():
         if known:
-            return Found(known, 0)
-        raise MaskclsError(f"{_said(wanted)}: in none of the embedding sets and models of the given folders")
-    joinable = np.ones(len(faces), bool) if wanted.face else _nobodys(faces, taken)
+            return FoundPerson(known, 0)
+        raise MaskclsError(f"{selector}: in none of the embedding sets and models of the given folders")
+    joinable = np.ones(len(faces), bool) if selector.face else _unnamed(faces, taken)
     while True:
         grouped = faces["group"].isin(faces["group"][taken].dropna()).to_numpy(bool)
-        hashes = {*faces["file_sha256"][taken], *faces["drawn_on"][taken].dropna(), *known.hashes}
+        hashes = {*faces["file_sha256"][taken].dropna(), *faces["drawn_on"][taken].dropna(), *known.hashes}
         more = taken | (grouped & joinable) | faces["face_id"].isin(faces["face_id"][taken]).to_numpy(bool)
         more = more | (faces["file_sha256"].isin(hashes) | faces["drawn_on"].isin(hashes)).to_numpy(bool)
+        if selector.face:
+            more = more | keys.isin(keys[taken].dropna()).to_numpy(bool)
         if (more == taken).all():
             break
         taken = more
     mine = faces[taken]
     ids = frozenset(mine["face_id"])
+    identities = frozenset(keys[selected if selector.name else taken].dropna())
     photos = frozenset(zip(mine["root"], mine["path"], strict=True))
-    found = Traces(ids, frozenset(hashes), photos, _vectors(sets, models, ids))
-    return Found(known | found, int(faces["face_id"][grouped & ~taken].nunique()))
+    found = Traces(ids, frozenset(hashes), photos, _vectors(opened.values(), models, ids), identities)
+    return FoundPerson(known | found, int(faces["face_id"][grouped & ~taken].nunique()))
 
 
-def _nobodys(faces: pd.DataFrame, taken: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def faces_left(sets: Collection[StoredSet], models: Collection[StoredModelFolder], traces: Traces) -> int:
+    """How many faces of a person, or of one of their identities, sets and models hold, all of them read anew."""
+    tables = [found.table.assign(dataset=found.dataset) for one in sets if (found := one.open()) is not None]
+    tables += [one.open().table for one in models]
+    return sum(
+        int((table["face_id"].isin(traces.faces) | person_keys(table).isin(traces.identities)).sum())
+        for table in tables
+    )
+
+
+def _of_name(faces: pd.DataFrame, keys: pd.Series[str], selector: PersonSelector) -> pd.Series[bool]:
+    """Faces (n,) of the name, within the chosen data set and those that share a photo with it under that name."""
+    named = faces["person"].map(normal_form, na_action="ignore") == selector.text
+    identity = pd.Series(-1, faces.index)
+    identity[named] = sharing([keys[named], original_photos(faces[named])])
+    if selector.dataset is not None:
+        return named & identity.isin(identity[named & (faces["dataset"] == selector.dataset)])
+    if identity[named].nunique() > 1:
+        first = faces[named].drop_duplicates("dataset")
+        where = (f"{row['dataset']} ({shown(row['where'])})" for row in first.to_dict("records"))
+        raise MaskclsError(f"{selector}: a name in several data sets: {', '.join(where)}; choose one by its id")
+    return named
+
+
+def _unnamed(faces: pd.DataFrame, taken: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Faces (n,) without a name of their own, by way of the photo that was copied or drawn on neither."""
-    photo, named = faces["drawn_on"].fillna(faces["file_sha256"]), faces["person"].notna()
+    photo, named = original_photos(faces), faces["person"].notna()
     of_others = set(photo[named & ~taken]) - set(photo[taken])
     return (~named & ~photo.isin(of_others)).to_numpy(bool)
 
 
-def _of_name(faces: pd.DataFrame, wanted: Wanted) -> pd.Series[bool]:
-    named = faces["person"] == wanted.person
-    if wanted.source is not None:
-        return named & (faces["source"] == wanted.source)
-    if len(sources := sorted(faces["source"][named].dropna().unique())) > 1:
-        raise MaskclsError(f"{_said(wanted)}: a name in {', '.join(map(shown, sources))}; choose one with --source")
-    return named
-
-
-def _said(wanted: Wanted) -> str:
-    if wanted.face:
-        return f"--face {shown(wanted.face)}"
-    return f"--person {shown(str(wanted.person))}" + (f" --source {shown(wanted.source)}" if wanted.source else "")
-
-
-def _set_faces(sets: Sets) -> pd.DataFrame:
-    parts = [pd.DataFrame([], columns=[*_COLUMNS, "group"])]
-    encoders: dict[str, list[EmbeddingSet]] = {}
-    for one in filter(len, sets.values()):
-        encoders.setdefault(one.encoder.fingerprint, []).append(one)
+def _set_faces(sets: dict[StoredSet, EmbeddingSet]) -> pd.DataFrame:
+    parts = [pd.DataFrame([], columns=[*_COLUMNS, "group", "where"])]
+    encoders: dict[str, list[StoredSet]] = {}
+    for stored, found in sets.items():
+        if len(found):
+            encoders.setdefault(found.encoder.fingerprint, []).append(stored)
     for encoder, alike in encoders.items():
-        pool = merge_sets(alike)
+        pool = merge_sets([sets[stored] for stored in alike])
         group = pd.Series([f"{encoder} {number}" for number in pool.people], pool.table["face_id"])
-        for one in alike:
-            table = one.table.assign(root=one.settings["root"])[_COLUMNS]
-            parts.append(table.assign(group=table["face_id"].map(group)))
+        for stored in alike:
+            table = sets[stored].table.assign(root=sets[stored].settings["root"], dataset=sets[stored].dataset)
+            parts.append(table[_COLUMNS].assign(group=table["face_id"].map(group), where=str(stored.path)))
     return pd.concat(parts)
 
 
-def _model_faces(models: Models) -> pd.DataFrame:
-    parts: Sequence[pd.DataFrame] = [
-        model.table[_COLUMNS].assign(group=[f"model {number} {group}" for group in model.table["group"]])
-        for number, model in enumerate(models.values())
-    ]
-    return pd.concat(parts) if parts else pd.DataFrame([], columns=[*_COLUMNS, "group"])
+def _model_faces(models: Collection[StoredModelFolder]) -> pd.DataFrame:
+    parts = [pd.DataFrame([], columns=[*_COLUMNS, "group", "where"])]
+    for stored in models:
+        table = stored.open().table
+        group = [f"{stored.path} {number}" for number in table["group"]]
+        parts.append(table[_COLUMNS].assign(group=group, where=str(stored.path)))
+    return pd.concat(parts)
 
 
-def _vectors(sets: Sets, models: Models, ids: frozenset[str]) -> dict[str, Vectors]:
-    """See :attr:`.traces.Traces.vectors`."""
+def _vectors(
+    sets: Collection[EmbeddingSet], models: Collection[StoredModelFolder], ids: frozenset[str]
+) -> dict[str, Vectors]:
+    """See :attr:`Traces.vectors`."""
     vectors: dict[str, Vectors] = {}
-    for one in sets.values():
+    for one in sets:
         rows: npt.NDArray[np.int64] = np.flatnonzero(one.table["face_id"].isin(ids))
-        if not len(rows):
-            continue
-        for name, part in (("embeddings", one.embeddings[rows]), ("maps", one.maps[rows].reshape(len(rows), -1))):
-            key = f"{name}/{one.encoder.fingerprint}"
-            vectors[key] = np.concatenate([vectors[key], part]) if key in vectors else np.array(part)
-    for folder, model in models.items():
-        own = model.table["face_id"][model.table["face_id"].isin(ids)]
-        if len(own):
-            vectors[f"gallery/{stored(folder)}"] = model.gallery.vectors(gallery_ids(own))
+        if len(rows):
+            for name, part in (("embeddings", one.embeddings[rows]), ("maps", one.maps[rows].reshape(len(rows), -1))):
+                key = f"{name}/{one.encoder.fingerprint}"
+                vectors[key] = np.concatenate([vectors[key], part]) if key in vectors else np.array(part)
+    for stored in models:
+        vectors |= stored.vectors(ids)
     return vectors

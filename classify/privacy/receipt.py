@@ -1,4 +1,5 @@
-"""The receipt of a forgetting: what was done and proven, and about whom only for those who know already."""
+"""The receipt of an erasure: what was removed and verified; the person is a salted hash, which a name can be checked
+against."""
 
 from __future__ import annotations
 
@@ -7,42 +8,44 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ...embedder.erasure.traces import Traces
 from ...embedder.errors import MaskclsError
-from ...embedder.photo import shown
-from .proof import Proof
-from .traces import Traces
+from ...embedder.photo import normal_form, shown
+from .verify import Verification
 
 KIND = "maskcls-receipt"
-FORMAT = 1
+FORMAT = 2
 WITHHELD = "(withheld)"
 _HARD = {"n": 2**14, "r": 8, "p": 1}
-"""Of scrypt (Percival 2009): names are few, so that guessing them must be slow."""
+"""Cost of scrypt (Percival 2009): there are few names, so that guessing them must be slow."""
 UNLEARNED = (
     "age space, heads and a fine-tuned backbone keep what they learned from the person's photos, and the data card "
     "counts them; `maskcls build-index` on the sets as they are now makes a model that never saw them"
 )
 
 
-def receipt(
+def make_receipt(
     person: str,
     traces: Traces,
     folders: Sequence[Path],
     removed: Mapping[tuple[str, Path], int],
     models: Iterable[Path],
     photos: Mapping[str, int],
-    proof: Proof,
+    verification: Verification,
 ) -> dict[str, Any]:
-    """The receipt as it is written; it holds no name, id, hash or vector of the person.
+    """The content of a receipt; it holds no name, id, hash or vector of the person.
 
     Args:
-        person: the name or the face that was asked for, kept as a salted scrypt hash.
+        person: the name or the face that was given, kept as a salted scrypt hash.
         traces: what must not be in it.
-        removed: how many of a kind were removed at a place.
+        removed: how much of a kind was removed at a place.
+        models: that may have learned from the person.
         photos: how many photos were ``deleted`` and ``left``.
     """
     salt = secrets.token_hex(16)
@@ -59,33 +62,22 @@ def receipt(
         "folders": [where(folder) for folder in folders],
         "removed": [{"what": what, "where": where(path), "count": n} for (what, path), n in removed.items()],
         "photos": dict(photos),
-        "proof": {
-            "holds": proof.holds,
-            "models": [
-                {
-                    "where": where(folder),
-                    "queries": asked.queries,
-                    "neighbours_looked_at": asked.looked_at,
-                    "of_the_person": asked.own,
-                    "of_the_person_in_gallery": asked.in_gallery,
-                    "same_vectors": asked.same,
-                    "nearest": asked.nearest,
-                }
-                for folder, asked in proof.models.items()
-            ],
-            "files_read": proof.files,
-            "bytes_read": proof.size,
-            "looked_for": dict(proof.patterns),
-            "files_with_traces": len(proof.left),
-            "files_unread": len(proof.unread),
-            "files_that_name_a_photo": len(proof.mentions),
+        "verification": {
+            "faces_left": verification.faces,
+            "models": [{"where": where(path), **asdict(one)} for path, one in verification.models.items()],
+            "files_read": verification.files,
+            "bytes_read": verification.size,
+            "searched_for": dict(verification.patterns),
+            "files_with_traces": len(verification.left),
+            "files_unread": len(verification.unread),
+            "files_that_name_a_photo": len(verification.mentions),
         },
         "not_unlearned": {"why": UNLEARNED, "models": [where(folder) for folder in models]},
     }
 
 
 def is_about(path: Path, person: str) -> bool:
-    """Whether a receipt is about a person, given the name or the face it was made for.
+    """Whether a receipt is about a person, given the name (in any Unicode form) or the face that it was made for.
 
     Raises:
         MaskclsError: it is no receipt.
@@ -95,7 +87,7 @@ def is_about(path: Path, person: str) -> bool:
         if content["kind"] != KIND:
             raise ValueError
         about = content["person"]
-        return secrets.compare_digest(str(about["scrypt"]), _digest(person, str(about["salt"])))
+        return secrets.compare_digest(str(about["scrypt"]), _digest(normal_form(person), str(about["salt"])))
     except FileNotFoundError:
         raise MaskclsError(f"{shown(path)}: no such file") from None
     except (OSError, ValueError, KeyError, TypeError):
@@ -107,11 +99,11 @@ def _digest(person: str, salt: str) -> str:
 
 
 def _withheld(text: str, person: str, traces: Traces) -> str:
-    """A path whose parts that tell the person are left out."""
+    """A path without those of its parts that name the person."""
     word = re.compile(rf"(?<![^\W_]){re.escape(shown(person))}(?![^\W_])", re.IGNORECASE)
     known = traces.faces | traces.hashes
 
-    def tells(part: str) -> bool:
-        return bool(word.search(part)) or any(one in part for one in known)
+    def names_person(part: str) -> bool:
+        return bool(word.search(normal_form(part))) or any(one in part for one in known)
 
-    return "/".join(WITHHELD if tells(part) else part for part in text.split("/"))
+    return "/".join(WITHHELD if names_person(part) else part for part in text.split("/"))

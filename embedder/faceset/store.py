@@ -32,8 +32,8 @@ MANIFEST = "encoder.json"
 REJECTS = "rejects.csv"
 MAKE = "maskcls embed PHOTOS --out FACES"
 CORRECTIONS = "corrections.csv"
-_FILES = ("faces.parquet", "embeddings.npy", "maps.npy")
-_OPTIONAL = (CORRECTIONS, FORGOTTEN, PSEUDO_LABELS, TEACHER)
+FILES = ("faces.parquet", "embeddings.npy", "maps.npy", REJECTS)
+OPTIONAL_FILES = (CORRECTIONS, FORGOTTEN, PSEUDO_LABELS, TEACHER)
 NEXT = ".next"
 PATCH_COLUMNS = {
     "face_id": "str",
@@ -93,7 +93,7 @@ def open_set(folder: Path) -> EmbeddingSet:
     """
     if (folder / NEXT / MANIFEST).exists():
         raise MaskclsError(f"{shown(folder)}: the last run was interrupted while saving; run `{MAKE}` again")
-    manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE, (*_FILES, REJECTS))
+    manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE, FILES)
     with parsing(folder, MAKE):
         return _parsed(folder, manifest)
 
@@ -237,9 +237,9 @@ def _commit(
     if pseudo is not None:
         pseudo.save(staging)
     files: dict[str, str] = {}
-    for name in (*_FILES, REJECTS, *_OPTIONAL):
+    for name in (*FILES, *OPTIONAL_FILES):
         place = staging if (staging / name).exists() else folder
-        if name not in _OPTIONAL or (place / name).exists():
+        if name not in OPTIONAL_FILES or (place / name).exists():
             files |= checksums(place, [name])
     content = {
         "format": FORMAT,
@@ -268,7 +268,7 @@ def finish_interrupted(folder: Path) -> None:
     """Finish a commit that was cut short, or drop a staging folder that never got its manifest."""
     staging = folder / NEXT
     if (staging / MANIFEST).exists():
-        for name in (*_FILES, REJECTS, *_OPTIONAL, MANIFEST):
+        for name in (*FILES, *OPTIONAL_FILES, MANIFEST):
             if (staging / name).exists():
                 os.replace(staging / name, folder / name)
     shutil.rmtree(staging, ignore_errors=True)

@@ -165,3 +165,12 @@ def _digest(arrays: Mapping[str, Array], notes: str) -> str:
     for name in sorted(arrays):
         parts += [name, arrays[name].dtype.str, arrays[name].shape, arrays[name].tobytes()]
     return key_of(*parts)
+
+
+def is_step(path: Path) -> bool:
+    """Whether a file is a step of any job."""
+    try:
+        with safe_open(path, "np") as file:
+            return {"key", "notes", "sha256"} <= (file.metadata() or {}).keys()
+    except (SafetensorError, OSError):
+        return False

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ....embedder.erasure.files import Tables
 from ....embedder.errors import MaskclsError
 from ....embedder.faceset.corrections import labels_of
 from ....embedder.faceset.store import PATCH_COLUMNS
@@ -17,6 +18,7 @@ from ....embedder.storage.atomic import replacing, write_csv
 from ...data.face_set import FaceSet, Rows
 from ...evaluation.cross_validation import Step
 from ...evaluation.kept import Kept
+from ...predict.erasure import VOTERS
 from .conflicts import label_conflicts, named_people, near_copies, odd_folders, swapped
 from .doubts import Doubt, age_doubts, best_seen, gender_doubts, gender_neighbours, mask_doubts
 from .opinions import opinions
@@ -30,6 +32,8 @@ COLUMNS = (
     *("rank", "kind", "face_id", "path", "root", "source", "person", "field", "label", "proposal", "probability"),
     *("faces", "evidence", "neighbours", "face_ids"),
 )
+erasable = Tables("label findings", ("kind", "face_id", "face_ids"), lists=VOTERS)
+"""See :data:`....embedder.erasure.protocol.Kind`."""
 _TAKEN_AWAY = {"no_face": ("mask", "gender", "age"), "swapped": ("gender", "age")}
 """Labels that a photo loses in the patch, by kind of finding."""
 

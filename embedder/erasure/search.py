@@ -1,19 +1,22 @@
-"""Look for bytes in files: a person's ids, hashes, paths and vectors, whatever file they lie in."""
+"""Search files for a person's ids, hashes, paths and vectors, whatever their format."""
 
 from __future__ import annotations
 
 import html
 import json
 import mmap
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .traces import Traces, Vectors
+if TYPE_CHECKING:
+    from .traces import Traces
 
 FACE, PHOTO, VECTOR, PATH = "face id", "photo hash", "vector", "path"
 CHUNK = 2**24
@@ -28,10 +31,10 @@ _WORD = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWX
 Bytes = npt.NDArray[np.uint8]
 
 
-class Scanner:
+class Search:
     """Finds which kinds of a person's :class:`.traces.Traces` a file holds.
 
-    Vectors are looked for as float32 and as float16 rows. The columns of Parquet files, which are compressed, are
+    npt.NDArray[Any] are looked for as float32 and as float16 rows. The columns of Parquet files, which are compressed, are
     looked through as well as their bytes; archives are not opened.
     """
 
@@ -115,8 +118,10 @@ def _whole(view: Bytes, at: int, length: int, kind: str) -> bool:
 
 
 def _patterns(traces: Traces) -> Iterator[tuple[bytes, str]]:
-    for path in traces.called:
-        for text in {path, json.dumps(path)[1:-1], html.escape(path), path.replace('"', '""')}:
+    for path in {unicodedata.normalize(form, path) for path in traces.called for form in ("NFC", "NFD")}:
+        page = html.escape(path)
+        quoted = page.replace("&quot;", "&#34;").replace("&#x27;", "&#39;")  # as Jinja writes them
+        for text in {path, json.dumps(path)[1:-1], page, quoted, path.replace('"', '""')}:
             yield text.encode(), PATH
     for face in traces.faces:
         yield face.encode(), FACE
@@ -128,7 +133,7 @@ def _patterns(traces: Traces) -> Iterator[tuple[bytes, str]]:
                 yield window.astype(kind).tobytes(), VECTOR
 
 
-def _windows(rows: Vectors) -> Iterator[Vectors]:
+def _windows(rows: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
     """The part of each row that tells it best from others: the one with the fewest zeros."""
     for row in rows.reshape(len(rows), -1):
         parts = row[: len(row) // WINDOW * WINDOW].reshape(-1, WINDOW)
