@@ -19,7 +19,7 @@ __all__ = ["Gallery", "Kind", "Neighbours", "kind_for", "normalised"]
 Kind = Literal["exact", "ivf"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LARGE = 50_000
-"""Vectors from which an inverted file is used. Below, an exact search of 128 dimensions takes less than 2 ms on one core,
+"""Vectors from which an inverted file is used. Below, an exact search of 128 dimensions takes under 2 ms on one core,
 a small part of encoding a face, and needs no training."""
 OUTGROWN = 2
 """The lists are trained again when there should be that many times more of them."""
