@@ -48,6 +48,7 @@ class Tables:
     lists: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, listing: Listing) -> Iterator[Artefact]:
+        """See :data:`.protocol.Kind`."""
         for name in sorted(listing.files):
             if name.endswith((".csv", ".parquet")):
                 found = columns_of(listing.path / name)
@@ -163,10 +164,10 @@ def older_caches(listing: Listing) -> Iterator[Artefact]:
     """Kept work that is no step cache yet."""
     for name in sorted(listing.files | listing.folders):
         path = listing.path / name
-        if re.fullmatch(r"\..+\.(folds|finetune|views|partial)", name):
-            if path.is_file() or any((path / one).exists() for one in ("key.json", "checkpoint.safetensors", ".shards")):
-                listing.claim(name)
-                yield Plain("kept work of unfinished runs", path, remove_folder if path.is_dir() else _unlink)
+        ours = path.is_file() or any((path / one).exists() for one in ("key.json", "checkpoint.safetensors", ".shards"))
+        if re.fullmatch(r"\..+\.(folds|finetune|views|partial)", name) and ours:
+            listing.claim(name)
+            yield Plain("kept work of unfinished runs", path, remove_folder if path.is_dir() else _unlink)
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,7 @@ class Leftovers:
     files: Collection[str]
 
     def __call__(self, listing: Listing) -> Iterator[Artefact]:
+        """See :data:`.protocol.Kind`."""
         for name in sorted(listing.folders):
             if re.fullmatch(r"\..+\.(next|old|former)", name, re.DOTALL):
                 there = {path.name for path in (listing.path / name).iterdir()}

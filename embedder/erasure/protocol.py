@@ -26,18 +26,17 @@ class Listing:
 
 
 class Artefact(Protocol):
-    """One output of a command: a file or a folder that may hold something of a person.
-
-    Attributes:
-        what: what is removed from it, in the plural, as output and receipt call it.
-        path: the file or folder.
-    """
+    """One output of a command: a file or a folder that may hold something of a person."""
 
     @property
-    def what(self) -> str: ...
+    def what(self) -> str:
+        """What is removed from it, in the plural, as output and receipt call it."""
+        ...
 
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path:
+        """The file or folder."""
+        ...
 
     def recover(self) -> None:
         """Finish or undo what a killed run began, so that the artefact can be read."""

@@ -34,7 +34,7 @@ Bytes = npt.NDArray[np.uint8]
 class Search:
     """Finds which kinds of a person's :class:`.traces.Traces` a file holds.
 
-    npt.NDArray[Any] are looked for as float32 and as float16 rows. The columns of Parquet files, which are compressed, are
+    Vectors are looked for as float32 and as float16 rows. The columns of Parquet files, which are compressed, are
     looked through as well as their bytes; archives are not opened.
     """
 

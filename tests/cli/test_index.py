@@ -102,12 +102,12 @@ def test_forget_end_to_end(model: Path, faces: Path, contest_photos: Path, tmp_p
     assert done.exit_code == 0, done.output
     for line in ("removed: 7 faces of an embedding set", "not unlearned", "0 of 700 neighbours are theirs"):
         assert line in done.stdout
-    assert done.stdout.count("still lies there: ") == 7
+    assert done.stdout.count("photo that still exists: ") == 7
     assert "0 of them hold anything" in done.stdout
     assert not pd.read_csv(out)["path"].str.contains(f"{PERSON}_").any()
     assert PERSON not in receipt.read_text()
     assert run("index", "check-receipt", receipt, "--person", PERSON).exit_code == 0
-    fails(run("index", "check-receipt", receipt, "--person", "000004"), "about somebody else")
+    fails(run("index", "check-receipt", receipt, "--person", "000004"), "about another person")
     fails(run("index", "forget", "--person", PERSON, "--in", place), PERSON, "in none of the embedding sets")
 
     again = run("embed", contest_photos, "--out", faces)
@@ -117,11 +117,11 @@ def test_forget_end_to_end(model: Path, faces: Path, contest_photos: Path, tmp_p
     fails(run("index", "add", model, faces), "nothing to add")
 
 
-def test_a_failed_proof_says_what_to_do_and_exits_1(model: Path, tmp_path: Path) -> None:
+def test_a_failed_verification_names_the_file_and_exits_1(model: Path, tmp_path: Path) -> None:
     face = Model.load(model).table["face_id"].iloc[0]
     (model.parent / "notes.txt").write_text(str(face))
     command = ("index", "forget", "--face", face, "--in", model.parent, "--receipt", tmp_path / "receipt.json")
-    fails(run(*command), "not proven", "notes.txt holds face id", "run the same command again")
+    fails(run(*command), "not verified, no receipt", "notes.txt holds face id", "run the same command again")
     (model.parent / "notes.txt").unlink()
     assert run(*command).exit_code == 0
 
@@ -131,10 +131,10 @@ def test_a_failed_proof_says_what_to_do_and_exits_1(model: Path, tmp_path: Path)
     [
         pytest.param((), "--person or by --face", id="nobody"),
         pytest.param(("--person", "a", "--face", "b"), "--person or by --face", id="both"),
-        pytest.param(("--face", "b", "--source", "csv"), "--source: only with --person", id="source of a face"),
+        pytest.param(("--face", "b", "--dataset", "0"), "--dataset: only with --person", id="data set of a face"),
     ],
 )
-def test_who_must_be_said(tmp_path: Path, options: tuple[str, ...], words: str) -> None:
+def test_the_person_must_be_named_once(tmp_path: Path, options: tuple[str, ...], words: str) -> None:
     fails(run("index", "forget", "--in", tmp_path, *options), words)
 
 

@@ -17,8 +17,8 @@ from maskcls.classify.data.face_set import merge_sets, open_face_set
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.gallery_edit import add_faces, drop_faces, edit_model
 from maskcls.classify.model.model import Model
-from maskcls.classify.privacy.forget import forget_person
-from maskcls.classify.privacy.person import Wanted
+from maskcls.classify.privacy.erase import erase_person
+from maskcls.classify.privacy.person import PersonSelector
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.faceset.store import EmbeddingSet, SetWriter, open_set
 from maskcls.index.storage import drop_tables, owned_tables
@@ -119,12 +119,12 @@ def test_a_person_is_forgotten_in_every_kind(kind: str, asked: str, faces: Embed
     writer.commit(faces.table, faces.rejects, faces.encoder, settings)
     model, _ = build_model(open_face_set([tmp_path / "place" / "faces"]), gallery_kind=asked)
     model.save(tmp_path / "place" / "model")
-    done = forget_person(Wanted(person="p3"), [tmp_path / "place"], tmp_path / "receipt.json")
-    assert done.proof is not None
-    assert done.proof.holds
-    (proof,) = done.proof.models.values()
-    assert (proof.own, proof.same, proof.in_gallery) == (0, 0, 0)
-    assert proof.nearest < 0.99
+    done = erase_person(PersonSelector(name="p3"), [tmp_path / "place"], tmp_path / "receipt.json")
+    assert done.verification is not None
+    assert done.verified
+    (found,) = done.verification.models.values()
+    assert (found.of_person, found.same, found.in_gallery) == (0, 0, 0)
+    assert found.nearest < 0.99
     assert len(Model.load(tmp_path / "place" / "model").gallery) == 28
     assert len(open_set(tmp_path / "place" / "faces")) == 28
     drop_tables(owned_tables(tmp_path / "place" / "model"))

@@ -16,11 +16,11 @@ from maskcls.classify.age.vote import NOBODY
 from maskcls.classify.answer import answer_faces
 from maskcls.classify.data.face_set import FaceSet, open_face_set
 from maskcls.classify.evaluation.error_gallery_folder import replacing_error_gallery, write_manifest
-from maskcls.classify.evaluation.kept import Kept
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.model import Model
-from maskcls.embedder.faceset.store import EmbeddingSet, SetWriter, open_set
-from maskcls.embedder.storage.shards import Shard, ShardFolder
+from maskcls.embedder.erasure.files import GENERATOR
+from maskcls.embedder.faceset.store import EmbeddingSet, SetWriter
+from maskcls.embedder.storage.step_cache import StepCache
 
 ANNA, EACH, PEOPLE = "anna", 3, 8
 NAMES = (ANNA, *(f"person {i}" for i in range(1, PEOPLE)))
@@ -52,7 +52,7 @@ class World:
         return self.folder / "photos"
 
 
-def _write(folder: Path, faces: EmbeddingSet) -> None:
+def write_set(folder: Path, faces: EmbeddingSet) -> None:
     writer = SetWriter(folder, len(faces))
     writer.embeddings[:] = faces.embeddings
     writer.maps[:] = faces.maps
@@ -94,7 +94,7 @@ def _sets(folder: Path, make_set: MakeSet) -> World:
         source="csv",
     )
     for name, one in (("named", named), ("drawn", drawn)):
-        _write(folder / "sets" / name, one)
+        write_set(folder / "sets" / name, one)
     mine = [*named.table["face_id"][:EACH], *drawn.table["face_id"][:EACH], drawn.table["face_id"].iloc[-1]]
     return World(folder, frozenset(mine), frozenset([*hashes[:EACH], *drawn.table["file_sha256"][:EACH]]))
 
@@ -117,26 +117,24 @@ def _outputs(world: World, model: Model, pool: FaceSet) -> None:
     anna, other = sorted(world.faces)[0], next(one for one in pool.table["face_id"] if one not in world.faces)
     (out / "report.html").write_text(f"<style>.n{anna} {{}}</style>")
     (out / "other.html").write_text(f"<style>.n{other} {{}}</style>")
-    (out / "named.html").write_text('<article data-status="ok">\n<h2>anna/1.jpg</h2>')
-    (out / "evidence.jsonl").write_text(json.dumps({"path": "x.jpg", "voters": [{"face_id": anna}]}) + "\n")
-    rows = [json.dumps(row) for row in answers[["path", "neighbours"]].to_dict("records")]
-    (out / ".predictions.csv.partial").write_text("\n".join(['{"key": "k"}', *rows]) + "\n")
+    (out / "named.html").write_text(f"<head>{GENERATOR.decode()}</head><h2>anna/1.jpg</h2>")
+    lines = [
+        {"path": "x.jpg", "face_id": other, "voters": [{"face_id": anna}, {"face_id": other}]},
+        {"path": "anna/1.jpg", "face_id": anna, "voters": [{"face_id": other}]},
+        {"path": "y.jpg", "face_id": other, "voters": []},
+    ]
+    (out / "evidence.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (out / ".answers.parquet.12345678.tmp").write_bytes(b"PAR1 half a table")
     (out / f"{anna}.jpg").write_bytes(b"thumbnail")
     (out / f"{other}.jpg").write_bytes(b"thumbnail")
-    Kept(out / ".scores.json.folds", "key").tables("fold-0", lambda: {"maskcls": pool.table[["face_id"]]})
-    (world.folder / ".model.finetune").mkdir()
-    (world.folder / ".model.finetune" / "checkpoint.safetensors").write_bytes(b"tensors")
-    (world.folder / ".model.views" / ".shards").mkdir(parents=True)
-    (world.folder / ".model.views" / ".shards" / "00000000.safetensors").write_bytes(b"tensors")
+    StepCache(out / ".scores.json.folds", "key").write("fold-0", tables={"maskcls": pool.table[["face_id"]]})
+    StepCache(world.folder / ".model.finetune", "key").write("0", {"tensor": np.zeros(3)})
+    StepCache(world.folder / ".model.augmented" / "fold-0", "key").write("0", {"tensor": np.zeros(3)})
     for name, face in (("cases", anna), ("other-cases", other)):
         with replacing_error_gallery(out / name) as error_gallery:
             (error_gallery / "index.html").write_text(f'<img src="faces/{face}.jpg">')
             (error_gallery / "faces" / f"{face}.jpg").write_bytes(b"thumbnail")
             write_manifest(error_gallery, {"mistakes": 1})
-    one = open_set(world.sets[0])
-    shards = ShardFolder(world.sets[0], "key")
-    rows_done = [{"face_id": "0" * 16, "path": "new.jpg", "file_sha256": "f" * 64}]
-    shards.append(Shard(rows_done, [], np.array(one.embeddings[:1]), np.array(one.maps[:1])))
     (world.folder / "notes.txt").write_text("remember the milk\n")
 
 
@@ -149,3 +147,19 @@ def world(make_set: MakeSet, tmp_path: Path) -> World:
     model.save(made.model)
     _outputs(made, Model.load(made.model), pool)
     return made
+
+
+@pytest.fixture
+def strangers(world: World, make_set: MakeSet) -> World:
+    """The world with a third set, of another data set, in which somebody else is called anna, too."""
+    photos = [world.folder / "others" / f"{number}.jpg" for number in range(4)]
+    photos[0].parent.mkdir()
+    for number, photo in enumerate(photos):
+        photo.write_bytes(f"stranger {number}".encode())
+    hashes = [hashlib.sha256(photo.read_bytes()).hexdigest() for photo in photos]
+    people = ["anna", "anna", "ben", "anna"]
+    paths = [photo.name for photo in photos]
+    root = str(world.folder / "others")
+    other = make_set(4, seed=9, root=root, path=paths, person=people, file_sha256=hashes, age=40, source="csv")
+    write_set(world.folder / "sets" / "strangers", other)
+    return world

@@ -17,8 +17,8 @@ from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import Encoder
 from maskcls.embedder.faceset.corrections import apply_patch, read_patch
 from maskcls.embedder.faceset.embed import EmbedReport, embed_folder
+from maskcls.embedder.faceset.erasure import forget_in_set
 from maskcls.embedder.faceset.forgotten import FORGOTTEN, Forgotten, read_forgotten
-from maskcls.embedder.faceset.removal import forget_in_set
 from maskcls.embedder.faceset.store import open_set
 
 PERSON = "000001_female_White_40"

@@ -18,8 +18,8 @@ from maskcls.classify.model.model import Model
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import EncoderInfo
 from maskcls.embedder.faceset.corrections import apply_patch, read_patch
+from maskcls.embedder.faceset.erasure import forget_in_set
 from maskcls.embedder.faceset.provenance import CONFIDENCES, TEACHER
-from maskcls.embedder.faceset.removal import forget_in_set
 from maskcls.embedder.faceset.store import EmbeddingSet, open_set
 
 MakeSet = Callable[..., EmbeddingSet]
