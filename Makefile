@@ -48,7 +48,7 @@ builtin-model: $(VENV)/installed-demo  ## make the built-in model again, from Fa
 	cp -R $(BUILD)/model classify/model/builtin
 	chmod -R u=rwX,go=rX classify/model/builtin
 
-$(VENV)/installed-%: pyproject.toml constraints.txt
+$(VENV)/installed-%: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$*]'
 	touch $@
