@@ -21,10 +21,9 @@ from sklearn.metrics import average_precision_score
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from maskcls.classify.labels.audit.audit import find_label_issues
-
 from maskcls.classify.data.face_set import FaceSet, merge_sets, open_sets
 from maskcls.classify.evaluation.evaluate import plan
+from maskcls.classify.labels.audit.audit import find_label_issues
 from maskcls.embedder.faceset.corrections import FIELDS
 from maskcls.embedder.labels import GENDERS, MASKS
 
