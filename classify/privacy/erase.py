@@ -19,7 +19,7 @@ from ...embedder.storage.atomic import write_json
 from ...embedder.storage.manifest import key_of
 from ...embedder.storage.step_cache import StepCache
 from ..evaluation import erasure as evaluation
-from ..labels.audit import findings
+from ..labels.audit import issues
 from ..model.erasure import StoredModelFolder, model_leftovers
 from ..predict import erasure as predict
 from .person import PersonSelector, find_person
@@ -29,7 +29,7 @@ from .verify import Verification, verify
 KINDS: tuple[Kind, ...] = (
     *(temporary_files, model_leftovers, evaluation.gallery_leftovers, step_caches, older_caches),
     *(StoredSet.find, StoredModelFolder.find, drawn_masks, evaluation.error_galleries),
-    *(findings.erasable, patches, evaluation.splits, predict.predictions, predict.submissions, predict.rejects),
+    *(issues.erasable, patches, evaluation.splits, predict.predictions, predict.submissions, predict.rejects),
     *(evaluation.predictions, predict.voters, predict.explanations, evaluation.face_thumbnails, pages),
 )
 """Every kind of artefact, in the order in which they look at a folder and in which they are erased."""

@@ -104,7 +104,7 @@ def find_person(
 def faces_left(sets: Collection[StoredSet], models: Collection[StoredModelFolder], traces: Traces) -> int:
     """How many faces of a person, or of one of their identities, sets and models hold, all of them read anew."""
     tables = [found.table.assign(dataset=found.dataset) for one in sets if (found := one.open()) is not None]
-    tables += [one.open().table.reindex(columns=_COLUMNS) for one in models]
+    tables += [one.open().table[_COLUMNS] for one in models]
     return sum(
         int((table["face_id"].isin(traces.faces) | person_keys(table).isin(traces.identities)).sum())
         for table in tables
@@ -152,7 +152,7 @@ def _model_faces(models: Collection[StoredModelFolder]) -> pd.DataFrame:
     for stored in models:
         table = stored.open().table
         group = [f"{stored.path} {number}" for number in table["group"]]
-        parts.append(table.reindex(columns=_COLUMNS).assign(group=group, where=str(stored.path)))
+        parts.append(table[_COLUMNS].assign(group=group, where=str(stored.path)))
     return pd.concat(parts)
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from maskcls.classify.privacy.forget import erase_person
 
 from maskcls.classify.model.model import Model
 from maskcls.classify.privacy.erase import Erasure, erase_person
