@@ -91,10 +91,9 @@ class _Pending:
 
     def write(self, cache: StepCache) -> None:
         known = self.traces
-        sets = (known.faces, known.hashes, known.photos, known.identities)
         removed = [[what, stored(path), count] for (what, path), count in self.removed.items()]
-        notes = [*map(sorted, sets), removed, sorted(map(str, self.photos))]
-        cache.write("person", dict(known.vectors), notes=notes)
+        notes = [sorted(known.faces), sorted(known.hashes), sorted(known.photos), sorted(known.identities), removed]
+        cache.write("person", known.vectors, notes=[*notes, sorted(map(stored, self.photos))])
 
 
 def erase_person(

@@ -73,7 +73,7 @@ def find_person(
     Raises:
         MaskclsError: no such person, or a name of several data sets none of which was chosen.
     """
-    opened = {stored: found for stored in sets if (found := stored.open()) is not None}
+    opened = {stored: one for stored in sets if (one := stored.open()) is not None}
     faces = pd.concat([_set_faces(opened), _model_faces(models)], ignore_index=True)
     keys = person_keys(faces)
     selected = (faces["face_id"] == selector.face) if selector.face else _of_name(faces, keys, selector)

@@ -109,8 +109,8 @@ def rows_about(table: pd.DataFrame, traces: Traces) -> npt.NDArray[np.bool_]:
             about |= table[column].isin(traces.hashes).to_numpy(bool)
     if "root" in table and "path" in table:
         places = zip(table["root"], table["path"], strict=True)
-        return about | np.array([traces.lies_at(root, path) for root, path in places], bool)
-    if "face_id" not in table:  # nothing surer than a name
+        about |= np.array([traces.lies_at(root, path) for root, path in places], bool)
+    elif "face_id" not in table:  # nothing surer than a name
         for column in _PATHS:
             if column in table:
                 about |= table[column].map(traces.calls).to_numpy(bool)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -115,6 +116,23 @@ def test_forget_end_to_end(model: Path, faces: Path, contest_photos: Path, tmp_p
     assert not open_set(faces).table["person"].eq(PERSON).any()
     assert open_set(faces).rejects["reason"].eq("forgotten").sum() == 7
     fails(run("index", "add", model, faces), "nothing to add")
+
+
+def test_forget_finds_a_name_in_either_unicode_form(contest_photos: Path, tmp_path: Path) -> None:
+    nfc, nfd = (unicodedata.normalize(form, "홍길동") for form in ("NFC", "NFD"))
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    rows = []
+    for number, photo in enumerate(sorted(contest_photos.rglob("*.jpg"))[:35:7]):
+        shutil.copy(photo, photos / f"{number}.jpg")
+        rows.append(f"{number}.jpg,{(nfd, nfd, nfc, 'other', 'another')[number]},{30 + number}")
+    (photos / "labels.csv").write_text("\n".join(["path,person,age", *rows]) + "\n")
+    assert run("embed", photos, "--out", tmp_path / "e", "--layout", "csv", "--face", "whole").exit_code == 0
+    receipt = tmp_path / "receipt.json"
+    done = run("index", "forget", "--person", nfc, "--in", tmp_path / "e", "--receipt", receipt)
+    assert done.exit_code == 0, done.output
+    assert len(open_set(tmp_path / "e")) == 2
+    assert run("index", "check-receipt", receipt, "--person", nfd).exit_code == 0
 
 
 def test_a_failed_verification_names_the_file_and_exits_1(model: Path, tmp_path: Path) -> None:
