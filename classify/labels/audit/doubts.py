@@ -14,7 +14,8 @@ import pandas as pd
 
 from ....embedder.labels import GENDERS, MASKS, years_outside
 from ....index.flat import Gallery
-from ...age.vote import NOBODY, RAW_PER_VOTER, one_vote_a_person, voter_weights
+from ...age.vote import NOBODY, voter_weights
+from ...age.voters import RAW_PER_VOTER, one_vote_a_person
 from ...data.face_set import FaceSet, Rows
 from ...tasks import PROBABILITIES
 from .label_noise import Floats, wrong_probability
