@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,7 +12,6 @@ import pandas as pd
 
 from ...embedder.facenet.encoder import FaceNetEncoder
 from ...embedder.faceset.crops import check_photos
-from ...embedder.labels import AGE_BANDS
 from ..age.vote import NOBODY, Ints
 from ..answer import answer_faces
 from ..data.face_set import FaceSet, Rows
@@ -25,7 +24,6 @@ from .kept import Kept, Tables
 from .self_training import WITHOUT, taught_by
 
 MASKCLS = "maskcls"
-SENIOR_SWEEP = (56, 57, 58, 59, 60, 61, 62)
 TRUTH = ("mask", "gender", "race", "age_low", "age_high")
 KEPT = ("face_id", "path", "root", "source", "box", "file_sha256", "norm", "sharpness")
 BATCH = 1024
@@ -79,8 +77,7 @@ def cross_validate(
 
     Returns:
         :data:`MASKCLS` and the names that ``each`` gave -> one row a scored face, in the order of ``scored``:
-        :data:`KEPT`, ``person``, ``fold``, ``true_*`` labels, the columns of :data:`~..tasks.ANSWER_COLUMNS`; of
-        maskcls also ``band_from_56`` … ``band_from_62`` (what would be said if the oldest band began there).
+        :data:`KEPT`, ``person``, ``fold``, ``true_*`` labels, the columns of :data:`~..tasks.ANSWER_COLUMNS`.
     """
     folds = np.unique(fold[scored])
     kept = kept or Kept(None)
@@ -93,25 +90,23 @@ def cross_validate(
         fit, tables, taught, first = np.flatnonzero(usable & ~waiting), {}, pool, None
         asked = scored[fold[scored] == held_out]
         if waiting.any() and least is not None:
-            first = build_model(pool.subset(fit), seed, senior_from=senior_from, sweep=SENIOR_SWEEP)
+            first = build_model(pool.subset(fit), seed, senior_from=senior_from)
             tables[WITHOUT] = answers_of(first[0], pool, asked)
             rows = np.flatnonzero(usable & waiting)
             taught, fit = taught_by(first[0], pool, fit, rows, least, f"fold {held_out}")
         wanted = finetuning and replace(finetuning, folder=kept.folder and kept.folder / f"finetune-{held_out}")
-        model, report = build_model(
+        model, _ = build_model(
             taught.subset(fit),
             seed,
             step if wanted else lambda what, done, total: None,
             senior_from=senior_from,
-            sweep=SENIOR_SWEEP,
             finetuning=wanted,
             first=first,
         )
-        sweep = {year: replace(model, settings=settings) for year, settings in report.sweep.items()}
         seen = pool.subset(asked)
         if wanted:
             seen = seen.encoded_by(FaceNetEncoder(wanted.weights, wanted.device, model.tuned, wanted.runtime))
-        answers = answers_of(model, seen, np.arange(len(seen)), sweep=sweep)
+        answers = answers_of(model, seen, np.arange(len(seen)))
         tables = {MASKCLS: answers, **tables, **each(FoldModel(held_out, model, fit, asked, seen, answers))}
         return {name: table.assign(fold=held_out).set_index(asked) for name, table in tables.items()}
 
@@ -124,14 +119,11 @@ def cross_validate(
     return {name: pd.concat(tables).loc[scored].reset_index(drop=True) for name, tables in parts.items()}
 
 
-def answers_of(
-    model: Model, pool: FaceSet, asked: Rows, own: Ints | None = None, sweep: Mapping[int, Model] | None = None
-) -> pd.DataFrame:
+def answers_of(model: Model, pool: FaceSet, asked: Rows, own: Ints | None = None) -> pd.DataFrame:
     """Truth and answers for rows of a pool, in the order asked; see :func:`cross_validate`.
 
     Args:
         own: (n,) the model's groups that must not vote; by default everybody may.
-        sweep: the model with other first years of the oldest band, by that year.
     """
     nobody = np.full(len(asked), NOBODY, np.int64) if own is None else own
     rows: list[dict[str, Any]] = []
@@ -140,10 +132,6 @@ def answers_of(
         embeddings, maps = pool.embeddings[asked[part]], pool.maps(asked[part])
         ages = model.ages(embeddings, maps, nobody[part])
         answers = answer_faces(model, ages, embeddings, maps)
-        for year, other in (sweep or {}).items():
-            said = other.count(ages.voters, ages.similarities).votes.said.tolist()
-            for answer, band in zip(answers, said, strict=True):
-                answer[f"band_from_{year}"] = None if band == NOBODY else AGE_BANDS[band]
         rows += answers
     return pd.concat([truth_of(pool, asked), pd.DataFrame(rows)], axis=1)
 

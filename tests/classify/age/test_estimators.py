@@ -120,7 +120,7 @@ def test_unknown_groups_are_people_of_their_own(groups: Any) -> None:
 
 
 def test_known_and_unknown_groups_together() -> None:
-    assert people_of_groups(["a", None, "a", 3, None, np.nan], 6).tolist() == [0, 6, 0, 1, 7, 8]
+    assert people_of_groups(np.array(["a", None, "a", 3, None, np.nan], object), 6).tolist() == [0, 6, 0, 1, 7, 8]
 
 
 def test_groups_have_to_fit() -> None:
