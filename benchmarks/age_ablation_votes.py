@@ -133,8 +133,9 @@ class Setting:
     def alone(self, years: Floats) -> AgeVotes:
         """The same of a network's own distributions (n - held, 121): bands are calibrated on the held-out."""
         split = self.test - self.held
-        nobody, ages = np.empty((split, 0)), tuning.VoterAges(*[np.empty(0)] * 3)
-        held_out = self._held_out(nobody.astype(np.int64), nobody.astype(np.float32), ages)
+        rows, similarities = np.empty((split, 0), np.int64), np.empty((split, 0), np.float32)
+        ages = tuning.VoterAges(similarities[0], similarities[0], rows[0])
+        held_out = self._held_out(rows, similarities, ages)
         settings = tuning.choose_bands(held_out, VoteSettings(), years[:split], self.prior).settings
         return from_years(years[split:], self.prior, settings)
 

@@ -68,6 +68,7 @@ def test_full_tuning_chooses_from_the_grid_and_reports(faces: FaceSet) -> None:
     assert settings.senior_from == 60
     assert 0 <= settings.miscoverage <= MAX_MISCOVERAGE
     assert report.settings == settings
+    assert report.at_grid_end == tuning.at_grid_end(settings)
     assert settings.voters in tuning.VOTERS
     assert settings.temperature in tuning.TEMPERATURES
     assert settings.correction in tuning.CORRECTIONS
@@ -109,35 +110,24 @@ def test_few_people_give_wide_intervals() -> None:
     assert miscoverage_of(*bells(3, 0), np.ones(3)) == 0
 
 
-def held_out(ages: Floats, real: npt.NDArray[np.bool_], similarities: Floats | None = None) -> tuning.HeldOut:
-    """Faces of as many people, the voters of each being all of them with these similarities."""
-    count = len(ages)
-    if similarities is None:
-        similarities = np.zeros((count, count), np.float32)
-    order = np.argsort(-similarities, axis=1, kind="stable")
-    voters = tuning.VoterAges(ages, ages, np.arange(count))
-    return tuning.HeldOut(
-        ages, ages, real, np.ones(count), order, np.take_along_axis(similarities, order, axis=1), voters
-    )
+def held_out(ages: Floats, real: npt.NDArray[np.bool_]) -> tuning.HeldOut:
+    """Faces of as many people, each of whom is their own only voter."""
+    voters = np.arange(len(ages))
+    similarities = np.zeros((len(ages), 1), np.float32)
+    ages_of_voters = tuning.VoterAges(ages, ages, voters)
+    return tuning.HeldOut(ages, ages, real, np.ones(len(ages)), voters[:, None], similarities, ages_of_voters)
 
 
 @pytest.mark.parametrize(
-    ("spread", "ends"),
+    ("voters", "temperature", "ends"),
     [
-        pytest.param(1e-3, ("voters", "temperature"), id="the nearest decides"),
-        pytest.param(3.0, (), id="inside the grid"),
+        pytest.param(tuning.VOTERS[1], tuning.TEMPERATURES[1], (), id="inside"),
+        pytest.param(tuning.VOTERS[-1], tuning.TEMPERATURES[1], ("voters",), id="most voters"),
+        pytest.param(tuning.VOTERS[0], tuning.TEMPERATURES[0], ("voters", "temperature"), id="both"),
     ],
 )
-def test_the_report_names_settings_at_the_end_of_their_grid(spread: float, ends: tuple[str, ...]) -> None:
-    random = np.random.default_rng(0)
-    ages = random.integers(5, 90, 300).astype(np.float32)
-    place = ages + random.normal(0, spread, 300)
-    similarities = np.exp(-np.abs(place[:, None] - place) / 10).astype(np.float32)
-    np.fill_diagonal(similarities, -1)
-    report = tuning.choose_settings(held_out(ages, np.ones(300, bool), similarities), VoteSettings())
-    assert report.at_grid_end == ends
-    assert report.settings.voters in tuning.VOTERS
-    assert report.settings.temperature in tuning.TEMPERATURES
+def test_settings_at_the_end_of_their_grid_are_named(voters: int, temperature: float, ends: tuple[str, ...]) -> None:
+    assert tuning.at_grid_end(VoteSettings(voters, temperature)) == ends
 
 
 def test_drawn_masks_do_not_widen_the_interval() -> None:
