@@ -33,33 +33,27 @@ def audit(
     changed: look at the findings, then apply the patch. A killed run goes on with its fold.
     """
     with one_line_errors():
-        from importlib.metadata import version
-
-        import pandas as pd
-
         from ..classify.data.face_set import merge_sets, open_sets
-        from ..classify.evaluation.evaluate import plan
-        from ..classify.evaluation.kept import Kept
+        from ..classify.evaluation.evaluate import data_key, plan
         from ..classify.labels.audit.findings import PATCH, findings_of, patch_of, write_audit
         from ..classify.labels.audit.findings import audit as run
-        from ..embedder.faceset.corrections import confirmed_labels, labels_of
+        from ..embedder.faceset.corrections import confirmed_labels
         from ..embedder.photo import shown
+        from ..embedder.storage.step_cache import StepCache
 
         train_only = also or []
         sets = open_sets([*faces, *train_only])
         pool = merge_sets(sets)
         chosen = plan(pool, [one.settings["root"] for one in sets[len(faces) :]], None, folds, seed)
-        data = pd.util.hash_pandas_object(labels_of(pool.table).assign(face_id=pool.table["face_id"])).to_numpy()
-        parts = (version("maskcls"), pool.encoder.fingerprint, data.tobytes(), chosen.fold.tobytes(), seed)
-        kept = Kept(out / ".folds", *parts, chosen.scored.tobytes())
+        cache = StepCache(out / ".folds", *data_key(pool, chosen.fold, chosen.scored), seed)
         with progress_bar() as progress:
-            doubts = run(pool, chosen.fold, chosen.scored, seed, kept=kept, step=progress)
+            doubts = run(pool, chosen.fold, chosen.scored, seed, cache=cache, progress=progress)
         audited = pool.subset(chosen.scored)
         confirmed = set().union(*(confirmed_labels(one) for one in sets[: len(faces)]))
         findings = findings_of(audited, doubts, confirmed)
         patch = patch_of(audited, findings, min_probability)
         write_audit(out, findings, patch)
-        kept.clear()
+        cache.clear()
         tell(
             out=out,
             faces=len(audited),

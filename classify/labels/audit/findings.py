@@ -14,9 +14,9 @@ from ....embedder.errors import MaskclsError
 from ....embedder.faceset.corrections import labels_of
 from ....embedder.faceset.store import PATCH_COLUMNS
 from ....embedder.storage.atomic import replacing, write_csv
+from ....embedder.storage.step_cache import StepCache
 from ...data.face_set import FaceSet, Rows
-from ...evaluation.cross_validation import Step
-from ...evaluation.kept import Kept
+from ...evaluation.cross_validation import Progress
 from .conflicts import label_conflicts, named_people, near_copies, odd_folders, swapped
 from .doubts import Doubt, age_doubts, best_seen, gender_doubts, gender_neighbours, mask_doubts
 from .opinions import opinions
@@ -40,8 +40,8 @@ def audit(
     audited: Rows,
     seed: int = 0,
     *,
-    kept: Kept | None = None,
-    step: Step = lambda what, done, total: None,
+    cache: StepCache = StepCache(None),
+    progress: Progress = lambda what, done, total: None,
 ) -> list[Doubt]:
     """All doubts about the audited faces, the likeliest first; ``rows`` of a doubt are positions in ``audited``.
 
@@ -49,14 +49,14 @@ def audit(
         pool: faces to learn from, the audited ones among them.
         fold: (n,) fold of every face of the pool; faces of one person must share it.
         audited: rows of the pool.
-        kept: where finished folds are kept.
+        cache: of finished folds.
 
     Raises:
         MaskclsError: some labels are a model's, which may have learnt the very labels that are doubted.
     """
     if not pool.real.all():
         raise MaskclsError("an audit learns from labels that somebody gave; leave sets with pseudo-labels out")
-    said = opinions(pool, fold, audited, seed, kept=kept, step=step)
+    said = opinions(pool, fold, audited, seed, cache=cache, progress=progress)
     faces, random = pool.subset(audited), np.random.default_rng(seed)
     labels = labels_of(faces.table)
     doubts = [
