@@ -24,7 +24,7 @@ from ...embedder.storage.lock import locked
 from ...embedder.storage.manifest import checksums, parsing, read_manifest, write_manifest
 from ...embedder.table import check_rows, gallery_ids
 from ...index.base import VectorGallery
-from ...index.storage import FILE, SERVER, drop_tables, load_gallery, save_gallery, tables_of
+from ...index.storage import FILE, SERVER, drop_tables, load_gallery, owned_tables, save_gallery
 from ..age.space import AgeSpace, load_age_space, save_age_space
 from ..age.vote import VoteSettings, read_settings
 from ..heads.network import TrainedHead, head_settings, load_heads, save_heads
@@ -103,12 +103,12 @@ class StoredModel:
         check_target(folder)
         staging = staging_of(folder)
         with locked(staging):
-            former = tables_of(folder)
-            drop_tables(tables_of(staging))
+            replaced = owned_tables(folder)
+            drop_tables(owned_tables(staging))
             for path in staging.iterdir():  # of a run that was killed
                 if path.name != ".lock":
                     path.unlink()
-            stored = save_gallery(self.gallery, staging, self.gallery_kind, former)
+            stored = save_gallery(self.gallery, staging, self.gallery_kind, replaced)
             self.table.to_parquet(staging / "gallery.parquet", index=False)
             save_age_space(staging / "age_space.safetensors", self.age_space)
             save_heads(staging / "heads.safetensors", self.heads)
@@ -120,7 +120,7 @@ class StoredModel:
             write_manifest(staging / MANIFEST, self._manifest(staging, stored))
             replace_model(folder, staging)  # the lock moves with the folder, so that nobody else writes to it
             (folder / ".lock").unlink(missing_ok=True)
-        drop_tables(former)
+        drop_tables(replaced)
 
     def _manifest(self, folder: Path, stored: str) -> dict[str, Any]:
         return {
