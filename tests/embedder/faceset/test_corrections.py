@@ -15,7 +15,7 @@ from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import EncoderInfo
 from maskcls.embedder.faceset.corrections import Outcome, apply_patch, corrected, labels_of, read_patch, undo_patch
 from maskcls.embedder.faceset.embed import EmbedReport
-from maskcls.embedder.faceset.store import LOG_COLUMNS, PATCH_COLUMNS, REJECT_COLUMNS, SetWriter, open_set
+from maskcls.embedder.faceset.store import LOG_COLUMNS, PATCH_COLUMNS, REJECT_COLUMNS, SetTables, SetWriter, open_set
 from maskcls.embedder.table import face_table
 
 Run = Callable[..., EmbedReport]
@@ -49,7 +49,7 @@ def save(folder: Path, rows: pd.DataFrame) -> None:
     writer = SetWriter(folder, len(rows))
     writer.embeddings[:] = 1
     writer.maps[:] = 1
-    writer.commit(rows, pd.DataFrame(columns=list(REJECT_COLUMNS)).astype(REJECT_COLUMNS), INFO, SETTINGS)
+    writer.commit(SetTables(rows, pd.DataFrame(columns=list(REJECT_COLUMNS)).astype(REJECT_COLUMNS), INFO, SETTINGS))
 
 
 def patch(*lines: tuple[str, str, str, str]) -> pd.DataFrame:
