@@ -25,7 +25,7 @@ from ...embedder.storage.lock import locked
 from ...embedder.storage.manifest import checksums, parsing, read_manifest, write_manifest
 from ...embedder.table import check_rows, gallery_ids
 from ...index.base import VectorGallery
-from ...index.storage import FILE, SERVER, drop_tables, load_gallery, save_gallery, tables_of
+from ...index.storage import FILE, SERVER, drop_tables, load_gallery, owned_tables, save_gallery
 from ..age.space import AgeSpace, load_age_space, save_age_space
 from ..age.vote import VoteSettings, read_settings
 from ..heads.network import TrainedHead, head_settings, load_heads, save_heads
@@ -108,11 +108,11 @@ class StoredModel:
     def write(self, folder: Path) -> None:
         """Write the model, for a caller that holds the folder's lock; a kill leaves the old or the new model."""
         if not is_interrupted(folder):
-            drop_tables(tables_of(folder / NEXT))  # of a run that was killed
+            drop_tables(owned_tables(folder / NEXT))  # of a run that was killed
         recover(folder)
-        former = tables_of(folder)
+        replaced = owned_tables(folder)
         staging = stage(folder)
-        stored = save_gallery(self.gallery, staging, self.gallery_kind, former)
+        stored = save_gallery(self.gallery, staging, self.gallery_kind, replaced)
         self.table.to_parquet(staging / "gallery.parquet", index=False)
         save_age_space(staging / "age_space.safetensors", self.age_space)
         save_heads(staging / "heads.safetensors", self.heads)
@@ -123,7 +123,7 @@ class StoredModel:
             write_json(staging / SEEN, {"seen": seen_content(self.seen)})
         write_manifest(staging / MANIFEST, self._manifest(staging, stored))
         commit(folder, (FILE, SERVER, *_FILES, *_OPTIONAL))
-        drop_tables(former)
+        drop_tables(replaced)
 
     def _manifest(self, folder: Path, stored: str) -> dict[str, Any]:
         return {
