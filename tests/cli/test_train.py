@@ -82,10 +82,10 @@ def test_runs_are_listed_and_compared(runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "runs.json"
     done = call("runs", runs, "--json", out)
     assert done.exit_code == 0, done.output
-    assert "plain: resnet18, face 32 px, 72 faces answered" in done.stdout
+    assert "plain: resnet18, face 32 px, 72 faces predicted" in done.stdout
     assert "  label_smoothing: - (plain), age=0.1 (smooth)" in done.stdout
     assert "  balance: 0.0 (plain), 1.0 (smooth)" in done.stdout
-    assert "72 faces of 24 people that all of them answered" in done.stdout
+    assert "72 faces of 24 people that all of them predict" in done.stdout
     rows = json.loads(out.read_text())["rows"]
     assert [row["name"] for row in rows] == ["plain", "smooth"]
     gain = rows[1]["mask accuracy"]["value"] - rows[0]["mask accuracy"]["value"]
@@ -98,14 +98,14 @@ def test_runs_beside_other_answers(runs: Path, tmp_path: Path) -> None:
     done = call("runs", runs / "smooth", "--beside", tmp_path / "retrieval.parquet")
     assert done.exit_code == 0, done.output
     assert "30 faces" in done.stdout
-    assert "gain on retrieval" in done.stdout
+    assert "difference to retrieval" in done.stdout
 
 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        pytest.param({"true_mask": "wear"}, "other labels of 48 faces; make the older answers again", id="relabelled"),
-        pytest.param({"face_id": "0"}, "no face was answered by all", id="other faces"),
+        pytest.param({"true_mask": "wear"}, "other labels of 48 faces; predict again", id="relabelled"),
+        pytest.param({"face_id": "0"}, "no face is predicted by all", id="other faces"),
     ],
 )
 def test_runs_that_cannot_be_compared(runs: Path, tmp_path: Path, columns: dict[str, str], message: str) -> None:
@@ -115,7 +115,7 @@ def test_runs_that_cannot_be_compared(runs: Path, tmp_path: Path, columns: dict[
 
 def test_no_answers_to_compare_with(runs: Path, tmp_path: Path) -> None:
     path = tmp_path / "other.parquet"
-    fails(call("runs", runs, "--beside", path), f"{path}: cannot be read as answers (No such file or directory)")
+    fails(call("runs", runs, "--beside", path), f"{path}: cannot be read as predictions (No such file or directory)")
     pd.DataFrame({"face_id": ["a"]}).to_parquet(path)
     fails(call("runs", runs, "--beside", path), "column person is missing")
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from maskcls.classify.comparison.cnn.fit import CPU, Part, Trained, ask, learning_rate, train_network
+from maskcls.classify.comparison.cnn.fit import CPU, Part, Trained, face_logits, learning_rate, train_network
 from maskcls.classify.comparison.cnn.photos import Photos, read_photos
-from maskcls.classify.comparison.cnn.recipes import NO_RECIPE
+from maskcls.classify.comparison.cnn.settings import NO_RECIPE
 from maskcls.classify.comparison.cnn.targets import Targets, targets_of
 from maskcls.classify.data.face_set import FaceSet, open_face_set
 from maskcls.classify.heads.training import log_losses
@@ -139,6 +139,6 @@ def test_the_best_epoch_is_kept_and_patience_ends(photos: Photos, targets: Targe
     losses = [row["validation_loss"] for row in trained.curve]
     assert len(losses) < 12
     assert losses[-1] > min(losses)
-    logits = ask(trained.net, photos, part.held_out, settings.flip, CPU)["gender"]
+    logits = face_logits(trained.net, photos, part.held_out, settings.flip, CPU)["gender"]
     kept = log_losses(logits / trained.temperatures["gender"], targets.true["gender"][part.held_out]).mean()
     assert kept == pytest.approx(min(losses), abs=1e-6)
