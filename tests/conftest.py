@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 from PIL import Image
+from torch import nn
 
 from maskcls.classify.data.face_set import FaceSet, open_face_set
 from maskcls.classify.model.build import build_model
@@ -245,3 +246,16 @@ def paint_set() -> Callable[..., Path]:
 def painted(paint_set: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedding set of 24 painted people, three photos each."""
     return paint_set(tmp_path_factory.mktemp("painted"))
+
+
+@pytest.fixture(scope="module")
+def small_backbone() -> Iterator[None]:
+    """One convolution in place of torchvision's networks: a training takes a moment. They have tests of their own."""
+
+    def headless(backbone: str, image_size: int) -> tuple[nn.Module, int]:
+        layers = nn.Conv2d(3, 16, 5, 4), nn.BatchNorm2d(16), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten()
+        return nn.Sequential(*layers), 64
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("maskcls.classify.comparison.cnn.network.headless", headless)
+        yield

@@ -16,7 +16,7 @@ TINY = {"image_size": 32, "epochs": 1, "folds": 2, "batch_size": 24, "learning_r
 
 
 @pytest.fixture(scope="module")
-def job(painted: Path) -> Job:
+def job(painted: Path, small_backbone: None) -> Job:
     return prepare([painted], [], None, TINY | {"per_task": True, "tasks": ["mask", "age"]}, bfloat16=False)
 
 
@@ -54,6 +54,7 @@ def test_a_killed_run_goes_on_with_its_fold(run: Path, job: Job, tmp_path: Path)
         assert (out / name).read_bytes() == (run / name).read_bytes()
 
 
+@pytest.mark.usefixtures("small_backbone")
 def test_sets_that_lack_labels_and_sets_only_trained_on(paint_set: Callable[..., Path], tmp_path: Path) -> None:
     scored = paint_set(tmp_path / "a", people=8, mask=None)
     also = paint_set(tmp_path / "b", people=8, seed=1, gender=None)
