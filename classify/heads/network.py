@@ -22,8 +22,8 @@ from ...embedder.storage.atomic import replacing
 WIDTH = 64
 EMBEDDING_WIDTH = 64
 MEMBERS = 3
-"""Networks of an ensemble, of different initial weights, whose outputs are averaged (deep ensembles: Lakshminarayanan et
-al. 2017, https://arxiv.org/abs/1612.01474)."""
+"""Networks of an ensemble, of different initial weights, whose outputs are averaged (deep ensembles: Lakshminarayanan
+et al. 2017, https://arxiv.org/abs/1612.01474)."""
 
 
 def map_branch(channels: int, width: int, narrow: int, dropout: float) -> nn.Sequential:
