@@ -93,9 +93,9 @@ def test_unfinished_batches_and_corrections_go_too(
     shutil.copytree(photos / PERSON, photos / "000002_male_White_30")
     with pytest.raises(KeyboardInterrupt):
         run(wrap(pixel_encoder, batches=1))
-    assert list((out / ".shards").iterdir())
+    assert list((out / ".steps").iterdir())
     gone = forget(out, 0)
-    assert not (out / ".shards").exists()
+    assert not (out / ".steps").exists()
     assert gone["face_id"].iloc[0] not in (out / "corrections.csv").read_text()
     assert len(open_set(out).corrections) == 1
 
