@@ -20,7 +20,6 @@ from ...embedder.storage.atomic_folder import COMMIT, NEXT
 from ...embedder.storage.step_cache import SUFFIX
 from ...index import storage as stored
 from ..evaluation import error_gallery_folder as error_gallery_folder
-from ..evaluation import kept
 from ..model import storage as stored_model
 
 _KEPT = re.compile(r"\..+\.(folds|finetune|views)")
@@ -135,7 +134,7 @@ def _sort_in(places: Places, path: Path, subfolders: list[str], names: set[str])
 def _made_by_us(folder: Path) -> bool:
     """Whether a folder that is called like one of a running command holds nothing else."""
     names = {path.name for path in folder.iterdir() if not _UNFINISHED.fullmatch(path.name)}
-    return names <= _STAGED or kept.KEY in names or any(name.endswith(SUFFIX) for name in names)
+    return names <= _STAGED or any(name.endswith(SUFFIX) for name in names)
 
 
 def _kind(path: Path) -> object:

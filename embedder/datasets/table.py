@@ -136,7 +136,8 @@ def _read_labels(cells: Mapping[str, str]) -> tuple[Labels, None, tuple[str, ...
             problems.append(str(error))
             return unknown
 
-    low, high = read(parse_age, cells["age"], (None, None))
+    no_age: tuple[float, float] | tuple[None, None] = (None, None)
+    low, high = read(parse_age, cells["age"], no_age)
     labels = Labels(
         None if cells["person"] in NOBODY else cells["person"],
         read(parse_mask, cells["mask"], None),

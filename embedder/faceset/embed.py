@@ -232,7 +232,7 @@ def _save(
     if (
         old is not None
         and len(old) == len(positions)
-        and all(p.step == OLD and p.index == i for i, p in enumerate(positions))
+        and all(p.step == OLD and p.row == i for i, p in enumerate(positions))
     ):
         if not (table.equals(old.table) and reject_table.equals(old.rejects) and settings == old.settings):
             replace_tables(out, SetTables(table, reject_table, old.encoder, settings))

@@ -23,10 +23,10 @@ _CHUNK = 4096
 
 
 class Position(NamedTuple):
-    """Where a photo's row lies: name of the step or :data:`OLD`, index there among the faces or the rejects."""
+    """Where a photo's row lies: name of the step or :data:`OLD`, row there among the faces or the rejects."""
 
     step: str
-    index: int
+    row: int
     rejected: bool
     state: FileState
 
@@ -128,9 +128,9 @@ class Finished:
 
 
 def by_step(positions: Sequence[Position]) -> Iterator[tuple[str, list[int], list[int]]]:
-    """For each step: its name, which of the positions are in it, and their indices there."""
+    """For each step: its name, which of the positions are in it, and their rows there."""
     targets: dict[str, list[int]] = {}
     for target, position in enumerate(positions):
         targets.setdefault(position.step, []).append(target)
     for name, mine in targets.items():
-        yield name, mine, [positions[target].index for target in mine]
+        yield name, mine, [positions[target].row for target in mine]

@@ -16,11 +16,10 @@ from maskcls.classify.age.vote import NOBODY
 from maskcls.classify.answer import answer_faces
 from maskcls.classify.data.face_set import FaceSet, open_face_set
 from maskcls.classify.evaluation.error_gallery_folder import replacing_error_gallery, write_manifest
-from maskcls.classify.evaluation.kept import Kept
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.model import Model
 from maskcls.embedder.faceset.store import STEPS, EmbeddingSet, SetTables, SetWriter, open_set
-from maskcls.embedder.storage.step_cache import StepCache
+from maskcls.embedder.storage.step_cache import Array, StepCache
 
 ANNA, EACH, PEOPLE = "anna", 3, 8
 NAMES = (ANNA, *(f"person {i}" for i in range(1, PEOPLE)))
@@ -123,7 +122,7 @@ def _outputs(world: World, model: Model, pool: FaceSet) -> None:
     (out / ".predictions.csv.partial").write_text("\n".join(['{"key": "k"}', *rows]) + "\n")
     (out / f"{anna}.jpg").write_bytes(b"thumbnail")
     (out / f"{other}.jpg").write_bytes(b"thumbnail")
-    Kept(out / ".scores.json.folds", "key").tables("fold-0", lambda: {"maskcls": pool.table[["face_id"]]})
+    StepCache(out / ".scores.json.folds", "key").write("fold-0", tables={"maskcls": pool.table[["face_id"]]})
     (world.folder / ".model.finetune").mkdir()
     (world.folder / ".model.finetune" / "training.step").write_bytes(b"tensors")
     (world.folder / ".model.views").mkdir()
@@ -135,8 +134,8 @@ def _outputs(world: World, model: Model, pool: FaceSet) -> None:
             write_manifest(error_gallery, {"mistakes": 1})
     one = open_set(world.sets[0])
     rows_done = [{"face_id": "0" * 16, "path": "new.jpg", "file_sha256": "f" * 64}]
-    arrays = {"embeddings": np.array(one.embeddings[:1]), "maps": np.array(one.maps[:1])}
-    notes = {"faces": rows_done, "rejects": [], "runtime": "torch fp32"}
+    arrays: dict[str, Array] = {"embeddings": np.array(one.embeddings[:1]), "maps": np.array(one.maps[:1])}
+    notes: dict[str, object] = {"faces": rows_done, "rejects": [], "runtime": "torch fp32"}
     StepCache(world.sets[0] / STEPS, "key").append(arrays, notes=notes)
     (world.folder / "notes.txt").write_text("remember the milk\n")
 

@@ -27,7 +27,7 @@ def test_every_position_belongs_to_one_step(positions: list[Position]) -> None:
         assert targets == sorted(targets)
         seen |= {target: (name, index) for target, index in zip(targets, indices, strict=True)}
     assert len(names) == len(set(names))
-    assert [seen[i] for i in range(len(positions))] == [(position.step, position.index) for position in positions]
+    assert [seen[i] for i in range(len(positions))] == [(position.step, position.row) for position in positions]
     assert len(seen) == len(positions)
 
 
