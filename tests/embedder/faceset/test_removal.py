@@ -75,7 +75,8 @@ def test_a_mask_drawn_on_a_forgotten_photo_is_refused(
     shutil.copy(out / FORGOTTEN, other)
     dataset = read_dataset(photos, "csv", labels)
     report = embed_folder(dataset, photos, other, pixel_encoder, finder)
-    assert (report.faces, report.rejects) == (1, 1)
+    assert (report.faces, report.rejects) == (1, 6)
+    assert open_set(other).rejects["reason"].tolist().count("forgotten") == 1
     assert FORGOTTEN in json.loads((other / "encoder.json").read_text())["files"]
 
 
