@@ -158,7 +158,7 @@ def test_checkpoint_of_something_else_is_not_gone_on_from(
     key = replace(LAST)
     checkpoint.Checkpoint(tmp_path, {"net": net}, optimiser, (key,)).reached(6, last=True)
     if isinstance(change, int):
-        file = tmp_path / "checkpoint.safetensors"
+        file = tmp_path / "training.step"
         data = file.read_bytes()
         file.write_bytes(data[:change] if change < 0 else data[:-1] + bytes([data[-1] ^ change]))
         change = {}
