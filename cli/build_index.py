@@ -108,16 +108,20 @@ def build_index(
         if report.vote:
             vote = report.vote
             typer.echo(
-                f"age vote on held-out people: MAE {vote.mae:.2f} years, band macro F1 {vote.macro_f1:.3f} "
-                f"({vote.settings.voters} voters, temperature {vote.settings.temperature}, "
+                f"age vote on the held-out people that chose its settings: MAE {vote.mae:.2f} years, band macro F1 "
+                f"{vote.macro_f1:.3f} ({vote.settings.voters} voters, temperature {vote.settings.temperature}, "
                 f"prior correction {vote.settings.correction})"
             )
+            for name in vote.at_grid_end:
+                typer.echo(f"age vote: {name} is the first or last value tried; one beyond may be better")
         elif "age" not in report.missing:
             typer.echo("age vote: too few people to tune it, default settings kept")
         for task, head in report.heads.items():
             typer.echo(
-                f"{task} on {head.held_out_faces} faces of held-out people: accuracy {head.accuracy:.4f}, "
-                f"macro F1 {head.macro_f1:.4f}"
+                f"{task} on {head.held_out_faces} faces of the held-out people that chose its settings: accuracy "
+                f"{head.accuracy:.4f}, macro F1 {head.macro_f1:.4f}"
             )
+        if report.vote or report.heads:
+            typer.echo("for scores on people that chose nothing: maskcls evaluate")
         for task in report.missing:
             typer.echo(f"no answers for {task}: too few labels (two classes with two people each are the least)")
