@@ -160,7 +160,7 @@ def train_network(
                 found = _validated(net, photos, targets, part.held_out, tasks, settings, machine)
                 if log.end_epoch(epoch + 1, speed, found):
                     best.load_state_dict(net.state_dict())
-            checkpoint.notes = log.text()
+            checkpoint.notes = log.notes()
             checkpoint.reached(done, last=done == total)
     progress(total, total)
     best = best.to(memory_format=torch.channels_last).to(machine.device).eval()
