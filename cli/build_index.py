@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from .opening import seen_again
 from .options import (
     PASSES,
     Device,
@@ -18,7 +17,6 @@ from .options import (
     PassesOption,
     Precision,
     PrecisionOption,
-    ViewsOption,
     WeightsOption,
     fine_tuning,
 )
@@ -43,7 +41,6 @@ def build_index(
             "nobody's own face; 0 for faces.",
         ),
     ] = 0,
-    views: ViewsOption = 0,
     finetune: FinetuneOption = None,
     passes: PassesOption = PASSES,
     device: DeviceOption = Device.auto,
@@ -56,8 +53,8 @@ def build_index(
     """Make a model: a FAISS gallery for the age vote, and CNN heads for mask and gender.
 
     Sets that lack a label take part where they have one. Choices are made on held-out people only. Sets made by
-    `maskcls pseudo-label` train heads and age space; they do not vote. --passes is for --finetune; --device, --weights
-    and --precision are for --finetune and --views.
+    `maskcls pseudo-label` train heads and age space; they do not vote. --passes, --device, --weights and --precision
+    are for --finetune.
     """
     with one_line_errors():
         from ..classify.data.leakage_guard import training_pool
@@ -72,9 +69,7 @@ def build_index(
         pool, left_out = training_pool(faces, known or [], split, without or [])
         checkpoints = out.resolve().with_name(f".{out.resolve().name}.finetune")
         wanted = fine_tuning(finetune, passes, device, weights, checkpoints, precision)
-        again = out.resolve().with_name(f".{out.resolve().name}.views")
         with progress_bar() as progress:
-            pool = seen_again(pool, views, seed, again, device, weights, progress, precision)
             model, report = build_model(
                 pool, seed, progress, finetuning=wanted, prototypes=prototypes, gallery_kind=gallery
             )
@@ -89,8 +84,7 @@ def build_index(
             heads=report.heads,
             missing=report.missing,
         )
-        for unfinished in (checkpoints, again):
-            shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(checkpoints, ignore_errors=True)
         kind = "prototypes" if prototypes else "faces"
         typer.echo(
             f"{shown(out)}: {report.gallery} {kind} in the gallery, {report.faces} faces of about "
