@@ -66,8 +66,7 @@ def test_everything_of_the_person_goes_and_nothing_else(world: Any) -> None:
     anna = sorted(world.faces)[0]
     assert gone == {
         *("out/report.html", "out/named.html", "out/evidence.jsonl", "out/.predictions.csv.partial", f"out/{anna}.jpg"),
-        *("out/.scores.json.folds/key.json", "out/.scores.json.folds/fold-0.json"),
-        "out/.scores.json.folds/fold-0.maskcls.parquet",
+        "out/.scores.json.folds/fold-0.step",
         *("out/cases/index.html", "out/cases/error_gallery.json", f"out/cases/faces/{anna}.jpg"),
         ".model.views/0-00000000.step",
         *(".model.finetune/training.step", "sets/named/.steps/00000000.step"),
