@@ -147,7 +147,7 @@ def evaluate(
     table, labels = pool.table, ["face_id", "mask", "gender", "race", "age_low", "age_high", "drawn_on", "teacher"]
     data = pd.util.hash_pandas_object(table[labels]).to_numpy().tobytes()
     settings: tuple[object, ...] = (version("maskcls"), *ANSWER_COLUMNS, pool.encoder.fingerprint)
-    settings = (*settings, seed, senior_from, baselines, len(pool.views))
+    settings = (*settings, seed, senior_from, baselines, len(pool.augmentations))
     if finetuning is not None:
         settings = (*settings, finetuning.depth, finetuning.passes)
     settings = (
@@ -197,7 +197,7 @@ def evaluate(
         "folds": chosen.folds,
         "seed": seed,
         "senior_from": senior_from,
-        "views": len(pool.views),
+        "views": len(pool.augmentations),
         "finetuned": None if finetuning is None else f"from {finetuning.depth}, {finetuning.passes} passes",
         "encoder": f"{pool.encoder.name} ({pool.encoder.fingerprint})",
         "notes": [*notes, *scarce_classes(pool.subset(chosen.scored), chosen.folds)],
