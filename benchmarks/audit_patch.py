@@ -1,8 +1,8 @@
 """What applying an audit's patch is worth: the same faces scored before and after, both by the labels of before.
 
-    maskcls evaluate faces/ --answers before.parquet
+    maskcls evaluate faces/ --predictions before.parquet
     maskcls relabel faces/ --patch audit/patch.csv
-    maskcls evaluate faces/ --answers after.parquet
+    maskcls evaluate faces/ --predictions after.parquet
     python benchmarks/audit_patch.py before.parquet after.parquet --out table.md
 
 Scored by its own labels a patch flatters itself: they are what the models believe. So the truth is that of ``before``,

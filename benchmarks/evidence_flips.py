@@ -24,7 +24,6 @@ from maskcls.classify.age.space import fill_gallery
 from maskcls.classify.age.tuning import fit_vote, with_age
 from maskcls.classify.age.vote import NOBODY
 from maskcls.classify.data.face_set import FaceSet, open_face_set
-from maskcls.classify.evaluation.cross_validation import scored_rows
 from maskcls.classify.evaluation.splits import pool_folds
 from maskcls.classify.model.model import Ages, Model
 from maskcls.classify.model.storage import GALLERY_COLUMNS
@@ -52,7 +51,7 @@ def main() -> None:
     pool = pool.subset(with_age(pool))
     held_out = pool_folds(pool, FOLDS, options.seed) == 0
     model = age_model(pool.subset(np.flatnonzero(~held_out)), options.seed)
-    asked = pool.subset(np.intersect1d(scored_rows(pool), np.flatnonzero(held_out)))
+    asked = pool.subset(np.intersect1d(np.flatnonzero(pool.table["drawn_on"].isna()), np.flatnonzero(held_out)))
     table = answered(model, asked)
     for name, rows in [*table.groupby("source"), ("all", table)]:
         print(f"\n{name}: {len(rows)} faces, {rows['person'].nunique()} people\n\n{sizes_table(rows)}")

@@ -19,7 +19,8 @@ def runs(
     beside: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Answers of `maskcls evaluate --answers` to compare with (repeatable); the first is the base."
+            help="Out-of-fold predictions (`maskcls evaluate --predictions`) to compare with (repeatable); the first "
+            "is the baseline."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the intervals.")] = 0,

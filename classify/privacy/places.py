@@ -15,11 +15,10 @@ from ...embedder.faceset import forgotten, store
 from ...embedder.faceset import provenance as pseudo_labels
 from ...embedder.masks import render as rendering
 from ...embedder.photo import shown
-from ...embedder.storage import shards
+from ...embedder.storage import shards, step_cache
 from ...embedder.storage.atomic_folder import COMMIT, NEXT
 from ...index import storage as stored
 from ..evaluation import error_gallery_folder as error_gallery_folder
-from ..evaluation import kept
 from ..model import checkpoint
 from ..model import storage as stored_model
 
@@ -135,7 +134,8 @@ def _sort_in(places: Places, path: Path, subfolders: list[str], names: set[str])
 def _made_by_us(folder: Path) -> bool:
     """Whether a folder that is called like one of a running command holds nothing else."""
     names = {path.name for path in folder.iterdir() if not _UNFINISHED.fullmatch(path.name)}
-    return names <= _STAGED or not names.isdisjoint({checkpoint.FILE, kept.KEY, shards.SHARDS})
+    work = any(name in (checkpoint.FILE, shards.SHARDS) or name.endswith(step_cache.SUFFIX) for name in names)
+    return names <= _STAGED or work
 
 
 def _kind(path: Path) -> object:

@@ -18,8 +18,8 @@ from ...embedder.faceset.store import MANIFEST, open_set
 from ...embedder.photo import SUFFIXES, shown
 from ...embedder.storage.lock import locked
 from ...embedder.storage.shards import SHARDS
+from ...embedder.storage.step_cache import SUFFIX
 from ..evaluation import error_gallery_folder
-from ..evaluation.kept import KEY
 from ..model.checkpoint import FILE
 from ..model.gallery_edit import drop_faces, edit_model
 from ..model.gallery_list import of_faces
@@ -186,7 +186,7 @@ def _remove_error_gallery(folder: Path) -> None:
 
 def _remove_work(folder: Path) -> None:
     """What tells whose work it is goes last, so that a killed run still knows it."""
-    for path in sorted(folder.iterdir(), key=lambda path: path.name in (FILE, KEY)):
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == FILE or path.suffix == SUFFIX):
         if path.is_dir():
             shutil.rmtree(path)
         else:

@@ -150,7 +150,7 @@ def answers(world: World) -> list[Path]:
     split, files = world.out / "split.csv", [world.out / "a.parquet", world.out / "b.parquet"]
     assert run("split", world.faces, "--out", split, "--folds", "2").exit_code == 0
     for seed, file in enumerate(files):
-        evaluate = ("evaluate", world.faces, "--split", split, "--seed", str(seed), "--answers", file)
+        evaluate = ("evaluate", world.faces, "--split", split, "--seed", str(seed), "--predictions", file)
         assert run(*evaluate).exit_code == 0
     return files
 

@@ -70,11 +70,11 @@ def test_a_run_explains_itself(runs: Path, painted: Path) -> None:
 
 
 def test_answers_have_the_columns_of_evaluate(runs: Path) -> None:
-    from maskcls.classify.evaluation.cross_validation import KEPT
+    from maskcls.classify.evaluation.cross_validation import FACE_COLUMNS
     from maskcls.classify.tasks import ANSWER_COLUMNS
 
     answers = pd.read_parquet(runs / "plain" / "answers.parquet")
-    assert {*ANSWER_COLUMNS, *KEPT, "person", "fold", "true_mask", "true_age_low"} <= set(answers)
+    assert {*ANSWER_COLUMNS, *FACE_COLUMNS, "person", "fold", "true_mask", "true_age_low"} <= set(answers)
     np.testing.assert_allclose(answers[["p_wear", "p_incorrect", "p_normal"]].sum(axis=1), 1, atol=2e-4)
 
 

@@ -14,14 +14,14 @@ from ....embedder.errors import MaskclsError
 from ....embedder.photo import shown
 from ...metrics.bootstrap import Bootstrap, Counts, Floats, Statistic, mean, number
 from ...metrics.confusion import flattened, macro_f1
-from ...metrics.scored import COLUMNS, Graded, grade
+from ...metrics.scored import COLUMNS, ScoredFaces, scored_faces
 from .trained import ANSWERS, read_config
 
-Measure = Callable[[Graded], tuple[Counts, Statistic]]
+Measure = Callable[[ScoredFaces], tuple[Counts, Statistic]]
 ROUNDS = 1000
 
 
-def _share(right: Callable[[Graded], Floats]) -> Measure:
+def _share(right: Callable[[ScoredFaces], Floats]) -> Measure:
     return lambda scored: (Counts.mean(right(scored)), mean)
 
 
@@ -30,13 +30,13 @@ def _macro(task: str) -> Measure:
 
 
 MEASURES: dict[str, Measure] = {
-    "mask accuracy": _share(lambda scored: scored.mask.right),
+    "mask accuracy": _share(lambda scored: scored.mask.correct),
     "mask macro F1": _macro("mask"),
-    "gender accuracy": _share(lambda scored: scored.gender.right),
-    "gender accuracy, masked": _share(lambda scored: np.where(scored.masked, scored.gender.right, np.nan)),
-    "age band accuracy": _share(lambda scored: scored.age_band.right),
+    "gender accuracy": _share(lambda scored: scored.gender.correct),
+    "gender accuracy, masked": _share(lambda scored: np.where(scored.masked, scored.gender.correct, np.nan)),
+    "age band accuracy": _share(lambda scored: scored.age_band.correct),
     "age band macro F1": _macro("age_band"),
-    "recall >=60": _share(lambda scored: np.where(scored.age_band.truth == 2, scored.age_band.right, np.nan)),
+    "recall >=60": _share(lambda scored: np.where(scored.age_band.truth == 2, scored.age_band.correct, np.nan)),
     "18-class macro F1": _macro("joint"),
 }
 
@@ -72,7 +72,7 @@ def find_runs(folder: Path) -> list[Entry]:
 
 
 def read_answers(path: Path) -> pd.DataFrame:
-    """Out-of-fold answers with their truth, as ``train`` and ``evaluate --answers`` write them.
+    """Out-of-fold answers with their truth, as ``train`` and ``evaluate`` write them.
 
     Raises:
         MaskclsError: the file cannot be read or is no such table.
@@ -119,10 +119,10 @@ def compare(entries: Sequence[Entry], rounds: int = ROUNDS, seed: int = 0) -> Co
     if not len(common):
         raise MaskclsError(f"{' and '.join(tables)}: no face was answered by all; compare runs on the same sets")
     people = first.loc[common, "person"]
-    scored = {name: grade(table.loc[common].assign(person=people)) for name, table in tables.items()}
+    scored = {name: scored_faces(table.loc[common].assign(person=people)) for name, table in tables.items()}
     bootstrap = Bootstrap(people.to_numpy(np.int64), rounds, seed)
-    (base_name, base), *others_graded = scored.items()
-    for name, one in others_graded:
+    (base_name, base), *others_scored = scored.items()
+    for name, one in others_scored:
         relabelled = [task.truth != base.tasks[kind].truth for kind, task in one.tasks.items()]
         if count := int(np.any(relabelled, axis=0).sum()):
             raise MaskclsError(
@@ -144,7 +144,7 @@ def _difference(bootstrap: Bootstrap, base: Counts, other: Counts, statistic: St
     def less(totals: Floats) -> Floats:
         return statistic(totals[:, base.width :]) - statistic(totals[:, : base.width])
 
-    estimate = bootstrap.estimate(base.beside(other), less)
+    estimate = bootstrap.estimate(base.hstack(other), less)
     return {name: number(getattr(estimate, name)) for name in ("value", "low", "high")}
 
 
