@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from maskcls.classify.comparison.cnn.runs import MEASURES, Entry, compare, read_answers
+from maskcls.classify.comparison.cnn.runs import MEASURES, Entry, compare, read_predictions
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("after", type=Path, help="and after it")
     parser.add_argument("--out", type=Path, help="Markdown file")
     options = parser.parse_args()
-    before, after = (read_answers(path).set_index("face_id") for path in (options.before, options.after))
+    before, after = (read_predictions(path).set_index("face_id") for path in (options.before, options.after))
     after = after.loc[before.index]
     truth = [name for name in map(str, before) if name.startswith("true_")]
     old, new = (table[truth].astype(object) for table in (before, after))

@@ -28,7 +28,8 @@ from maskcls.classify.metrics.bootstrap import Bootstrap
 from maskcls.classify.metrics.scored import scored_faces
 from maskcls.classify.metrics.scores import overall
 from maskcls.classify.tasks import CLASSES, PROBABILITIES
-from maskcls.embedder.datasets.layouts import Dataset, read_dataset
+from maskcls.embedder.datasets.dataset import Dataset
+from maskcls.embedder.datasets.layouts import read_dataset
 from maskcls.embedder.labels import AGE_BANDS, band_numbers
 
 SETS = {"utkface": "utkface/photos", "fairface": "fairface", "contest, bare": "contest", "contest, masked": "contest"}

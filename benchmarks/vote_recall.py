@@ -18,13 +18,12 @@ from maskcls.classify.age.space import fill_gallery, fit_age_space
 from maskcls.classify.age.tuning import with_age
 from maskcls.classify.age.vote import (
     NOBODY,
-    RAW_PER_VOTER,
     VoteSettings,
     band_prior,
-    one_vote_a_person,
     vote,
     year_profiles,
 )
+from maskcls.classify.age.voters import RAW_PER_VOTER, one_vote_a_person
 from maskcls.classify.data.face_set import open_face_set
 from maskcls.classify.evaluation.splits import pool_folds
 from maskcls.classify.metrics.confusion import macro_f1

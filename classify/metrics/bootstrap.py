@@ -111,6 +111,13 @@ class Bootstrap:
         low, high = _interval(samples[1:] if people > 1 else samples[:0])
         return Estimate(samples[0], low, high, len(np.unique(counts.faces)), people)
 
+    def difference(self, counts: Counts, base: Counts, statistic: Statistic) -> Estimate:
+        """A statistic of the counts minus that of the base, both of one width, and its paired interval."""
+        width = counts.width
+        return self.estimate(
+            counts.hstack(base), lambda totals: statistic(totals[:, :width]) - statistic(totals[:, width:])
+        )
+
     def mean(self, values: Floats) -> Estimate:
         """Mean of the values (n,) over the faces where they are not NaN."""
         return self.estimate(Counts.mean(values), mean)

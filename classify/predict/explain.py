@@ -154,7 +154,7 @@ def _card(row: Mapping[Any, Any], evidence: Evidence, faces: pd.DataFrame, sizes
 
 
 def _flips(model: Model, near: Ints, similarities: Floats, votes: AgeVotes) -> list[Flip]:
-    shares = voter_weights(similarities, model.settings.temperature)[..., None] * model.band_ballots[near]
+    shares = voter_weights(similarities, model.settings.temperature)[..., None] * model.band_profiles[near]
     bands, people = model.person_bands
     wanted, whole = model.settings.voters, len(model.table) <= model.reach
     flips = []

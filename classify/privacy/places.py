@@ -9,17 +9,17 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...embedder.datasets.layouts import LABELS
+from ...embedder.datasets.table import LABELS
 from ...embedder.errors import MaskclsError
 from ...embedder.faceset import forgotten, store
 from ...embedder.faceset import provenance as pseudo_labels
+from ...embedder.faceset.store import STEPS
 from ...embedder.masks import render as rendering
 from ...embedder.photo import shown
-from ...embedder.storage import shards, step_cache
 from ...embedder.storage.atomic_folder import COMMIT, NEXT
+from ...embedder.storage.step_cache import SUFFIX
 from ...index import storage as stored
 from ..evaluation import error_gallery_folder as error_gallery_folder
-from ..model import checkpoint
 from ..model import storage as stored_model
 
 _KEPT = re.compile(r"\..+\.(folds|finetune|views)")
@@ -107,11 +107,11 @@ def _sort_in(places: Places, path: Path, subfolders: list[str], names: set[str])
             (places.kept if is_kept else places.garbage).append(path / name)
             subfolders.remove(name)
     is_set = store.MANIFEST in names and _kind(path / store.MANIFEST) == store.KIND
-    if is_set or shards.SHARDS in subfolders:
+    if is_set or STEPS in subfolders:
         places.sets.append(path)
-        if shards.SHARDS in subfolders:
-            places.unfinished += sorted((path / shards.SHARDS).iterdir())
-        subfolders[:] = [name for name in subfolders if name != shards.SHARDS]
+        if STEPS in subfolders:
+            places.unfinished += sorted((path / STEPS).iterdir())
+        subfolders[:] = [name for name in subfolders if name != STEPS]
         return _SET_FILES
     if (path / NEXT / store.MANIFEST).exists():  # cut while it was being saved for the first time
         places.sets.append(path)
@@ -134,8 +134,7 @@ def _sort_in(places: Places, path: Path, subfolders: list[str], names: set[str])
 def _made_by_us(folder: Path) -> bool:
     """Whether a folder that is called like one of a running command holds nothing else."""
     names = {path.name for path in folder.iterdir() if not _UNFINISHED.fullmatch(path.name)}
-    work = any(name in (checkpoint.FILE, shards.SHARDS) or name.endswith(step_cache.SUFFIX) for name in names)
-    return names <= _STAGED or work
+    return names <= _STAGED or any(name.endswith(SUFFIX) for name in names)
 
 
 def _kind(path: Path) -> object:

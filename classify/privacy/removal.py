@@ -11,16 +11,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from ...embedder.datasets.layouts import LABELS
+from ...embedder.datasets.table import LABELS
 from ...embedder.errors import MaskclsError
 from ...embedder.faceset.removal import forget_in_set
 from ...embedder.faceset.store import MANIFEST, open_set
 from ...embedder.photo import SUFFIXES, shown
 from ...embedder.storage.lock import locked
-from ...embedder.storage.shards import SHARDS
 from ...embedder.storage.step_cache import SUFFIX
 from ..evaluation import error_gallery_folder
-from ..model.checkpoint import FILE
 from ..model.gallery_edit import drop_faces, edit_model
 from ..model.gallery_list import of_faces
 from ..model.model import Model
@@ -80,7 +78,7 @@ def tasks(places: Places, traces: Traces) -> Iterator[Task]:
         if _shows(folder, scanner, traces):
             yield Task("error gallerys", folder, 1, partial(_remove_error_gallery, folder))
     for folder in places.kept:
-        nameless = (folder / SHARDS).exists() or any(folder.rglob(FILE))  # work that does not say whose faces it is of
+        nameless = any(folder.rglob(f"*{SUFFIX}"))  # work that does not say whose faces it is of
         if nameless or _shows(folder, scanner, traces):
             yield Task("kept work of unfinished runs", folder, 1, partial(_remove_work, folder))
     for path in places.unfinished:
@@ -186,7 +184,7 @@ def _remove_error_gallery(folder: Path) -> None:
 
 def _remove_work(folder: Path) -> None:
     """What tells whose work it is goes last, so that a killed run still knows it."""
-    for path in sorted(folder.iterdir(), key=lambda path: path.name == FILE or path.suffix == SUFFIX):
+    for path in sorted(folder.iterdir(), key=lambda path: path.suffix == SUFFIX):
         if path.is_dir():
             shutil.rmtree(path)
         else:

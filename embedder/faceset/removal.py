@@ -10,9 +10,8 @@ import numpy as np
 
 from ..storage.atomic_folder import recover
 from ..storage.lock import locked
-from ..storage.shards import SHARDS
 from .forgotten import FORGOTTEN, read_forgotten
-from .store import MANIFEST, SetTables, SetWriter, open_set, replace_tables
+from .store import MANIFEST, STEPS, SetTables, SetWriter, open_set, replace_tables
 
 CHUNK = 4096
 
@@ -52,7 +51,7 @@ def forget_in_set(folder: Path, faces: Collection[str], photos: Collection[str],
         table = old.table.iloc[kept].reset_index(drop=True)
         tables = SetTables(table, rejects, old.encoder, old.settings, corrections, forgotten, pseudo)
         if gone.any():
-            shutil.rmtree(folder / SHARDS, ignore_errors=True)
+            shutil.rmtree(folder / STEPS, ignore_errors=True)
             writer = SetWriter(folder, len(kept))
             for start in range(0, len(kept), CHUNK):
                 part = slice(start, start + CHUNK)

@@ -31,6 +31,8 @@ MANIFEST = "encoder.json"
 REJECTS = "rejects.csv"
 MAKE = "maskcls embed PHOTOS --out FACES"
 CORRECTIONS = "corrections.csv"
+STEPS = ".steps"
+"""The folder where a run of ``embed`` keeps its batches until all of them are done."""
 _FILES = ("faces.parquet", "embeddings.npy", "maps.npy")
 _OPTIONAL = (CORRECTIONS, FORGOTTEN, PSEUDO_LABELS, TEACHER)
 PATCH_COLUMNS = {

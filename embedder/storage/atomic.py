@@ -27,8 +27,11 @@ def replacing(path: Path) -> Iterator[Path]:
         left_over.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as the umask has it; safetensors writes 0600, which no other user could read
+        temporary.unlink()
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # safetensors writes 0600, which no other user could read
+        temporary.chmod(mode)
         _sync(temporary)
         os.replace(temporary, path)
     except SafetensorError as error:  # all it raises while writing: the disk is full or broken
@@ -76,14 +79,6 @@ def _left_over(folder: Path) -> dict[str, list[Path]]:
             except OSError:
                 pass
     return found
-
-
-@cache
-def _umask() -> int:
-    """The umask of this process, which can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _sync(path: Path) -> None:

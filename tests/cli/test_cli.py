@@ -218,7 +218,7 @@ def test_ctrl_c_exits_130_and_the_next_run_goes_on(contest_photos: Path, tmp_pat
     command += ["embed", str(contest_photos), "--out", str(out), "--batch-size", "8"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
-    while not list((out / ".shards").glob("*.safetensors")) and time.monotonic() < deadline:
+    while not list((out / ".steps").glob("*.step")) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)

@@ -7,7 +7,7 @@ import json
 import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -22,22 +22,17 @@ from ....embedder.photo import shown
 from ....embedder.storage.atomic import write_csv, write_json
 from ....embedder.storage.manifest import checksums, key_of
 from ....embedder.storage.step_cache import Step, StepCache
-from ...data.face_set import FaceSet
 from ...data.leakage_guard import fold_notes
 from ...data.provenance import barred, refuse_knowing, unseen
 from ...evaluation.cross_validation import Progress, truth_of
-from ...evaluation.evaluate import Plan
 from ...evaluation.splits import pool_folds, scarce_classes
 from ...metrics.scores import summarise
 from ...predict.job import write_answers
-from .curves import draw_curves
-from .fit import CPU, Machine, Part, train_network
+from .fit import Part, train_network
+from .job import Job
 from .network import parameters
 from .photos import Photos, read_photos
-from .pretrained import Pretrained
-from .sampling import sample_factors
-from .settings import Settings
-from .targets import Targets, targets_of
+from .targets import Targets, sample_factors, targets_of
 from .trained import (
     ANSWERS,
     CONFIG,
@@ -47,9 +42,10 @@ from .trained import (
     KIND,
     METRICS,
     PICTURE,
-    answer_table,
+    draw_curves,
+    prediction_table,
+    probabilities_of,
     read_config,
-    said,
     save_networks,
 )
 
@@ -57,38 +53,6 @@ HELD_OUT_PARTS = 10
 """One of so many parts of a fold's training people is not trained on, but chooses the epoch and the temperatures."""
 LIBRARIES = ("maskcls", "torch", "torchvision", "numpy")
 FOLDS = ".folds"
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is to be trained on what.
-
-    Attributes:
-        named: the tasks were asked for by name, see :func:`.targets.targets_of`.
-        weights: to start from; None starts from scratch.
-        about: what else the run's ``config.json`` tells: recipe, command, sets.
-    """
-
-    pool: FaceSet
-    plan: Plan
-    settings: Settings
-    seed: int = 0
-    named: bool = False
-    machine: Machine = CPU
-    weights: Pretrained | None = None
-    about: Mapping[str, Any] | None = None
-
-    def lines(self) -> list[str]:
-        """What is about to be done, for the terminal."""
-        kinds, size = ("whole photos", "faces")[self.settings.crop == "face"], self.settings.image_size
-        start = f"from {shown(self.weights.name)}" if self.weights else "from scratch (ImageNet weights: --weights)"
-        precision = "bfloat16" if self.machine.bfloat16 else "float32"
-        return [
-            f"{len(self.plan.scored)} faces scored in {self.plan.folds} folds of people, {len(self.pool)} faces to "
-            f"train from, {self.pool.copies} exact copies left out",
-            f"{self.settings.backbone} on {kinds} of {size} x {size} pixels, {start}, "
-            f"{precision} on {self.machine.device}",
-        ]
 
 
 def train(job: Job, out: Path, progress: Progress = lambda what, done, total: None) -> dict[str, Any]:
@@ -190,7 +154,7 @@ def _train_fold(
         curves.append(pd.DataFrame(network.curve).assign(fold=fold, network="+".join(tasks)))
     save_networks(out / f"fold-{fold}.safetensors", networks)
     asked = job.plan.scored[job.plan.fold[job.plan.scored] == fold]
-    answers = answer_table(said(networks, photos, asked, job.settings, job.machine), len(asked))
+    answers = prediction_table(probabilities_of(networks, photos, asked, job.settings, job.machine), len(asked))
     table = pd.concat([truth_of(job.pool, asked), answers], axis=1).assign(fold=fold).set_index(asked)
     curve = pd.concat(curves, ignore_index=True)
     curve = curve[["fold", "network", *(name for name in curve if name not in ("fold", "network"))]]

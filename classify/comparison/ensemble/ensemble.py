@@ -223,13 +223,8 @@ def _differences(
         if np.isnan(values).all():
             continue
         best = int(np.nanargmin(values) if smaller else np.nanargmax(values))
-        ours, theirs = counts(together), counts(scored[best])
-        found[name] = members.names[best], bootstrap.estimate(ours.hstack(theirs), _difference(statistic, ours.width))
+        found[name] = members.names[best], bootstrap.difference(counts(together), counts(scored[best]), statistic)
     return found
-
-
-def _difference(statistic: Statistic, width: int) -> Statistic:
-    return lambda totals: statistic(totals[:, :width]) - statistic(totals[:, width:])
 
 
 FIGURES: Mapping[str, tuple[Callable[[ScoredFaces], Counts], Statistic, bool]] = {

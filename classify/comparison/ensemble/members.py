@@ -128,7 +128,7 @@ def read_table(path: Path) -> pd.DataFrame:
             return pd.read_parquet(file) if path.suffix == ".parquet" else pd.read_csv(file, dtype=_TEXTS)
     except Exception as error:  # pandas and pyarrow raise many types on a damaged table
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:150]
-        raise MaskclsError(f"{shown(path)}: cannot be read as answers ({shown(reason)})") from error
+        raise MaskclsError(f"{shown(path)}: cannot be read as predictions ({shown(reason)})") from error
 
 
 def _read(path: Path) -> pd.DataFrame:

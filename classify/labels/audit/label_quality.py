@@ -11,7 +11,8 @@ import pandas as pd
 
 from ....embedder.labels import GENDERS, MASKS, years_outside
 from ....index.flat import Gallery
-from ...age.vote import NOBODY, RAW_PER_VOTER, one_vote_a_person, voter_weights
+from ...age.vote import NOBODY, voter_weights
+from ...age.voters import VoterGallery
 from ...data.face_set import FaceSet, Rows
 from ...data.identity import person_keys, rows_by_value
 from ...tasks import PROBABILITIES
@@ -101,11 +102,8 @@ def gender_neighbours(pool: FaceSet, asked: Rows) -> Floats:
     known = np.flatnonzero(pool.table["gender"].isin(GENDERS).to_numpy())
     if not len(known):
         return np.full((len(asked), len(GENDERS)), 1 / len(GENDERS))
-    gallery = Gallery(pool.embeddings.shape[1])
-    gallery.add(pool.embeddings[known], np.arange(len(known)))
-    found = gallery.search(pool.embeddings[asked], min(len(known), NEIGHBOURS * RAW_PER_VOTER))
-    own = pool.people[asked]
-    rows, near = one_vote_a_person(found.ids, found.similarities, pool.people[known], own, NEIGHBOURS)
+    gallery = VoterGallery(Gallery.of(pool.embeddings[known], np.arange(len(known)), "exact"), pool.people[known])
+    rows, near = gallery.nearest(pool.embeddings[asked], NEIGHBOURS, pool.people[asked])
     weights = voter_weights(near, TEMPERATURE)
     codes = pd.Categorical(pool.table["gender"].iloc[known], categories=list(GENDERS)).codes
     votes = [(weights * ((rows != NOBODY) & (codes[rows] == number))).sum(axis=1) for number in range(len(GENDERS))]

@@ -111,7 +111,7 @@ def test_a_model_of_prototypes_is_tuned_and_answers(faces: FaceSet) -> None:
     assert ((answers.votes.age > 15) & (answers.votes.age < 45)).all()
 
 
-@pytest.mark.parametrize(("least", "words"), [pytest.param(38, "nowhere 38 people", id="too many wanted")])
+@pytest.mark.parametrize(("least", "words"), [pytest.param(38, "no 38 people", id="too many wanted")])
 def test_prototypes_of_too_few_people_are_refused(faces: FaceSet, least: int, words: str) -> None:
     with pytest.raises(MaskclsError, match=words):
         build_model(faces, prototypes=least)
@@ -174,5 +174,5 @@ def test_photos_that_masks_were_drawn_on_are_bare(make_set: MakeSet) -> None:
 
 
 def test_prototypes_and_fine_tuning_do_not_go_together(faces: FaceSet) -> None:
-    with pytest.raises(MaskclsError, match="not with --finetune"):
+    with pytest.raises(MaskclsError, match="not with fine-tuning"):
         build_model(faces, prototypes=5, finetuning=FineTuning("block8", 1))

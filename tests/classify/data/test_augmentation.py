@@ -116,10 +116,10 @@ def test_damaged_work_is_done_again(
     few: FaceSet, seen: FaceSet, encoder: FaceNetEncoder, wrap: Wrap, tmp_path: Path
 ) -> None:
     augment(few, encoder, 2, 3, tmp_path)
-    shard = sorted(tmp_path.rglob("*.safetensors"))[0]
-    content = bytearray(shard.read_bytes())
+    step = sorted(tmp_path.rglob("*.step"))[0]
+    content = bytearray(step.read_bytes())
     content[-100] ^= 1
-    shard.write_bytes(content)
+    step.write_bytes(content)
     again = wrap(encoder)
     done = augment(few, again, 2, 3, tmp_path)
     assert again.crops == BATCH

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from maskcls.classify.comparison.cnn.job import Job
 from maskcls.classify.comparison.cnn.settings import Settings
-from maskcls.classify.comparison.cnn.train import Job, _part
+from maskcls.classify.comparison.cnn.train import _part
 from maskcls.classify.data.face_set import FaceSet, merge_sets, open_face_set
 from maskcls.classify.data.leakage_guard import fold_notes, training_pool
 from maskcls.classify.data.provenance import barred, refuse_knowing

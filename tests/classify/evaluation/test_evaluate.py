@@ -242,10 +242,10 @@ def test_finished_folds_are_not_reused_when_identities_change(labelled: Embeddin
 
 
 def test_a_killed_run_goes_on_with_the_fold_it_was_in(
-    contest_faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    labelled: EmbeddingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = open_face_set([contest_faces])
-    pool = pool.subset(np.flatnonzero(pool.people < 24))
+    monkeypatch.setattr("maskcls.classify.heads.training.FACES_SHOWN", 100)
+    pool = merge_sets([labelled])
     chosen = plan(pool, [], folds=3)
     keep, settings = tmp_path / ".folds", EvaluationSettings(rounds=20, leakage=True)
     builds: list[int] = []

@@ -126,7 +126,7 @@ def test_card_holds_counts_and_no_names(make_set: MakeSet, tmp_path: Path) -> No
 def test_card_and_gallery_of_the_real_pool(model: Model, pool: FaceSet) -> None:
     assert model.card["faces"] == len(pool) == len(model.gallery)
     assert sum(model.card["counts"]["mask"].values()) == len(pool)
-    assert set(model.card["held_out"]) == {"age_vote", "mask", "gender"}
+    assert set(model.card["chosen_on_held_out_people"]) == {"age_vote", "mask", "gender"}
     assert model.heads["mask"].classes == MASKS
     assert model.heads["gender"].classes == GENDERS
     assert not set(pool.table["person"].dropna()) & set(json.dumps(dict(model.card)).replace('"', " ").split())

@@ -368,3 +368,16 @@ def test_two_models_are_not_saved_to_one_place_at_once(kind: str, pristine: Pris
     replace(model, face="whole").save(folder)
     assert Model.load(folder).face == "whole"
     assert not (folder / ".lock").exists()
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_the_umask_decides_who_may_read_every_file_of_a_model(pristine: Pristine, tmp_path: Path, mask: int) -> None:
+    model = Model.load(pristine.copy("tuned", tmp_path / "copy"))
+    former = os.umask(mask)
+    try:
+        model.save(tmp_path / "new")
+    finally:
+        os.umask(former)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "new").iterdir()}
+    assert {"backbone.safetensors", "heads.safetensors", "age_space.safetensors"} < modes.keys()
+    assert set(modes.values()) == {0o666 & ~mask}

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskcls.classify.age.vote import NOBODY, RAW_PER_VOTER, Floats, Ints, VoteSettings
+from maskcls.classify.age.vote import NOBODY, Floats, Ints, VoteSettings
+from maskcls.classify.age.voters import RAW_PER_VOTER
 from maskcls.classify.data.face_set import FaceSet
 from maskcls.classify.model.model import Model
 from maskcls.classify.predict import explain

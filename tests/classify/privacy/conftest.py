@@ -18,9 +18,8 @@ from maskcls.classify.data.face_set import FaceSet, open_face_set
 from maskcls.classify.evaluation.error_gallery_folder import replacing_error_gallery, write_manifest
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.model import Model
-from maskcls.embedder.faceset.store import EmbeddingSet, SetTables, SetWriter, open_set
-from maskcls.embedder.storage.shards import Shard, ShardFolder
-from maskcls.embedder.storage.step_cache import StepCache
+from maskcls.embedder.faceset.store import STEPS, EmbeddingSet, SetTables, SetWriter, open_set
+from maskcls.embedder.storage.step_cache import Array, StepCache
 
 ANNA, EACH, PEOPLE = "anna", 3, 8
 NAMES = (ANNA, *(f"person {i}" for i in range(1, PEOPLE)))
@@ -125,18 +124,19 @@ def _outputs(world: World, model: Model, pool: FaceSet) -> None:
     (out / f"{other}.jpg").write_bytes(b"thumbnail")
     StepCache(out / ".scores.json.folds", "key").write("fold-0", tables={"maskcls": pool.table[["face_id"]]})
     (world.folder / ".model.finetune").mkdir()
-    (world.folder / ".model.finetune" / "checkpoint.safetensors").write_bytes(b"tensors")
-    (world.folder / ".model.views" / ".shards").mkdir(parents=True)
-    (world.folder / ".model.views" / ".shards" / "00000000.safetensors").write_bytes(b"tensors")
+    (world.folder / ".model.finetune" / "training.step").write_bytes(b"tensors")
+    (world.folder / ".model.views").mkdir()
+    (world.folder / ".model.views" / "0-00000000.step").write_bytes(b"tensors")
     for name, face in (("cases", anna), ("other-cases", other)):
         with replacing_error_gallery(out / name) as error_gallery:
             (error_gallery / "index.html").write_text(f'<img src="faces/{face}.jpg">')
             (error_gallery / "faces" / f"{face}.jpg").write_bytes(b"thumbnail")
             write_manifest(error_gallery, {"mistakes": 1})
     one = open_set(world.sets[0])
-    shards = ShardFolder(world.sets[0], "key")
     rows_done = [{"face_id": "0" * 16, "path": "new.jpg", "file_sha256": "f" * 64}]
-    shards.append(Shard(rows_done, [], np.array(one.embeddings[:1]), np.array(one.maps[:1])))
+    arrays: dict[str, Array] = {"embeddings": np.array(one.embeddings[:1]), "maps": np.array(one.maps[:1])}
+    notes: dict[str, object] = {"faces": rows_done, "rejects": [], "runtime": "torch fp32"}
+    StepCache(world.sets[0] / STEPS, "key").append(arrays, notes=notes)
     (world.folder / "notes.txt").write_text("remember the milk\n")
 
 

@@ -69,8 +69,8 @@ def test_everything_of_the_person_goes_and_nothing_else(world: Any) -> None:
         *("out/.scores.json.folds/key.json", "out/.scores.json.folds/fold-0.json"),
         "out/.scores.json.folds/fold-0.maskcls.parquet",
         *("out/cases/index.html", "out/cases/error_gallery.json", f"out/cases/faces/{anna}.jpg"),
-        ".model.views/.shards/00000000.safetensors",
-        *(".model.finetune/checkpoint.safetensors", "sets/named/.shards/00000000.safetensors"),
+        ".model.views/0-00000000.step",
+        *(".model.finetune/training.step", "sets/named/.steps/00000000.step"),
     }
     left = pd.read_csv(world.out / "predictions.csv")
     assert not left["path"].str.startswith("anna/").any()
