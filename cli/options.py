@@ -77,6 +77,9 @@ WeightsOption = Annotated[
 SourceOption = Annotated[
     str | None, typer.Option(help="Only of this source: contest, utkface, fairface, csv, folders.")
 ]
+DatasetOption = Annotated[
+    str | None, typer.Option(metavar="ID|FOLDER", help="Only of this data set, by its id or its folder of photos.")
+]
 KnownOption = Annotated[
     list[Path] | None,
     typer.Option(
