@@ -30,15 +30,16 @@ from ..age.vote import VoteSettings, read_settings
 from ..heads.network import TrainedHead, head_settings, load_heads, save_heads
 from .folder import MANIFEST, check_target, recover, replace_model, staging_of
 
-FORMAT = 3
+FORMAT = 4
 KIND = "maskcls-model"
 MAKE = "maskcls build-index FACES --out MODEL"
 _FILES = ("gallery.parquet", "age_space.safetensors", "heads.safetensors")
 _BACKBONE = "backbone.safetensors"
 SEEN = "seen.json"
-"""Whom a model was built from, see :attr:`StoredModel.seen`."""
+"""People a model was built from, see :attr:`StoredModel.seen`."""
 GALLERY_COLUMNS = (
     "face_id",
+    "dataset",
     "person",
     "mask",
     "gender",
@@ -69,8 +70,8 @@ class StoredModel:
         card: the training data card.
         tuned: FaceNet's fine-tuned tensors, in half precision; queries are encoded with them in place of its own.
         fingerprint: SHA-256 of the saved manifest, which names every file's; empty for a model never saved.
-        seen: everybody it was built from, and those whom teachers of its pseudo-labels were built from; empty for a
-            model of before this was kept.
+        seen: people it was built from, also those in prototypes, and people that the models which gave its
+            pseudo-labels were built from.
         gallery_kind: how the gallery is to be saved, see :func:`~...index.storage.check_kind`.
     """
 
@@ -158,8 +159,6 @@ class StoredModel:
             raise MaskclsError(f"{shown(folder)}: has no gallery; run `{MAKE}` again")
         gallery = load_gallery(folder)
         table = pd.read_parquet(folder / "gallery.parquet")
-        if "drawn_on" not in table:  # a model of before it was kept
-            table.insert(len(GALLERY_COLUMNS) - 1, "drawn_on", pd.Series(None, table.index, "str"))
         if not np.array_equal(gallery.ids, np.sort(gallery_ids(table["face_id"]))):
             raise MaskclsError(f"{shown(folder)}: the gallery and gallery.parquet differ; run `{MAKE}` again")
         check_rows(table, ("face_id", "age_low", "age_high", "group"))
