@@ -17,7 +17,7 @@ from ..age.vote import NOBODY, Ints
 from ..answer import answer_faces
 from ..data.face_set import FaceSet, Rows
 from ..data.provenance import barred
-from ..labels.pseudo_labels.labels import UNTAUGHT, Thresholds
+from ..labels.pseudo_labels.labels import NO_TEACHER, Thresholds
 from ..model.build import build_model
 from ..model.finetune import FineTuning
 from ..model.model import Model
@@ -74,7 +74,7 @@ def cross_validate(
         kept: where finished folds are kept.
         finetuning: also train FaceNet's last blocks, in every fold anew.
         least: how sure the model of a fold must be to label faces that await it
-            (:data:`~..labels.pseudo_labels.labels.UNTAUGHT`); another one is then built from these too, and the first
+            (:data:`~..labels.pseudo_labels.labels.NO_TEACHER`); another one is then built from these too, and the first
             one's answers are called :data:`~.self_training.WITHOUT`.
 
     Returns:
@@ -86,7 +86,7 @@ def cross_validate(
     kept = kept or Kept(None)
     if finetuning:
         check_photos(pool.table)
-    waiting = (pool.table["teacher"] == UNTAUGHT).to_numpy(bool)
+    waiting = (pool.table["teacher"] == NO_TEACHER).to_numpy(bool)
 
     def answered(held_out: int) -> Tables:
         usable = (fold != held_out) & ~barred(pool, np.unique(pool.people[fold == held_out]))

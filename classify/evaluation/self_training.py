@@ -7,7 +7,7 @@ import numpy as np
 from ...embedder.faceset.provenance import CONFIDENCES, Teacher
 from ..data.face_set import FaceSet, Rows
 from ..data.provenance import TeacherRecord
-from ..labels.pseudo_labels.labels import Thresholds, pseudo_labels, taught_pool
+from ..labels.pseudo_labels.labels import Thresholds, pseudo_labels, with_pseudo_labels
 from ..model.model import Model
 
 WITHOUT = "without pseudo-labels"
@@ -30,4 +30,4 @@ def taught_by(
     labels = pseudo_labels(teacher, pool.subset(rows), least)
     sure = labels[list(CONFIDENCES.values())].notna().any(axis=1).to_numpy(bool)
     taught = TeacherRecord(Teacher(name, teacher.seen), np.unique(pool.people[fit]))
-    return taught_pool(pool, rows[sure], labels[sure], taught), np.concatenate([fit, rows[sure]])
+    return with_pseudo_labels(pool, rows[sure], labels[sure], taught), np.concatenate([fit, rows[sure]])

@@ -135,7 +135,14 @@ def label_set(
             writer.embeddings[part] = chosen.embeddings[part]
             writer.maps[part] = chosen.maps(part)
         nothing = pd.DataFrame(columns=list(REJECT_COLUMNS)).astype(REJECT_COLUMNS)
-        writer.commit(table[list(TABLE)], nothing, unlabelled.encoder, unlabelled.settings, pseudo=pseudo, dataset=unlabelled.dataset)
+        writer.commit(
+            table[list(TABLE)],
+            nothing,
+            unlabelled.encoder,
+            unlabelled.settings,
+            pseudo=pseudo,
+            dataset=unlabelled.dataset,
+        )
         return Labelled(len(pool), int(own.sum()), int(unwanted.sum()), table, pseudo)
 
 

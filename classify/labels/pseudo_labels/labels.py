@@ -67,7 +67,8 @@ def pseudo_labels(model: Model, faces: FaceSet, thresholds: Thresholds) -> pd.Da
         probabilities of the labels (columns of :data:`~maskcls.embedder.faceset.provenance.CONFIDENCES`).
     """
     parts = [
-        _predict(model, faces, np.arange(start, min(start + BATCH, len(faces)))) for start in range(0, len(faces), BATCH)
+        _predict(model, faces, np.arange(start, min(start + BATCH, len(faces))))
+        for start in range(0, len(faces), BATCH)
     ]
     answers = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(ANSWER_COLUMNS))
     labels = pd.DataFrame(index=answers.index)
