@@ -22,7 +22,7 @@ from maskcls.embedder.datasets.layouts import read_dataset
 from maskcls.embedder.detection.finder import FaceFinder
 from maskcls.embedder.facenet.encoder import Encoded, Encoder, EncoderInfo, FaceNetEncoder
 from maskcls.embedder.faceset.embed import embed_folder
-from maskcls.embedder.faceset.store import REJECT_COLUMNS, SetWriter
+from maskcls.embedder.faceset.store import REJECT_COLUMNS, SetTables, SetWriter
 from maskcls.embedder.table import face_table
 
 PEOPLE = 60
@@ -217,7 +217,8 @@ def paint_set() -> Callable[..., Path]:
         writer.maps[:] = 0
         rejects = pd.DataFrame([], columns=list(REJECT_COLUMNS)).astype(REJECT_COLUMNS)
         settings = {"root": str(photos), "layout": "folders", "face": "auto"}
-        writer.commit(face_table(rows), rejects, EncoderInfo("facenet", "0" * 64, {"crop_size": 160}), settings)
+        encoder = EncoderInfo("facenet", "0" * 64, {"crop_size": 160})
+        writer.commit(SetTables(face_table(rows), rejects, encoder, settings))
         return folder / "faces"
 
     return paint

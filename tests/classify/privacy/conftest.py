@@ -19,7 +19,7 @@ from maskcls.classify.evaluation.error_gallery_folder import replacing_error_gal
 from maskcls.classify.evaluation.kept import Kept
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.model import Model
-from maskcls.embedder.faceset.store import EmbeddingSet, SetWriter, open_set
+from maskcls.embedder.faceset.store import EmbeddingSet, SetTables, SetWriter, open_set
 from maskcls.embedder.storage.shards import Shard, ShardFolder
 
 ANNA, EACH, PEOPLE = "anna", 3, 8
@@ -59,7 +59,7 @@ def _write(folder: Path, faces: EmbeddingSet) -> None:
     rejects = pd.DataFrame(
         {"path": ["empty.jpg"], "reason": ["empty file (0 bytes)"], "file_size": [0], "file_mtime_ns": [1]}
     )
-    writer.commit(faces.table, rejects, faces.encoder, faces.settings)
+    writer.commit(SetTables(faces.table, rejects, faces.encoder, faces.settings))
 
 
 def _sets(folder: Path, make_set: MakeSet) -> World:
