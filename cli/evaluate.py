@@ -81,8 +81,8 @@ def evaluate(
         from ..classify.evaluation.evaluate import EvaluationSettings, plan
         from ..classify.evaluation.evaluate import evaluate as run
         from ..classify.evaluation.report import write_evaluation
-        from ..classify.labels.pseudo_labels.label_set import awaiting
-        from ..classify.labels.pseudo_labels.labels import SelfTraining, thresholds
+        from ..classify.labels.pseudo_labels.label_set import without_labels
+        from ..classify.labels.pseudo_labels.labels import SelfTraining, read_thresholds
         from ..classify.predict.job import write_answers
         from ..embedder.errors import MaskclsError
         from ..embedder.photo import shown
@@ -91,13 +91,13 @@ def evaluate(
         if error_gallery:
             check_error_gallery_folder(error_gallery)
         began = time.monotonic()
-        least = thresholds(min_confidence or ()) if unlabelled else None
+        least = read_thresholds(min_confidence or ()) if unlabelled else None
         train_only = [*(also or []), *(unlabelled or [])]
         sets = open_sets([*faces, *train_only, *(known or [])])
         used = len(faces) + len(train_only)
         if least is not None:
             first = used - len(unlabelled or ())
-            sets[first:used] = [awaiting(one, least) for one in sets[first:used]]
+            sets[first:used] = [without_labels(one, least) for one in sets[first:used]]
         pool = merge_sets(sets, used)
         roots = [one.settings["root"] for one in sets[len(faces) : used] if one.pseudo is None]
         chosen = plan(pool, roots, split, folds, seed, score_folds)
