@@ -43,13 +43,12 @@ def ensemble(
         from ..classify.comparison.ensemble.ensemble import mix
         from ..classify.comparison.ensemble.members import read_members
         from ..classify.comparison.ensemble.predictions import mix_predictions
-        from ..classify.predict.job import write_answers
         from ..embedder.photo import shown
-        from ..embedder.storage.atomic import write_json
+        from ..embedder.storage.atomic import write_json, write_table
 
         if use:
             table = mix_predictions(answers, use)
-            write_answers(out, table)
+            write_table(out, table)
             counts = table["status"].value_counts()
             tell(out=out, photos=len(table), answered=int(counts.get("ok", 0)))
             typer.echo(f"{shown(out)}: {len(table)} photos, {counts.get('ok', 0)} answered")
@@ -58,7 +57,7 @@ def ensemble(
         done = mix(members, seed=seed)
         for line in _lines(done):
             typer.echo(line)
-        write_answers(out, done.answers)
+        write_table(out, done.answers)
         typer.echo(f"{shown(out)}: {len(done.answers)} mixed answers of {len(members.names)} members")
         place = weights or out.with_suffix(".weights.json")
         content = done.content(members.names)

@@ -87,10 +87,9 @@ def evaluate(
         from ..classify.evaluation.report import write_evaluation
         from ..classify.labels.pseudo_labels.label_set import awaiting
         from ..classify.labels.pseudo_labels.labels import thresholds
-        from ..classify.predict.job import write_answers
         from ..embedder.errors import MaskclsError
         from ..embedder.photo import shown
-        from ..embedder.storage.atomic import write_json
+        from ..embedder.storage.atomic import write_json, write_table
 
         if error_gallery:
             check_error_gallery_folder(error_gallery)
@@ -151,12 +150,12 @@ def evaluate(
             write_evaluation(report, summary)
             typer.echo(f"{shown(report)}: report")
         if answers:
-            write_answers(answers, table)
+            write_table(answers, table)
             typer.echo(f"{shown(answers)}: out-of-fold answers")
         if other_answers:
             for name, one in done.others.items():
                 place = other_answers / f"{name.replace(',', '').replace(' ', '-')}.parquet"
-                write_answers(place, one)
+                write_table(place, one)
                 typer.echo(f"{shown(place)}: out-of-fold answers")
         if error_gallery:
             with progress_bar() as progress:

@@ -14,10 +14,10 @@ from ...embedder.facenet.encoder import FaceNetEncoder
 from ...embedder.faceset.crops import check_photos
 from ...embedder.labels import AGE_BANDS
 from ..age.vote import NOBODY, Ints
-from ..answer import answer_faces
 from ..data.face_set import FaceSet, Rows
 from ..data.provenance import barred
 from ..labels.pseudo_labels.labels import UNTAUGHT, Thresholds
+from ..model.answers import answer_rows
 from ..model.build import build_model
 from ..model.finetune import FineTuning
 from ..model.model import Model
@@ -139,7 +139,7 @@ def answers_of(
         part = slice(start, start + BATCH)
         embeddings, maps = pool.embeddings[asked[part]], pool.maps(asked[part])
         ages = model.ages(embeddings, maps, nobody[part])
-        answers = answer_faces(model, ages, embeddings, maps)
+        answers = answer_rows(model, ages, embeddings, maps)
         for year, other in (sweep or {}).items():
             said = other.count(ages.voters, ages.similarities).votes.said.tolist()
             for answer, band in zip(answers, said, strict=True):

@@ -18,7 +18,7 @@ import pandas as pd
 
 from ....embedder.errors import MaskclsError
 from ....embedder.photo import shown
-from ....embedder.storage.atomic import write_csv, write_json
+from ....embedder.storage.atomic import write_csv, write_json, write_table
 from ....embedder.storage.manifest import checksums, key_of
 from ...data.face_set import FaceSet
 from ...data.leakage_guard import fold_notes
@@ -28,7 +28,6 @@ from ...evaluation.evaluate import Plan
 from ...evaluation.kept import Kept, Tables
 from ...evaluation.splits import pool_folds, scarce_classes
 from ...metrics.scores import summarise
-from ...predict.job import write_answers
 from .curves import draw_curves
 from .fit import CPU, Machine, Part, train_network
 from .network import parameters
@@ -116,7 +115,7 @@ def train(job: Job, out: Path, step: Step = lambda what, done, total: None) -> d
     config["started"] = read_config(out).get("started", config["started"])
     kept = Kept(out / FOLDS, config["key"])
     write_json(out / CONFIG, config)
-    write_answers(out / FACES, _faces(job))
+    write_table(out / FACES, _faces(job))
 
     @cache
     def photos() -> Photos:
@@ -136,7 +135,7 @@ def train(job: Job, out: Path, step: Step = lambda what, done, total: None) -> d
     answered = pd.concat(answers).loc[job.plan.scored].reset_index(drop=True)
     curve = pd.concat(curves, ignore_index=True)
     metrics = _metrics(job, targets, answered, curve)
-    write_answers(out / ANSWERS, answered)
+    write_table(out / ANSWERS, answered)
     write_csv(out / CURVES, curve)
     draw_curves(out / PICTURE, curve)
     write_json(out / METRICS, metrics)

@@ -13,9 +13,9 @@ from ....embedder.faceset.provenance import CONFIDENCES
 from ....embedder.labels import AGE_BANDS, BAND_STARTS, MAX_AGE
 from ....embedder.table import COLUMNS
 from ...age.vote import NOBODY
-from ...answer import answer_faces
 from ...data.face_set import FaceSet, Rows
 from ...data.provenance import TeacherRecord
+from ...model.answers import answer_rows
 from ...model.model import Model
 from ...tasks import ANSWER_COLUMNS, PROBABILITIES
 
@@ -101,7 +101,7 @@ def taught_pool(pool: FaceSet, rows: Rows, labels: pd.DataFrame, teacher: Teache
 def _part(model: Model, pool: FaceSet, rows: Rows) -> pd.DataFrame:
     embeddings, maps = pool.embeddings[rows], pool.maps(rows)
     ages = model.ages(embeddings, maps, np.full(len(rows), NOBODY, np.int64))
-    return pd.DataFrame(answer_faces(model, ages, embeddings, maps))
+    return pd.DataFrame(answer_rows(model, ages, embeddings, maps))
 
 
 def _probability(answers: pd.DataFrame, task: str) -> pd.Series[float]:

@@ -12,7 +12,7 @@ import pandas as pd
 from ....embedder.errors import MaskclsError
 from ....embedder.faceset.corrections import FIELDS
 from ....embedder.photo import shown
-from ...predict.evidence import read_voters
+from ...answer import read_voters
 
 FILE = "findings.parquet"
 COLUMNS = (
@@ -49,7 +49,7 @@ def read_findings(audit: Path, rows: Mapping[str, int]) -> tuple[list[dict[str, 
 
 def _finding(row: dict[Any, Any], rows: Mapping[str, int]) -> dict[str, Any]:
     texts = {name: _text(row[name]) for name in ("kind", "field", "label", "proposal", "evidence")}
-    voters = read_voters({"neighbours": _text(row["neighbours"])}, NEIGHBOURS_SHOWN)
+    voters = read_voters({"neighbours": _text(row["neighbours"])})[:NEIGHBOURS_SHOWN]
     probability = row["probability"]
     return texts | {
         "rank": int(row["rank"]),
@@ -57,7 +57,7 @@ def _finding(row: dict[Any, Any], rows: Mapping[str, int]) -> dict[str, Any]:
         "field": texts["field"] if texts["field"] in FIELDS else "",
         "faces": 1 if pd.isna(row["faces"]) else int(row["faces"]),
         "probability": None if pd.isna(probability) or not math.isfinite(probability) else float(probability),
-        "neighbours": [[rows.get(one["id"], -1), one["age"], one["similarity"]] for one in voters],
+        "neighbours": [[rows.get(one.face_id, -1), one.age, f"{one.similarity:.3f}"] for one in voters],
     }
 
 

@@ -19,10 +19,10 @@ from maskcls.classify.evaluation.evaluate import TRAIN_ONLY, Evaluation, evaluat
 from maskcls.classify.evaluation.kept import Tables
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.model import Model
-from maskcls.classify.predict.job import write_answers
 from maskcls.classify.tasks import ANSWER_COLUMNS
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.faceset.store import EmbeddingSet
+from maskcls.embedder.storage.atomic import write_table
 
 MakeSet = Callable[..., EmbeddingSet]
 FOLDS = 3
@@ -113,7 +113,7 @@ def test_answers_of_the_baselines_can_be_mixed_with_those_of_the_vote(done: Eval
     assert set(done.others) == set(BASELINES)
     paths = [tmp_path / "vote.parquet", tmp_path / "linear.parquet"]
     for path, table in zip(paths, [done.answers, done.others["linear on the same features"]], strict=True):
-        write_answers(path, table)
+        write_table(path, table)
     mixed = mix(read_members(paths), rounds=20)
     assert mixed.answers["face_id"].tolist() == done.answers["face_id"].tolist()
     assert mixed.answers["fold"].tolist() == done.answers["fold"].tolist()
