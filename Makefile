@@ -2,18 +2,30 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CONTEST := $(wildcard ../shared/data/contest/images)
-GALLERY := $(if $(CONTEST),$(CONTEST),demo/gallery --labels demo/gallery.csv)
-
 FAIRFACE := $(or $(MASKCLS_DATA),../shared/data)/fairface
 BUILD := builtin-build
 
 .PHONY: demo test check soak advisories chromium builtin-model clean
 
-demo: $(VENV)/installed-demo  ## set up, then embed, build an index and predict
-	$(BIN)/python benchmarks/demo_photos.py demo
-	$(BIN)/maskcls embed $(GALLERY) --out demo/faces
+demo: $(VENV)/installed-demo  ## set up, then predict on a few photos and build a model
+	$(BIN)/python -m benchmarks.demo_photos demo
+ifdef CONTEST
+	$(BIN)/maskcls embed $(CONTEST) --out demo/faces
 	$(BIN)/maskcls build-index demo/faces --out demo/model
 	$(BIN)/maskcls predict demo/photos --model demo/model --out demo/predictions.csv --report demo/report.html
+else
+	@echo "No labelled photos in ../shared/data: the built-in model predicts."
+	$(BIN)/maskcls predict demo/photos --out demo/predictions.csv --report demo/report.html
+	@echo "The steps to a model of your own, on one portrait with drawn masks:"
+	$(BIN)/maskcls render-masks demo/portrait --labels demo/portrait.csv --copies 4 --out demo/drawn
+	$(BIN)/maskcls embed demo/drawn --out demo/faces
+	$(BIN)/maskcls build-index demo/faces --out demo/model
+	$(BIN)/maskcls predict demo/photos --model demo/model --out demo/one_person.csv --quiet
+	@echo "One person's photos show the steps and the files. They cannot train mask and gender, which need two people of"
+	@echo "each class, and every age predicted from them is that person's own: do not use demo/one_person.csv. Your own"
+	@echo "labelled photos take the place of demo/drawn: docs/guide.md."
+endif
+	@echo "Open demo/report.html for the predictions."
 
 test: $(VENV)/installed-test check chromium  ## set up, then lint, type-check and test
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest
@@ -48,7 +60,7 @@ builtin-model: $(VENV)/installed-demo  ## make the built-in model again, from Fa
 	cp -R $(BUILD)/model classify/model/builtin
 	chmod -R u=rwX,go=rX classify/model/builtin
 
-$(VENV)/installed-%: pyproject.toml constraints.txt
+$(VENV)/installed-%: pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[$*]'
 	touch $@

@@ -23,7 +23,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from maskcls.classify.data.face_set import FaceSet, merge_sets, open_sets
 from maskcls.classify.evaluation.evaluate import plan
-from maskcls.classify.labels.audit.findings import audit
+from maskcls.classify.labels.audit.audit import find_label_issues
 from maskcls.embedder.faceset.corrections import FIELDS
 from maskcls.embedder.labels import GENDERS, MASKS
 
@@ -36,7 +36,7 @@ def main() -> None:
     """Audit labels as they come with some made wrong, print and write a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("faces", type=Path, nargs="+", help="embedding sets")
-    parser.add_argument("--also", type=Path, nargs="*", default=[], help="sets that are only learnt from")
+    parser.add_argument("--also", type=Path, nargs="*", default=[], help="sets to train on only")
     parser.add_argument("--rates", type=float, nargs="+", default=[0.01, 0.03, 0.1])
     parser.add_argument("--leave-out", type=Path, help="people or paths whose labels are known to be wrong")
     parser.add_argument("--seed", type=int, default=0)
@@ -51,12 +51,12 @@ def main() -> None:
     head = "| made wrong | label | labels | wrong | average precision | precision and recall at k |"
     lines = [head, "|---|---|--:|--:|--:|--:|"]
     for rate in options.rates:
-        spoilt, wrong = spoil(pool, chosen.scored, rate, np.random.default_rng(options.seed))
-        doubts = audit(spoilt, chosen.fold, chosen.scored, options.seed)
+        noisy, wrong = add_noise(pool, chosen.scored, rate, np.random.default_rng(options.seed))
+        issues = find_label_issues(noisy, chosen.fold, chosen.scored, options.seed)
         for field in FIELDS:
-            mine = [doubt for doubt in doubts if doubt.field == field and counted[list(doubt.rows)].all()]
-            truth = np.array([wrong[field][list(doubt.rows)].all() for doubt in mine])
-            value = np.array([doubt.probability for doubt in mine])
+            mine = [issue for issue in issues if issue.field == field and counted[list(issue.rows)].all()]
+            truth = np.array([wrong[field][list(issue.rows)].all() for issue in mine])
+            value = np.array([issue.probability for issue in mine])
             first = truth[np.argsort(-value, kind="stable")][: truth.sum()]
             precision = average_precision_score(truth, value)
             lines.append(
@@ -69,7 +69,7 @@ def main() -> None:
         options.out.write_text(text, encoding="utf-8")
 
 
-def spoil(
+def add_noise(
     pool: FaceSet, rows: npt.NDArray[np.int64], rate: float, random: np.random.Generator
 ) -> tuple[FaceSet, dict[str, Bools]]:
     """The pool with labels made wrong, and which of the ``rows`` have a wrong one, by field."""

@@ -1,9 +1,9 @@
-"""Photos for ``make demo`` that every installation has: a public-domain portrait and two photos without a face.
+"""Photos for ``make demo`` on a machine without labelled ones.
 
-    python benchmarks/demo_photos.py demo
+    python -m benchmarks.demo_photos demo
 
-Writes ``photos/`` to predict on, and ``gallery/`` with ``gallery.csv``: re-framed, re-lit copies of the portrait with
-its labels, enough to run every command where there are no labelled photos. One person is no gallery to trust.
+Writes ``photos/``: scikit-image's public-domain portrait, bare and with a drawn mask (worn, worn incorrectly), and two
+photos without a face. Writes ``portrait/`` and ``portrait.csv``: the bare portrait with its labels, to draw masks on.
 """
 
 from __future__ import annotations
@@ -11,30 +11,39 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import skimage.data
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image
 from sklearn.datasets import load_sample_images
 
-AGE_IN_PORTRAIT = 36
-LIGHT = (0.7, 0.85, 1.15, 1.3)
+from maskcls.embedder.detection.finder import FaceFinder
+from maskcls.embedder.labels import Mask
+from maskcls.embedder.masks.drawing import draw_mask, random_style
+
+LABELS = "path,person,mask,gender,age\nastronaut.jpg,collins,normal,female,36\n"
+DRAWN: tuple[Mask, ...] = ("wear", "incorrect")
+SEED = 2
+QUALITY = 92
 
 
 def main(folder: Path) -> None:
     """Write the photos below ``folder``."""
-    photos, gallery = folder / "photos", folder / "gallery"
-    for path in (photos, gallery):
+    photos, bare = folder / "photos", folder / "portrait"
+    for path in (photos, bare):
         path.mkdir(parents=True, exist_ok=True)
     portrait = Image.fromarray(skimage.data.astronaut())
-    portrait.save(photos / "astronaut.jpg", quality=92)
+    finder = FaceFinder()
+    landmarks = finder.landmarks([portrait], [face for face in finder.find([portrait], "detect") if face])[0]
+    images = {"astronaut": portrait}
+    for state in DRAWN:
+        images[f"astronaut-{state}"] = draw_mask(portrait, landmarks, random_style(np.random.default_rng(SEED), state))
     samples = load_sample_images()
     for name, pixels in zip(samples.filenames, samples.images, strict=True):
-        Image.fromarray(pixels).save(photos / Path(name).name, quality=92)
-    rows = ["path,person,mask,gender,age"]
-    for number, light in enumerate(LIGHT):
-        copy = ImageEnhance.Brightness(ImageOps.mirror(portrait) if number % 2 else portrait).enhance(light)
-        copy.crop((10 * number, 0, 512, 512 - 10 * number)).save(gallery / f"{number}.jpg", quality=85)
-        rows.append(f"{number}.jpg,collins,normal,female,{AGE_IN_PORTRAIT}")
-    (folder / "gallery.csv").write_text("\n".join(rows) + "\n")
+        images[Path(name).stem] = Image.fromarray(pixels)
+    for name, image in images.items():
+        image.save(photos / f"{name}.jpg", quality=QUALITY)
+    portrait.save(bare / "astronaut.jpg", quality=QUALITY)
+    (folder / "portrait.csv").write_text(LABELS)
 
 
 if __name__ == "__main__":

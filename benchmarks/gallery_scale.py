@@ -28,7 +28,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from maskcls.index.base import VectorGallery, normalised, recall
 from maskcls.index.flat import Gallery, Kind
-from maskcls.index.ivf import cells_for
+from maskcls.index.ivf import lists_for
 from maskcls.index.pgvector import PostgresGallery, drop
 
 Floats = npt.NDArray[np.float32]
@@ -120,10 +120,10 @@ def all_ways(stored: Floats) -> Iterator[Way]:
     yield Way("scikit-learn NearestNeighbors", partial(by_sklearn, peer), time.perf_counter() - start, stored.nbytes)
     yield from gallery(stored, "exact")
     yield from gallery(stored, "ivf")
-    cells = cells_for(len(stored))
-    names = [f"IVF{cells},SQ8"]
+    lists = lists_for(len(stored))
+    names = [f"IVF{lists},SQ8"]
     if len(stored) <= SLOW:
-        names += [f"IVF{cells},PQ{stored.shape[1] // 4}x8", "HNSW32,Flat"]
+        names += [f"IVF{lists},PQ{stored.shape[1] // 4}x8", "HNSW32,Flat"]
     for name in names:
         yield other(name, stored)
 
@@ -133,7 +133,7 @@ def gallery(stored: Floats, kind: Kind) -> Iterator[Way]:
     start = time.perf_counter()
     made = Gallery.of(stored, np.arange(len(stored)), kind)
     seconds = time.perf_counter() - start
-    name = f"maskcls {kind}" + (f", {made.visited}" if kind == "ivf" else "")
+    name = f"maskcls {kind}" + (f", {made.searched}" if kind == "ivf" else "")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "gallery.faiss")
         made.save(path)
@@ -146,7 +146,7 @@ def gallery(stored: Floats, kind: Kind) -> Iterator[Way]:
 
 
 def other(name: str, stored: Floats) -> Way:
-    """An index of FAISS's factory; a search visits 64 cells, or 128 candidates of a graph."""
+    """An index of FAISS's factory; a search reads 64 lists, or 128 candidates of a graph."""
     start = time.perf_counter()
     index: Any = faiss.index_factory(stored.shape[1], name, faiss.METRIC_INNER_PRODUCT)
     if name.startswith("IVF"):

@@ -25,7 +25,7 @@ from maskcls.classify.labels.review.app import Review
 from maskcls.classify.labels.review.changes import MAX_CHANGES, Change
 from maskcls.classify.labels.review.decisions import Decisions
 from maskcls.classify.labels.review.faces import Faces
-from maskcls.classify.labels.review.server import serve
+from maskcls.classify.labels.review.session import serve
 from maskcls.classify.labels.review.thumbs import Thumbnails
 from maskcls.embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, EncoderInfo
 from maskcls.embedder.faceset.store import LOG_COLUMNS, REJECT_COLUMNS, EmbeddingSet
@@ -45,16 +45,16 @@ MEASURE = """
 async ({ name, times }) => {
   const frame = () => new Promise(done => requestAnimationFrame(done));
   const grid = document.getElementById("grid"), select = document.getElementById("group");
-  const search = document.getElementById("search"), tally = document.getElementById("tally");
+  const search = document.getElementById("search"), counts = document.getElementById("decision-counts");
   const key = key => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
   const acts = {
     page: () => key("PageDown"),
     jump: () => { grid.scrollTop = Math.random() * (grid.scrollHeight - grid.clientHeight); },
     group: i => { select.value = ["person", "class"][i % 2]; select.dispatchEvent(new Event("input")); },
     decide: async i => {
-      const before = tally.textContent;
+      const before = counts.textContent;
       key(i % 2 ? "c" : "r");
-      while (tally.textContent === before) await frame();
+      while (counts.textContent === before) await frame();
     },
   };
   const taken = [];

@@ -73,10 +73,10 @@ def main() -> None:
 
     print(f"{len(fit)} faces in the gallery, {len(asked)} of {len(np.unique(asked.people))} other people asked about\n")
     print(f"| cells visited | recall@20 | recall@{k} | age MAE | band macro F1 |\n|---|---:|---:|---:|---:|")
-    probes, chosen = 1, cells.visited
+    probes, chosen = 1, cells.searched
     while probes < 2 * cells._index.nlist:
         cells._index.nprobe = min(probes, cells._index.nlist)
-        row(cells.visited + (" (chosen)" if cells.visited == chosen else ""), *cells.search(vectors, k))
+        row(cells.searched + (" (chosen)" if cells.searched == chosen else ""), *cells.search(vectors, k))
         probes *= 2
     row("exact", *truth)
 

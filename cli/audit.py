@@ -14,23 +14,23 @@ SHOWN = 10
 
 def audit(
     faces: Annotated[list[Path], typer.Argument(help="Embedding sets made by `maskcls embed`.")],
-    out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for findings and patch.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", file_okay=False, help="Folder for issues and patch.")] = Path(
         "audit"
     ),
     also: Annotated[
-        list[Path] | None, typer.Option(help="A set that is only learnt from (repeatable), such as drawn masks.")
+        list[Path] | None, typer.Option(help="A set to train on only (repeatable), such as drawn masks.")
     ] = None,
     folds: Annotated[int, typer.Option(min=2, help="Parts the people are split into.")] = 5,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of folds and training.")] = 0,
     min_probability: Annotated[
-        float, typer.Option(min=0, max=1, help="The patch holds findings at least this likely.")
+        float, typer.Option(min=0, max=1, help="The patch holds issues at least this likely.")
     ] = 0.5,
 ) -> None:
-    """Find labels that are probably wrong, and photos that are none of a face.
+    """Find labels that are probably wrong, and photos without a usable face.
 
-    Each label is doubted by models that have seen no photo of the person, by the person's other photos and by
-    near-copies. Labels that were confirmed (see `maskcls review`, `maskcls relabel`) are not found again. Nothing is
-    changed: look at the findings, then apply the patch. A killed run goes on with its fold.
+    Each label is compared with the predictions of models trained without the person, with the person's other photos
+    and with near-copies. Labels confirmed by `maskcls review` or `maskcls relabel` are not reported again. Nothing is
+    changed: look at the issues, then apply the patch. A killed run resumes.
     """
     with one_line_errors():
         from importlib.metadata import version
@@ -40,8 +40,8 @@ def audit(
         from ..classify.data.face_set import merge_sets, open_sets
         from ..classify.evaluation.evaluate import plan
         from ..classify.evaluation.kept import Kept
-        from ..classify.labels.audit.findings import PATCH, findings_of, patch_of, write_audit
-        from ..classify.labels.audit.findings import audit as run
+        from ..classify.labels.audit.audit import PATCH, correcting_patch, find_label_issues, reported, write_patch
+        from ..classify.labels.audit.issues import ISSUES, issue_table, write_issues
         from ..embedder.faceset.corrections import confirmed_labels, labels_of
         from ..embedder.photo import shown
 
@@ -53,25 +53,26 @@ def audit(
         parts = (version("maskcls"), pool.encoder.fingerprint, data.tobytes(), chosen.fold.tobytes(), seed)
         kept = Kept(out / ".folds", *parts, chosen.scored.tobytes())
         with progress_bar() as progress:
-            doubts = run(pool, chosen.fold, chosen.scored, seed, kept=kept, step=progress)
-        audited = pool.subset(chosen.scored)
+            found = find_label_issues(pool, chosen.fold, chosen.scored, seed, kept=kept, step=progress)
+        audited = pool.table.iloc[chosen.scored].reset_index(drop=True)
         confirmed = set().union(*(confirmed_labels(one) for one in sets[: len(faces)]))
-        findings = findings_of(audited, doubts, confirmed)
-        patch = patch_of(audited, findings, min_probability)
-        write_audit(out, findings, patch)
+        issues = reported(found, audited, confirmed)
+        patch = correcting_patch(audited, issues, min_probability)
+        write_issues(out, issues, audited)
+        write_patch(out, patch)
         kept.clear()
+        likeliest = issue_table(issues[:SHOWN], audited)
         tell(
             out=out,
             faces=len(audited),
-            findings=len(findings),
+            issues=len(issues),
             changes=len(patch),
             patch=out / PATCH,
-            likeliest=findings.head(SHOWN),
+            likeliest=likeliest,
         )
-        for finding in findings.head(SHOWN).to_dict("records"):
-            change = f"{finding['field']} {finding['label']} -> {finding['proposal']}" if finding["field"] else ""
-            what = " ".join(part for part in (finding["kind"], change) if part)
-            typer.echo(f"{finding['probability']:.2f} {shown(finding['path'])}: {what} ({finding['evidence']})")
-        typer.echo(
-            f"{shown(out)}: {len(findings)} findings on {len(audited)} faces; {PATCH} changes {len(patch)} labels"
-        )
+        for issue in likeliest.to_dict("records"):
+            change = f"{issue['field']} {issue['given_label']} -> {issue['proposed_label']}" if issue["field"] else ""
+            what = " ".join(part for part in (issue["kind"], change) if part)
+            typer.echo(f"{issue['probability']:.2f} {shown(issue['path'])}: {what} ({shown(issue['evidence'])})")
+        typer.echo(f"{shown(out / ISSUES)}: {len(issues)} label issues on {len(audited)} faces")
+        typer.echo(f"{shown(out / PATCH)}: changes {len(patch)} labels")

@@ -102,7 +102,7 @@ def build_index(
             typer.echo(f"{pseudo} of the faces have pseudo-labels")
         if isinstance(model.gallery, Gallery) and model.gallery.kind == "ivf":
             typer.echo(
-                f"gallery searched cell by cell: {model.gallery.visited} a search, "
+                f"gallery in an inverted file: a search reads {model.gallery.searched}, "
                 f"{100 * model.gallery.recall:.1f} % of the 100 nearest found on a sample"
             )
         if report.vote:

@@ -12,12 +12,16 @@ from .terminal import announce, one_line_errors
 
 def review(
     faces: Annotated[list[Path], typer.Argument(help="Embedding sets made by `maskcls embed`.")],
-    audit: Annotated[Path | None, typer.Option(help="Folder of `maskcls audit`: its findings are shown too.")] = None,
-    decisions: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="Patch to write; else decisions.csv in the first set.")
+    audit: Annotated[
+        Path | None, typer.Option(help="Folder of `maskcls audit`: its label issues are shown too.")
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="To listen on; 0 takes a free one.")] = 0,
-    host: Annotated[str, typer.Option(help="To listen on; any but the default lets others in.")] = "127.0.0.1",
+    decisions: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Patch to write. Default: decisions.csv in the first set.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 0,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any but the default lets other machines in.")
+    ] = "127.0.0.1",
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
 ) -> None:
     """Look at every face in the browser and mark wrong labels; Ctrl-C ends it.
@@ -26,8 +30,7 @@ def review(
     loads nothing from anywhere else.
     """
     with one_line_errors():
-        from ..classify.labels.review.server import serve
-        from ..classify.labels.review.session import open_review
+        from ..classify.labels.review.session import open_review, serve
         from ..classify.serving.guard import is_loopback
         from ..classify.serving.local import open_browser
         from ..embedder.photo import shown

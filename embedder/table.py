@@ -57,6 +57,7 @@ def gallery_ids(face_ids: pd.Series[str]) -> Any:
 
 _TESTS: dict[str, Callable[[pd.Series[Any]], pd.Series[bool]]] = {
     "face_id": lambda cells: cells.str.fullmatch("[0-7]?[0-9a-f]{1,15}"),
+    "dataset": lambda cells: cells.str.fullmatch("[0-9a-f]{16}"),
     "file_sha256": lambda cells: cells.str.fullmatch("[0-9a-f]{64}"),
     "path": lambda cells: ~cells.str.contains(r"^/|(?:^|/)\.\.(?:/|$)|\0"),
     "root": lambda cells: cells.str.fullmatch("[^\0]+"),

@@ -1,14 +1,11 @@
-"""What every gallery can do, wherever its vectors lie."""
+"""The interface of every gallery, wherever its vectors are stored."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from .flat import Gallery
 
 Vectors = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -54,7 +51,7 @@ class VectorGallery(Protocol):
         """Remove vectors by id; ids that are not there are ignored. Returns how many were removed."""
 
     def vectors(self, ids: Ids) -> Vectors:
-        """The stored unit vectors (n, dimension) of some ids, in the order asked.
+        """The stored unit vectors (n, dimension) of ids (n,), in their order.
 
         Raises:
             KeyError: an id is not in the gallery.
@@ -67,12 +64,12 @@ class VectorGallery(Protocol):
             ValueError: a query is zero or not finite.
         """
 
-    def copy(self) -> Gallery:
-        """A copy in memory that can be edited while this one stays as it is."""
+    def copy(self) -> VectorGallery:
+        """A copy in memory that is edited independently."""
 
 
 def check_new(vectors: Vectors, ids: Ids, dimension: int) -> None:
-    """Make sure that vectors (n, dimension) and ids (n,) may come in together, as far as they tell themselves.
+    """Check vectors (n, dimension) and ids (n,) that are to be added.
 
     Raises:
         ValueError: wrong shapes, a negative or repeated id.
@@ -83,21 +80,21 @@ def check_new(vectors: Vectors, ids: Ids, dimension: int) -> None:
         raise ValueError("ids must be new, unique and not negative")
 
 
-def places(ids: Ids, among: Ids) -> Ids:
-    """Where each id (n,) stands among ascending ones (m,), -1 where it does not."""
+def positions(ids: Ids, among: Ids) -> Ids:
+    """Position of each id (n,) in ascending ids (m,), -1 where it is not among them."""
     if not len(among):
         return np.full(len(ids), -1, np.int64)
-    place = np.searchsorted(among, ids).clip(max=len(among) - 1)
-    return np.where(among[place] == ids, place, -1)
+    position = np.searchsorted(among, ids).clip(max=len(among) - 1)
+    return np.where(among[position] == ids, position, -1)
 
 
 def no_neighbours(queries: int, k: int) -> Neighbours:
-    """What a search finds where there is nothing."""
+    """The result of a search in an empty gallery."""
     return Neighbours(np.full((queries, k), -1, np.int64), np.full((queries, k), -np.inf, np.float32))
 
 
 def recall(found: Ids, exact: Ids) -> float:
-    """Share of the true neighbours (n, k) that were found (n, k or more), 0 to 1; ids of -1 are no neighbours."""
+    """Share of the exact neighbours (n, k) among those found (n, k or more), 0 to 1; an id of -1 is no neighbour."""
     hits = sum(len(np.intersect1d(a, b[b >= 0])) for a, b in zip(found, exact, strict=True))
     return hits / max(1, int((exact >= 0).sum()))
 

@@ -1,4 +1,4 @@
-"""Vectors with stable ids in FAISS: searched exactly while they are few, cell by cell when they are many."""
+"""Vectors with stable ids in FAISS: searched exactly while they are few, in an inverted file when they are many."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ import numpy as np
 from ..embedder.errors import MaskclsError
 from ..embedder.photo import shown
 from ..embedder.storage.atomic import replacing
-from . import ivf as cells
-from .base import Ids, Neighbours, Vectors, check_new, no_neighbours, normalised, places
+from . import ivf
+from .base import Ids, Neighbours, Vectors, check_new, no_neighbours, normalised, positions
 
 __all__ = ["Gallery", "Kind", "Neighbours", "kind_for", "normalised"]
 
 Kind = Literal["exact", "ivf"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LARGE = 50_000
-"""Vectors from which cells are searched. Below, an exact search costs less than 2 ms on one core for 128 dimensions, a
-small part of what encoding a face does, and needs no training."""
+"""Vectors from which an inverted file is used. Below, an exact search of 128 dimensions takes under 2 ms on one core,
+a small part of encoding a face, and needs no training."""
 OUTGROWN = 2
-"""Cells are learned anew when there should be that many times more of them."""
+"""The lists are trained again when there should be that many times more of them."""
 _EXACT_FILE = b"IxM2"
-"""First bytes of a file of ids over a flat index."""
+"""First bytes of the file of an ``IndexIDMap2``."""
 
 
 def kind_for(count: int) -> Kind:
-    """The kind of gallery that a number of vectors takes."""
+    """The kind of gallery for a number of vectors."""
     return "ivf" if count >= LARGE else "exact"
 
 
 class Gallery:
     """A :class:`.base.VectorGallery` of FAISS.
 
-    Two kinds. ``exact`` compares with every vector (``IndexFlatIP``). ``ivf`` compares with those of the nearest cells,
-    stored in half precision; as many cells are visited as it takes to find the nearest, see :mod:`.ivf`. It learns
-    its cells from the first vectors that are added, so that these should be all or most of them, and is memory-mapped
-    when loaded, until it is edited. Others were measured: docs/scale.md.
+    Two kinds. ``exact`` compares with every vector (``IndexFlatIP``). ``ivf`` compares with the vectors of the nearest
+    lists, stored in half precision, see :mod:`.ivf`. Its lists are trained on the first vectors that are added, which
+    should be all or most of them, and its file is memory-mapped when loaded, until it is edited. Other indexes were
+    measured: docs/scale.md.
     """
 
     def __init__(self, dimension: int, kind: Kind = "exact") -> None:
         self.kind: Kind = kind
         self.recall = 1.0
-        """Recall@100 on a sample when the cells were learned; 1 for a gallery that was loaded or is exact."""
+        """Recall@100 on a sample when the lists were trained; 1 for a gallery that was loaded or is exact."""
         self._ids: Ids = np.empty(0, np.int64)
         self._mapped = False
         flat = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension)) if kind == "exact" else None
-        self._index: Any = cells.empty_cells(dimension, 1) if flat is None else flat
+        self._index: Any = ivf.empty_lists(dimension, 1) if flat is None else flat
 
     @classmethod
     def of(cls, vectors: Vectors, ids: Ids, kind: Kind | Literal["auto"] = "auto") -> Gallery:
-        """A gallery of vectors (n, dimension) under ids (n,), by default of the kind that their number takes.
+        """A gallery of vectors (n, dimension) under ids (n,), by default of the kind for their number.
 
         Raises:
             ValueError: see :meth:`add`.
@@ -75,14 +75,14 @@ class Gallery:
         return len(self._ids)
 
     @property
-    def visited(self) -> str:
-        """What a search compares with, such as ``16 of 893 cells``."""
-        return "every vector" if self.kind == "exact" else f"{self._index.nprobe} of {self._index.nlist} cells"
+    def searched(self) -> str:
+        """What a search reads, such as ``16 of 893 lists``."""
+        return "every vector" if self.kind == "exact" else f"{self._index.nprobe} of {self._index.nlist} lists"
 
     def add(self, vectors: Vectors, ids: Ids) -> None:
         """See :class:`.base.VectorGallery`."""
         check_new(vectors, ids, self.dimension)
-        if (places(ids, self._ids) >= 0).any():
+        if (positions(ids, self._ids) >= 0).any():
             raise ValueError("ids must be new, unique and not negative")
         units, ids = normalised(vectors), np.ascontiguousarray(ids, np.int64)
         if not len(ids):
@@ -90,35 +90,35 @@ class Gallery:
         self._own()
         untrained = not self._index.is_trained
         if untrained:
-            self._index = cells.train(units)
+            self._index = ivf.train(units)
         self._index.add_with_ids(units, ids)
         if untrained:
-            self.recall = cells.tune(self._index, units, ids)
+            self.recall = ivf.tune(self._index, units, ids)
         self._ids = np.sort(np.concatenate([self._ids, ids]))
 
     def remove(self, ids: Ids) -> int:
         """See :class:`.base.VectorGallery`."""
-        gone = np.unique(ids[places(ids, self._ids) >= 0])
+        gone = np.unique(ids[positions(ids, self._ids) >= 0])
         if not len(gone):
             return 0
         self._own()
         if self.kind == "exact":
             self._index.remove_ids(faiss.IDSelectorBatch(gone))
         else:
-            cells.remove(self._index, gone)
+            ivf.remove(self._index, gone)
         self._ids = np.setdiff1d(self._ids, gone, assume_unique=True)
         return len(gone)
 
     def vectors(self, ids: Ids) -> Vectors:
         """See :class:`.base.VectorGallery`; of an ``ivf`` gallery, to half precision."""
         ids = np.ascontiguousarray(ids, np.int64)
-        if (places(ids, self._ids) < 0).any():
+        if (positions(ids, self._ids) < 0).any():
             raise KeyError("an id is not in the gallery")
         if not len(ids):
             return np.empty((0, self.dimension), np.float32)
         if self.kind == "exact":
             return np.asarray(self._index.reconstruct_batch(ids), np.float32)
-        return normalised(cells.vectors_of(self._index, ids))
+        return normalised(ivf.vectors_of(self._index, ids))
 
     def search(self, queries: Vectors, k: int) -> Neighbours:
         """See :class:`.base.VectorGallery`."""
@@ -133,14 +133,14 @@ class Gallery:
     def copy(self) -> Gallery:
         """See :class:`.base.VectorGallery`."""
         copy = Gallery(self.dimension, self.kind)
-        copy._index = faiss.clone_index(self._index) if self.kind == "exact" else cells.copied(self._index)
+        copy._index = faiss.clone_index(self._index) if self.kind == "exact" else ivf.copied(self._index)
         copy._ids, copy.recall = self._ids.copy(), self.recall
         return copy
 
     def fitting(self, kind: Kind | Literal["auto"] = "auto") -> Gallery:
-        """This gallery, or one of the same vectors if another kind, or many more cells, would now be right."""
+        """This gallery, or one of the same vectors if they now need another kind or many more lists."""
         wanted = kind_for(len(self)) if kind == "auto" else kind
-        fits = wanted == self.kind and (wanted == "exact" or OUTGROWN * self._index.nlist >= cells.cells_for(len(self)))
+        fits = wanted == self.kind and (wanted == "exact" or OUTGROWN * self._index.nlist >= ivf.lists_for(len(self)))
         return self if fits else Gallery.of(self.vectors(self._ids), self._ids, wanted)
 
     def save(self, path: Path) -> None:
@@ -152,10 +152,10 @@ class Gallery:
 
     @classmethod
     def load(cls, path: Path) -> Gallery:
-        """Read a gallery written by :meth:`save`; the vectors of an ``ivf`` one stay in the file, memory-mapped.
+        """Read a gallery written by :meth:`save`; an ``ivf`` gallery is memory-mapped.
 
         Raises:
-            MaskclsError: the file is missing or is no such gallery.
+            MaskclsError: the file is missing or not such a gallery.
         """
         try:
             with path.open("rb") as file:
@@ -164,20 +164,20 @@ class Gallery:
             index: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP) if mapped else _read(path)
         except (RuntimeError, OSError) as error:
             raise MaskclsError(f"{shown(path)}: not a FAISS gallery; build the model again") from error
-        if not (_is_exact(index) if exact else _is_cells(index)):
+        if not (_is_exact(index) if exact else _is_ivf(index)):
             raise MaskclsError(f"{shown(path)}: a FAISS index of another kind; build the model again")
-        if not (_exact_fits(index) if exact else _cells_fit(index)):
+        if not (_exact_fits(index) if exact else _ivf_fits(index)):
             raise MaskclsError(f"{shown(path)}: its parts do not fit each other; build the model again")
         gallery = cls(index.d, "exact" if exact else "ivf")
         gallery._index, gallery._mapped = index, mapped
-        stored = faiss.vector_to_array(index.id_map) if exact else cells.ids_of(index)
+        stored = faiss.vector_to_array(index.id_map) if exact else ivf.ids_of(index)
         gallery._ids = np.sort(np.asarray(stored, np.int64))
         return gallery
 
     def _own(self) -> None:
-        """Bring the vectors of a mapped file into memory, for editing."""
+        """Copy the vectors of a mapped file into memory, for editing."""
         if self._mapped:
-            self._index, self._mapped = cells.copied(self._index), False
+            self._index, self._mapped = ivf.copied(self._index), False
 
 
 def _read(path: Path) -> Any:
@@ -192,7 +192,7 @@ def _is_exact(index: Any) -> bool:
     )
 
 
-def _is_cells(index: Any) -> bool:
+def _is_ivf(index: Any) -> bool:
     return (
         isinstance(index, faiss.IndexIVFScalarQuantizer)
         and index.metric_type == faiss.METRIC_INNER_PRODUCT
@@ -206,7 +206,7 @@ def _exact_fits(index: Any) -> bool:
     return (index.index.d, index.index.ntotal, index.id_map.size()) == (index.d, index.ntotal, index.ntotal)
 
 
-def _cells_fit(index: Any) -> bool:
+def _ivf_fits(index: Any) -> bool:
     centres = index.nlist if index.is_trained else 0
     found = (index.quantizer.d, index.quantizer.ntotal, index.invlists.nlist, index.code_size)
     return found == (index.d, centres, index.nlist, 2 * index.d) and index.invlists.compute_ntotal() == index.ntotal

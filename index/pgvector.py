@@ -1,4 +1,4 @@
-"""A gallery in a PostgreSQL server with pgvector: many machines ask, none of them holds the vectors.
+"""A gallery in a table of PostgreSQL with pgvector: many machines search it, none of them holds the vectors.
 
 Needs the extra ``postgres`` and, on the server, the extension ``vector`` 0.8 or later (https://github.com/pgvector).
 Searched exactly while vectors are few, and by pgvector's HNSW graph (Malkov & Yashunin 2016,
@@ -19,19 +19,19 @@ import numpy as np
 
 from ..embedder.errors import MaskclsError
 from ..embedder.photo import shown
-from .base import Ids, Neighbours, Vectors, check_new, no_neighbours, normalised, places, recall
+from .base import Ids, Neighbours, Vectors, check_new, no_neighbours, normalised, positions, recall
 from .flat import Gallery
 from .ivf import NEAREST, RECALL, SAMPLE
-from .postgres_server import connect, connection_errors, first_line, said
 
 if TYPE_CHECKING:
     import psycopg
 
+SCHEMES = ("postgresql://", "postgres://")
 LARGE = 10_000
-"""Vectors from which :meth:`PostgresGallery.index` makes a graph; an exact search of fewer takes milliseconds."""
+"""Vectors from which :meth:`PostgresGallery.index` builds a graph; an exact search of fewer takes milliseconds."""
 MAX_WIDTH = 1000
-"""pgvector's greatest ``hnsw.ef_search``; who asks for more neighbours is answered by an exact search."""
-ASKED_AT_ONCE = 256
+"""pgvector's greatest ``hnsw.ef_search``; a search for more neighbours is exact."""
+QUERIES_AT_ONCE = 256
 _TABLE = re.compile(r"maskcls_[0-9a-f]{16}")
 _SEARCH = """
     SELECT q.row - 1, near.id, -near.away FROM unnest(%s::vector[]) WITH ORDINALITY AS q (v, row),
@@ -40,9 +40,14 @@ _SEARCH = """
 
 
 class PostgresGallery:
-    """A :class:`.base.VectorGallery` in one table; edits are seen at once by whoever searches it.
+    """A :class:`.base.VectorGallery` in one table; edits are visible at once to every connection.
 
     Every method raises MaskclsError if the server cannot be reached or refuses.
+
+    Attributes:
+        table: name of the table.
+        dimension: length of a vector.
+        owner: what :meth:`create` was given.
     """
 
     kind = "postgresql"
@@ -58,44 +63,46 @@ class PostgresGallery:
             MaskclsError: the address holds a password, the server cannot be reached or has no such table, or the extra
                 is not installed.
         """
-        if not _TABLE.fullmatch(table):
-            raise MaskclsError(f"{shown(table)}: not the name of a gallery's table")
-        self.table = table
-        self._address = address
-        self._lock = RLock()
+        self.table, self._address, self._lock = _checked(table), address, RLock()
         self._connection = connect(address)
         with self._errors():
-            comment = self._connection.execute("SELECT obj_description(to_regclass(%s))", [table]).fetchone()
-        if comment is None or comment[0] is None:
-            raise MaskclsError(f"{shown(address)}: holds no table {table}; build the model again")
-        noted = json.loads(comment[0])
-        self.dimension = int(noted["dimension"])
-        """Length of a vector."""
-        self._width = int(noted["width"])
-        _registered(self._connection)
+            comment = _comment(self._connection, table)
+        if comment is None:
+            self.close()
+            raise MaskclsError(
+                f"{shown(address)}: holds no table {table}; the model that owns it was changed or removed, build the "
+                "model again"
+            )
+        self.dimension, self._width, self.owner = int(comment["dimension"]), int(comment["width"]), comment["owner"]
+        from pgvector.psycopg import register_vector
+
+        register_vector(self._connection)
 
     @classmethod
-    def create(cls, address: str, dimension: int, table: str | None = None) -> PostgresGallery:
-        """Make an empty gallery in a new table."""
+    def create(cls, address: str, dimension: int, table: str | None = None, owner: str = "") -> PostgresGallery:
+        """Make an empty gallery in a new table.
+
+        Args:
+            table: from :func:`new_table`.
+            owner: stored with the table, see :func:`owner_of`.
+        """
         table = table or new_table()
         connection = connect(address)
-        with said(address), connection:
+        with server_errors(address), connection:
+            import psycopg
+
             try:
                 connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
-            except connection_errors() as error:
+            except psycopg.Error as error:
                 raise MaskclsError(
                     f"{shown(address)}: has no extension vector and cannot make it; install pgvector there, and let "
-                    f"an administrator run CREATE EXTENSION vector ({first_line(error)})"
+                    f"an administrator run CREATE EXTENSION vector ({_first_line(error)})"
                 ) from error
-            connection.execute(
-                _sql(
-                    "CREATE TABLE {table} (id bigint PRIMARY KEY CHECK (id >= 0), v vector({dimension}) NOT NULL)",
-                    table,
-                    dimension=dimension,
-                )
-            )
-            connection.execute(_sql("ALTER TABLE {table} ALTER v SET STORAGE PLAIN", table))
-            _note(connection, table, dimension, 0)
+            text = "CREATE TABLE {table} (id bigint PRIMARY KEY CHECK (id >= 0), v vector({dimension}) NOT NULL)"
+            with connection.transaction():
+                connection.execute(_sql(text, table, dimension=dimension))
+                connection.execute(_sql("ALTER TABLE {table} ALTER v SET STORAGE PLAIN", table))
+                _set_comment(connection, table, dimension, 0, owner)
         return cls(address, table)
 
     @property
@@ -111,7 +118,7 @@ class PostgresGallery:
         return int(row[0]) if row else 0
 
     def add(self, vectors: Vectors, ids: Ids) -> None:
-        """See :class:`.base.VectorGallery`; all come in or none."""
+        """See :class:`.base.VectorGallery`; all are added or none."""
         check_new(vectors, ids, self.dimension)
         units = normalised(vectors)
         copy = self._q("COPY {table} (id, v) FROM STDIN WITH (FORMAT BINARY)")
@@ -129,7 +136,7 @@ class PostgresGallery:
     def remove(self, ids: Ids) -> int:
         """See :class:`.base.VectorGallery`.
 
-        The server frees the place and reuses it, as databases do; its bytes are gone when the table is dropped.
+        The server frees the space and reuses it; the bytes are gone when the table is dropped.
         """
         with self._errors():
             done = self._connection.execute(self._q("DELETE FROM {table} WHERE id = ANY(%s)"), [ids.tolist()])
@@ -139,14 +146,13 @@ class PostgresGallery:
     def vectors(self, ids: Ids) -> Vectors:
         """See :class:`.base.VectorGallery`."""
         with self._errors():
-            rows = self._connection.execute(
-                self._q("SELECT id, v FROM {table} WHERE id = ANY(%s) ORDER BY id"), [ids.tolist()]
-            ).fetchall()
-        place = places(np.asarray(ids, np.int64), np.array([row[0] for row in rows], np.int64))
-        if (place < 0).any():
+            query = self._q("SELECT id, v FROM {table} WHERE id = ANY(%s) ORDER BY id")
+            rows = self._connection.execute(query, [ids.tolist()]).fetchall()
+        position = positions(np.asarray(ids, np.int64), np.array([row[0] for row in rows], np.int64))
+        if (position < 0).any():
             raise KeyError("an id is not in the gallery")
         stored = np.array([_floats(row[1]) for row in rows], np.float32).reshape(len(rows), self.dimension)
-        return np.asarray(stored[place], np.float32)
+        return np.asarray(stored[position], np.float32)
 
     def search(self, queries: Vectors, k: int) -> Neighbours:
         """See :class:`.base.VectorGallery`."""
@@ -154,9 +160,9 @@ class PostgresGallery:
         if not found.ids.size:
             return found
         units = normalised(queries)
-        for start in range(0, len(units), ASKED_AT_ONCE):
+        for start in range(0, len(units), QUERIES_AT_ONCE):
             part = Neighbours(found.ids[start:], found.similarities[start:])
-            self._search(units[start : start + ASKED_AT_ONCE], k, part)
+            self._search(units[start : start + QUERIES_AT_ONCE], k, part)
         return found
 
     def _search(self, units: Vectors, k: int, found: Neighbours) -> None:
@@ -173,12 +179,12 @@ class PostgresGallery:
             return
         query, ids, similarities = (np.array(column) for column in zip(*rows, strict=True))
         counts = np.bincount(query, minlength=len(units))
-        place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        found.ids[query, place] = ids
-        found.similarities[query, place] = similarities.astype(np.float32).clip(-1, 1)
+        position = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        found.ids[query, position] = ids
+        found.similarities[query, position] = similarities.astype(np.float32).clip(-1, 1)
 
     def index(self, seed: int = 0) -> float:
-        """Make the search fast, if there are many vectors; to be called when most of them are in.
+        """Build a graph if there are many vectors; to be called when most of them have been added.
 
         Returns:
             Recall@100 on a sample of the stored vectors, 0 to 1.
@@ -186,23 +192,20 @@ class PostgresGallery:
         ids = self.ids
         if len(ids) < LARGE:
             return 1.0
-        sample = np.random.default_rng(seed).choice(ids, SAMPLE, replace=False)
-        asked = self.vectors(sample)
+        sample = self.vectors(np.random.default_rng(seed).choice(ids, SAMPLE, replace=False))
         self._width = 0
-        exact = self.search(asked, NEAREST)
+        exact = self.search(sample, NEAREST)
         with self._errors():
             self._connection.execute(
                 self._q("CREATE INDEX IF NOT EXISTS {graph} ON {table} USING hnsw (v vector_ip_ops)")
             )
-        width, reached = 2 * NEAREST, 0.0
-        while True:
-            self._width = width
-            reached = recall(self.search(asked, NEAREST).ids, exact.ids)
-            if reached >= RECALL or 2 * width > MAX_WIDTH:
+        self._width = 2 * NEAREST
+        while (reached := recall(self.search(sample, NEAREST).ids, exact.ids)) < RECALL:
+            if 2 * self._width > MAX_WIDTH:
                 break
-            width *= 2
+            self._width *= 2
         with self._errors():
-            _note(self._connection, self.table, self.dimension, width)
+            _set_comment(self._connection, self.table, self.dimension, self._width, self.owner)
         return reached
 
     @property
@@ -226,32 +229,85 @@ class PostgresGallery:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """One question at a time, whoever asks, and its refusal as one line."""
-        with self._lock, said(self._address):
+        """One statement at a time, from whichever thread; the server's errors as one line."""
+        with self._lock, server_errors(self._address):
             yield
 
 
 def new_table() -> str:
-    """A name that no gallery has."""
+    """A name that no other gallery has."""
     return f"maskcls_{secrets.token_hex(8)}"
 
 
-def drop(address: str, table: str) -> None:
-    """Drop the table of a gallery, if it is there; its file is deleted by the server.
+def owner_of(address: str, table: str) -> str | None:
+    """The owner that the table of a gallery was created with; None if there is no such table.
 
     Raises:
-        MaskclsError: the server cannot be reached or refuses, or the table is no gallery's by its name.
+        MaskclsError: the server cannot be reached or refuses, or no gallery's table has such a name.
     """
+    with server_errors(address), connect(address) as connection:
+        comment = _comment(connection, _checked(table))
+    return None if comment is None else str(comment["owner"])
+
+
+def drop(address: str, table: str) -> None:
+    """Drop the table of a gallery, if it exists; its file is deleted by the server.
+
+    Raises:
+        MaskclsError: the server cannot be reached or refuses, or no gallery's table has such a name.
+    """
+    with server_errors(address), connect(address) as connection:
+        connection.execute(_sql("DROP TABLE IF EXISTS {table}", _checked(table)))
+
+
+def connect(address: str) -> psycopg.Connection[Any]:
+    """A connection that commits every statement by itself.
+
+    Raises:
+        MaskclsError: the address holds a password or is invalid, the server cannot be reached, or the extra is not
+            installed.
+    """
+    try:
+        import pgvector  # noqa: F401
+        import psycopg
+        from psycopg.conninfo import conninfo_to_dict
+    except ImportError as error:
+        raise MaskclsError(
+            f"a gallery in PostgreSQL needs an extra: pip install 'maskcls[postgres]' ({error.name})"
+        ) from error
+    try:
+        parts = conninfo_to_dict(address)
+    except psycopg.Error as error:
+        raise MaskclsError("gallery: not an address such as postgresql://user@host/database") from error
+    if parts.get("password") or parts.get("sslpassword"):
+        raise MaskclsError(
+            "gallery: an address is stored in the model and must hold no password; put that in PGPASSWORD or a "
+            "password file"
+        )
+    with server_errors(address):
+        return psycopg.connect(address, autocommit=True, application_name="maskcls")
+
+
+@contextmanager
+def server_errors(address: str) -> Iterator[None]:
+    """Raise psycopg's errors as one line."""
+    import psycopg
+
+    try:
+        yield
+    except psycopg.Error as error:
+        raise MaskclsError(f"{shown(address)}: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return shown(lines[0]) if lines else type(error).__name__
+
+
+def _checked(table: str) -> str:
     if not _TABLE.fullmatch(table):
         raise MaskclsError(f"{shown(table)}: not the name of a gallery's table")
-    with said(address), connect(address) as connection:
-        connection.execute(_sql("DROP TABLE IF EXISTS {table}", table))
-
-
-def _registered(connection: psycopg.Connection[Any]) -> None:
-    from pgvector.psycopg import register_vector
-
-    register_vector(connection)
+    return table
 
 
 def _sql(text: str, table: str, **numbers: int) -> Any:
@@ -261,11 +317,16 @@ def _sql(text: str, table: str, **numbers: int) -> Any:
     return sql.SQL(text).format(table=sql.Identifier(table), graph=sql.Identifier(f"{table}_graph"), **literals)
 
 
-def _note(connection: psycopg.Connection[Any], table: str, dimension: int, width: int) -> None:
+def _comment(connection: psycopg.Connection[Any], table: str) -> dict[str, Any] | None:
+    row = connection.execute("SELECT obj_description(to_regclass(%s))", [table]).fetchone()
+    return None if row is None or row[0] is None else dict(json.loads(row[0]))
+
+
+def _set_comment(connection: psycopg.Connection[Any], table: str, dimension: int, width: int, owner: str) -> None:
     from psycopg import sql
 
-    noted = json.dumps({"maskcls": 1, "dimension": dimension, "width": width})
-    connection.execute(_sql("COMMENT ON TABLE {table} IS ", table) + sql.Literal(noted))
+    comment = json.dumps({"maskcls": 2, "dimension": dimension, "width": width, "owner": owner})
+    connection.execute(_sql("COMMENT ON TABLE {table} IS ", table) + sql.Literal(comment))
 
 
 def _floats(value: Any) -> Vectors:

@@ -1,4 +1,10 @@
-"""Where the vectors of a model lie: in a file of its folder, or on a server that a file of its folder names."""
+"""Where the vectors of a model are stored: in a file of its folder, or on a server that a file of its folder names.
+
+A table on a server belongs to one folder: the one whose file :data:`SERVER` was written with it. The table keeps the
+number of that file (its inode), which stays the same when the folder is moved or replaces another one, and is another
+one in a copy. A copy of the folder reads the table of its original and never drops it; when it is saved, it gets a
+table of its own.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +18,7 @@ from ..embedder.photo import shown
 from ..embedder.storage.atomic import write_json
 from .base import VectorGallery
 from .flat import KINDS, Gallery, Kind
-from .pgvector import PostgresGallery, drop, new_table
-from .postgres_server import check_address, is_server
+from .pgvector import SCHEMES, PostgresGallery, connect, drop, new_table, owner_of
 
 FILE, SERVER = "gallery.faiss", "gallery.json"
 
@@ -21,44 +26,44 @@ Tables = Sequence[tuple[str, str]]
 """Addresses of servers, and names of tables there."""
 
 
-def check_kind(asked: str) -> None:
-    """Make sure that a gallery can be saved as asked: ``auto``, a kind of FAISS gallery or a server's address.
+def check_kind(kind: str) -> None:
+    """Check that a gallery can be saved: ``auto``, a kind of FAISS gallery or the address of a server.
 
     Raises:
-        MaskclsError: it is none of these, or the server cannot be used.
+        MaskclsError: it is none of these, the address cannot be stored, or the server cannot be reached.
     """
-    if is_server(asked):
-        check_address(asked)
-    elif asked not in ("auto", *KINDS):
-        raise MaskclsError(f"--gallery {shown(asked)}: choose auto, {', '.join(KINDS)} or postgresql://…")
+    if kind.startswith(SCHEMES):
+        connect(kind).close()
+    elif kind not in ("auto", *KINDS):
+        raise MaskclsError(f"gallery {shown(kind)}: choose auto, {', '.join(KINDS)} or postgresql://…")
 
 
-def kind_in_memory(asked: str) -> Kind | Literal["auto"]:
-    """The kind of gallery that is filled here; one that goes to a server is only carried there."""
-    return "exact" if is_server(asked) else cast(Kind, asked)
+def kind_in_memory(kind: str) -> Kind | Literal["auto"]:
+    """The kind of FAISS gallery to fill before it is saved; one that goes to a server is only carried there."""
+    return "exact" if kind.startswith(SCHEMES) else cast(Kind, kind)
 
 
-def save_gallery(gallery: VectorGallery, folder: Path, asked: str, former: Tables) -> str:
+def save_gallery(gallery: VectorGallery, folder: Path, kind: str, replaced: Tables) -> str:
     """Save the vectors of a model in the making; returns the name of the file that holds or names them.
 
-    On a server they go to a table of their own, so that the former model answers until the new one is in its place.
+    On a server they go to a new table, so that the former model can be used until the new one has replaced it.
 
     Args:
         folder: that the model is written to.
-        former: tables of the model that it replaces, for :func:`load_gallery` to drop if this run is cut.
+        kind: see :func:`check_kind`.
+        replaced: :func:`owned_tables` of the model that it will replace; they are this model's to drop from then on.
 
     Raises:
         MaskclsError: the server cannot be reached or refuses.
     """
-    if not is_server(asked):
-        one = gallery if isinstance(gallery, Gallery) else gallery.copy()
-        one.fitting(kind_in_memory(asked)).save(folder / FILE)
-        return FILE
-    drop_tables(tables_of(folder))  # of a run that was cut
-    table = new_table()
-    write_json(folder / SERVER, {"address": asked, "table": table, "replaced": list(map(list, former))})
-    vectors = PostgresGallery.create(asked, gallery.dimension, table)
     ids = gallery.ids
+    if not kind.startswith(SCHEMES):
+        one = gallery if isinstance(gallery, Gallery) else Gallery.of(gallery.vectors(ids), ids, "exact")
+        one.fitting(kind_in_memory(kind)).save(folder / FILE)
+        return FILE
+    path, table = folder / SERVER, new_table()
+    write_json(path, {"address": kind, "table": table, "replaced": list(map(list, replaced))})
+    vectors = PostgresGallery.create(kind, gallery.dimension, table, _owner(path))
     vectors.add(gallery.vectors(ids), ids)
     vectors.index()
     vectors.close()
@@ -66,25 +71,32 @@ def save_gallery(gallery: VectorGallery, folder: Path, asked: str, former: Table
 
 
 def load_gallery(folder: Path) -> VectorGallery:
-    """Open the gallery of a model that stands in its place; tables of the model it replaced are dropped.
+    """Open the gallery of a model.
 
     Raises:
         MaskclsError: its file is damaged, or the server cannot be reached or lacks the table.
     """
     if not (folder / SERVER).exists():
         return Gallery.load(folder / FILE)
-    address, table, replaced = _read(folder / SERVER)
-    gallery = PostgresGallery(address, table)
-    drop_tables(replaced)
-    return gallery
-
-
-def tables_of(folder: Path) -> Tables:
-    """Tables on servers that belong to a model's folder, which may not be there."""
-    if not (folder / SERVER).exists():
-        return []
     address, table, _ = _read(folder / SERVER)
-    return [(address, table)]
+    return PostgresGallery(address, table)
+
+
+def owned_tables(folder: Path) -> Tables:
+    """Tables on servers that belong to a model's folder, which may not exist; none if it is a copy of another folder.
+
+    They are its own, and those of models that it has replaced, as far as a killed run has not dropped them.
+
+    Raises:
+        MaskclsError: its file is damaged, or the server cannot be reached.
+    """
+    path = folder / SERVER
+    if not path.exists():
+        return []
+    address, table, replaced = _read(path)
+    if owner_of(address, table) != _owner(path):
+        return []
+    return [(address, table), *(one for one in replaced if owner_of(*one) is not None)]
 
 
 def drop_tables(tables: Tables) -> None:
@@ -97,10 +109,23 @@ def drop_tables(tables: Tables) -> None:
         drop(address, table)
 
 
+def drop_replaced(folder: Path) -> None:
+    """Drop what a killed replacement left: the tables of the models that the one in a folder has replaced.
+
+    Raises:
+        MaskclsError: see :func:`owned_tables`.
+    """
+    drop_tables(owned_tables(folder)[1:])
+
+
+def _owner(path: Path) -> str:
+    return str(path.stat().st_ino)
+
+
 def _read(path: Path) -> tuple[str, str, Tables]:
     try:
-        noted = json.loads(path.read_text(encoding="utf-8"))
-        address, table = str(noted["address"]), str(noted["table"])
-        return address, table, [(str(one), str(other)) for one, other in noted["replaced"]]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        address, table = str(content["address"]), str(content["table"])
+        return address, table, [(str(one), str(other)) for one, other in content["replaced"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MaskclsError(f"{shown(path)}: does not name a gallery on a server; build the model again") from error

@@ -15,7 +15,7 @@ from ...embedder.facenet.encoder import MAP_SHAPE, Encoder, EncoderInfo
 from ...embedder.faceset.store import EmbeddingSet, open_set
 from ...embedder.photo import shown
 from .augmentation import AugmentedFaces, reencode
-from .identity import infer_identities
+from .identity import infer_identities, original_photos, person_keys
 from .provenance import TeacherRecord, placed
 
 Rows = npt.NDArray[np.int64]
@@ -156,14 +156,11 @@ def merge_sets(sets: Sequence[EmbeddingSet], used: int | None = None) -> FaceSet
     best_first = table["face_id"].iloc[np.argsort(table["teacher"].notna().to_numpy(), kind="stable")]
     first = np.flatnonzero(~best_first.duplicated().sort_index().to_numpy())
     modes = {item.settings["face"] for item in sets}
-    named = table["person"].notna()
-    person = (table["dataset"] + ":" + table["person"].str.normalize("NFC")).where(named)
-    table = table.assign(person_key=person).iloc[first].reset_index(drop=True)
-    photo = table["drawn_on"].fillna(table["file_sha256"])
-    people = infer_identities(embeddings[first], table["person_key"], table["mask"], photo)
+    table = table.iloc[first].reset_index(drop=True)
+    people = infer_identities(embeddings[first], person_keys(table), table["mask"], original_photos(table))
     teachers = {item.pseudo.teacher.fingerprint: item.pseudo.teacher for item in sets if item.pseudo is not None}
     pool = FaceSet(
-        table.drop(columns="person_key"),
+        table,
         embeddings[first],
         people,
         sets[0].encoder,

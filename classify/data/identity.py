@@ -30,6 +30,27 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 
+def person_keys(table: pd.DataFrame) -> pd.Series[str]:
+    """Who is on each face, as far as names tell: ``<dataset id>:<name in NFC>``; null where no name is given.
+
+    The one definition of a named person: a name means one person within one data set, and nothing outside it.
+
+    Args:
+        table: with columns ``dataset`` (id of the data set) and ``person`` (name, in any Unicode form).
+    """
+    dataset, person = (table[name].astype("str") for name in ("dataset", "person"))
+    return dataset + ":" + person.str.normalize("NFC")
+
+
+def original_photos(table: pd.DataFrame) -> pd.Series[str]:
+    """SHA-256 of the photo that shows each face; of a mask drawn on a photo, that of the photo beneath.
+
+    Args:
+        table: with columns ``drawn_on`` and ``file_sha256``.
+    """
+    return table["drawn_on"].fillna(table["file_sha256"])
+
+
 def infer_identities(
     embeddings: npt.NDArray[np.float32],
     person: pd.Series[str],

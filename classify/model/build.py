@@ -112,7 +112,7 @@ def build_model(
         card=_card(pool, report, seed, finetuning, prototypes),
         tuned=fitted.tuned,
         gallery_kind=gallery_kind,
-        seen=() if prototypes else seen_of(pool),
+        seen=seen_of(pool),
     )
     return model, report
 

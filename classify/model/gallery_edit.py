@@ -22,7 +22,7 @@ from ..age.space import fill_gallery
 from ..age.tuning import with_age
 from ..age.vote import Ints
 from ..data.face_set import FaceSet, Progress, merge_sets
-from ..data.identity import sharing
+from ..data.identity import original_photos, person_keys, sharing
 from ..data.provenance import seen_of
 from .gallery_list import counts_of
 from .model import Model
@@ -99,7 +99,7 @@ def add_faces(
 ) -> tuple[Model, Added]:
     """The model with the faces of known age of some embedding sets in its gallery; nothing is trained.
 
-    A new face belongs to a gallery person if it has the same name within the same source, shows the same photo (or a
+    A new face belongs to a gallery person if it has the same name within the same data set, shows the same photo (or a
     mask drawn on it), or if they look alike (:func:`..data.identity.infer_identities`). Looks are compared among the
     new faces and with the gallery faces that the ``known`` sets hold: the gallery has their age-space vectors only,
     which do not tell who it is. Two gallery people whom a new face belongs to are one from now on: a person who votes
@@ -184,13 +184,13 @@ def _people(table: pd.DataFrame, new: FaceSet, found: pd.Series[int]) -> Ints:
     """Person number of the gallery's faces, then of the new ones, given who was ``found`` to be who by ``face_id``."""
     faces = pd.concat([table, new.table], ignore_index=True)
     is_new = np.arange(len(faces)) >= len(table)
-    name = (faces["source"] + ":" + faces["person"]).where(faces["person"].notna())
+    name = person_keys(faces)
     looks = faces["face_id"].map(found)
     keys = [
         pd.Series([*table["group"], *[None] * len(new)], dtype="object"),
         looks.where(looks.isin(looks[is_new])),
         name.where(name.isin(name[is_new])),
-        faces["drawn_on"].fillna(faces["file_sha256"]),
+        original_photos(faces),
     ]
     return np.unique(sharing(keys), return_inverse=True)[1].astype(np.int64)
 

@@ -24,21 +24,22 @@ from ...embedder.storage.lock import locked
 from ...embedder.storage.manifest import checksums, parsing, read_manifest, write_manifest
 from ...embedder.table import check_rows, gallery_ids
 from ...index.base import VectorGallery
-from ...index.storage import FILE, SERVER, drop_tables, load_gallery, save_gallery, tables_of
+from ...index.storage import FILE, SERVER, drop_tables, load_gallery, owned_tables, save_gallery
 from ..age.space import AgeSpace, load_age_space, save_age_space
 from ..age.vote import VoteSettings, read_settings
 from ..heads.network import TrainedHead, head_settings, load_heads, save_heads
 from .folder import MANIFEST, check_target, recover, replace_model, staging_of
 
-FORMAT = 3
+FORMAT = 4
 KIND = "maskcls-model"
 MAKE = "maskcls build-index FACES --out MODEL"
 _FILES = ("gallery.parquet", "age_space.safetensors", "heads.safetensors")
 _BACKBONE = "backbone.safetensors"
 SEEN = "seen.json"
-"""Whom a model was built from, see :attr:`StoredModel.seen`."""
+"""People a model was built from, see :attr:`StoredModel.seen`."""
 GALLERY_COLUMNS = (
     "face_id",
+    "dataset",
     "person",
     "mask",
     "gender",
@@ -69,8 +70,8 @@ class StoredModel:
         card: the training data card.
         tuned: FaceNet's fine-tuned tensors, in half precision; queries are encoded with them in place of its own.
         fingerprint: SHA-256 of the saved manifest, which names every file's; empty for a model never saved.
-        seen: everybody it was built from, and those whom teachers of its pseudo-labels were built from; empty for a
-            model of before this was kept.
+        seen: people it was built from, also those in prototypes, and people that the models which gave its
+            pseudo-labels were built from.
         gallery_kind: how the gallery is to be saved, see :func:`~...index.storage.check_kind`.
     """
 
@@ -103,12 +104,12 @@ class StoredModel:
         check_target(folder)
         staging = staging_of(folder)
         with locked(staging):
-            former = tables_of(folder)
-            drop_tables(tables_of(staging))
+            replaced = owned_tables(folder)
+            drop_tables(owned_tables(staging))
             for path in staging.iterdir():  # of a run that was killed
                 if path.name != ".lock":
                     path.unlink()
-            stored = save_gallery(self.gallery, staging, self.gallery_kind, former)
+            stored = save_gallery(self.gallery, staging, self.gallery_kind, replaced)
             self.table.to_parquet(staging / "gallery.parquet", index=False)
             save_age_space(staging / "age_space.safetensors", self.age_space)
             save_heads(staging / "heads.safetensors", self.heads)
@@ -120,7 +121,7 @@ class StoredModel:
             write_manifest(staging / MANIFEST, self._manifest(staging, stored))
             replace_model(folder, staging)  # the lock moves with the folder, so that nobody else writes to it
             (folder / ".lock").unlink(missing_ok=True)
-        drop_tables(former)
+        drop_tables(replaced)
 
     def _manifest(self, folder: Path, stored: str) -> dict[str, Any]:
         return {
@@ -158,8 +159,6 @@ class StoredModel:
             raise MaskclsError(f"{shown(folder)}: has no gallery; run `{MAKE}` again")
         gallery = load_gallery(folder)
         table = pd.read_parquet(folder / "gallery.parquet")
-        if "drawn_on" not in table:  # a model of before it was kept
-            table.insert(len(GALLERY_COLUMNS) - 1, "drawn_on", pd.Series(None, table.index, "str"))
         if not np.array_equal(gallery.ids, np.sort(gallery_ids(table["face_id"]))):
             raise MaskclsError(f"{shown(folder)}: the gallery and gallery.parquet differ; run `{MAKE}` again")
         check_rows(table, ("face_id", "age_low", "age_high", "group"))

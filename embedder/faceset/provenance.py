@@ -61,7 +61,7 @@ class SeenPeople:
 
     def content(self) -> dict[str, Any]:
         """As JSON values."""
-        return {"salt": self.salt, "people": [sorted(keys) for keys in self.people]}
+        return {"salt": self.salt, "people": [" ".join(sorted(keys)) for keys in self.people]}
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def read_pseudo_labels(folder: Path, face_ids: Sequence[str]) -> PseudoLabels:
         rows = pd.read_parquet(folder / PSEUDO_LABELS)[list(COLUMNS)].astype(COLUMNS)
         if rows["face_id"].tolist() != list(face_ids):
             raise ValueError
-    except (OSError, ValueError, KeyError, TypeError):  # pyarrow's errors are ValueErrors
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # pyarrow's errors are ValueErrors
         raise MaskclsError(
             f"{shown(folder)}: {PSEUDO_LABELS} or {TEACHER} is missing or damaged; "
             "make the set again with `maskcls pseudo-label`"
@@ -121,9 +121,9 @@ def seen_content(seen: Iterable[SeenPeople]) -> list[dict[str, Any]]:
 
 
 def read_seen(content: Sequence[Mapping[str, Any]]) -> tuple[SeenPeople, ...]:
-    """Lists of people of JSON values; raises KeyError or TypeError where they are none."""
+    """Lists of people of JSON values; raises KeyError, TypeError or AttributeError where they are none."""
     return tuple(
-        SeenPeople(str(one["salt"]), tuple(frozenset(map(str, keys)) for keys in one["people"])) for one in content
+        SeenPeople(str(one["salt"]), tuple(frozenset(keys.split()) for keys in one["people"])) for one in content
     )
 
 

@@ -16,7 +16,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from maskcls.classify.data.face_set import open_face_set
-from maskcls.classify.labels.review import server as review_server
+from maskcls.classify.labels.review import session as review_session
 from maskcls.classify.model.build import build_model
 from maskcls.classify.serving import server as serve_server
 from maskcls.cli.main import app
@@ -121,7 +121,7 @@ def _no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     def serve(what: Any, host: str, port: int, ready: Callable[[str], None], **_: object) -> None:
         ready(f"http://{host}:{port}/")
 
-    monkeypatch.setattr(review_server, "serve", serve)
+    monkeypatch.setattr(review_session, "serve", serve)
     monkeypatch.setattr(serve_server, "serve", serve)
     monkeypatch.delenv("MASKCLS_TOKEN", raising=False)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from maskcls.classify.labels.review import server
+from maskcls.classify.labels.review import session
 from maskcls.classify.labels.review.app import Review
 from maskcls.classify.labels.review.changes import Change
 from maskcls.cli.main import app
@@ -47,7 +47,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Review]:
         review.decisions.close()
         reviews.append(review)
 
-    monkeypatch.setattr(server, "serve", serve)
+    monkeypatch.setattr(session, "serve", serve)
     return reviews
 
 
@@ -77,7 +77,7 @@ def test_another_host_is_warned_of(faces: Path, served: list[Review]) -> None:
 
 def test_mistakes(faces: Path, tmp_path: Path) -> None:
     fails(review(tmp_path / "none"), "no such folder", "maskcls embed")
-    fails(review(faces, "--audit", tmp_path), "findings.parquet", "maskcls audit")
+    fails(review(faces, "--audit", tmp_path), "issues.csv", "maskcls audit")
     (tmp_path / "bad.csv").write_text("a,b\n")
     fails(review(faces, "--decisions", tmp_path / "bad.csv"), "bad.csv", "no column face_id")
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -1,4 +1,4 @@
-"""Galleries of every kind, filled with made-up vectors."""
+"""Galleries of every backend, and random vectors to fill them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Make = Callable[[int], VectorGallery]
 
 @pytest.fixture(scope="session", params=["exact", "ivf", "postgresql"])
 def make(request: pytest.FixtureRequest) -> Iterator[Make]:
-    """``make(dimension)``: an empty gallery of the kind that the test is run with."""
+    """``make(dimension)``: an empty gallery of the backend of the test."""
     made: list[PostgresGallery] = []
 
     def server(dimension: int) -> VectorGallery:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from maskcls.embedder.errors import MaskclsError
-from maskcls.index import ivf as cells
+from maskcls.index import ivf
 from maskcls.index.base import normalised
 from maskcls.index.flat import LARGE, Gallery, Kind, kind_for
 
@@ -28,7 +28,7 @@ def filled(vectors: Floats, ids: list[int] | Ints, kind: Kind = "exact") -> Gall
 
 
 @KINDS
-def test_a_saved_gallery_answers_the_same_and_can_be_edited(tmp_path: Path, clustered: Floats, kind: Kind) -> None:
+def test_a_saved_gallery_finds_the_same_and_can_be_edited(tmp_path: Path, clustered: Floats, kind: Kind) -> None:
     ids = np.random.default_rng(1).permutation(2 * len(clustered))[: len(clustered)].astype(np.int64)
     gallery = filled(clustered, ids, kind)
     gallery.save(tmp_path / "new" / "gallery.faiss")
@@ -57,7 +57,7 @@ def test_an_empty_gallery_is_saved(tmp_path: Path, kind: Kind) -> None:
     assert loaded.ids.tolist() == [1, 2]
 
 
-def test_the_vectors_of_cells_stay_in_the_file(tmp_path: Path, clustered: Floats) -> None:
+def test_an_inverted_file_is_memory_mapped(tmp_path: Path, clustered: Floats) -> None:
     filled(clustered, np.arange(len(clustered)), "ivf").save(tmp_path / "gallery.faiss")
     loaded = Gallery.load(tmp_path / "gallery.faiss")
     assert str(tmp_path / "gallery.faiss") in Path("/proc/self/maps").read_text()
@@ -87,17 +87,17 @@ def test_a_gallery_that_outgrows_its_kind_changes_it(monkeypatch: pytest.MonkeyP
     assert many.fitting("exact").kind == "exact"
 
 
-def test_a_search_visits_as_many_cells_as_it_takes(clustered: Floats) -> None:
+def test_a_search_reads_as_many_lists_as_it_needs(clustered: Floats) -> None:
     gallery = filled(clustered, np.arange(len(clustered)), "ivf")
     assert 1 <= gallery._index.nprobe < gallery._index.nlist
-    assert gallery.recall >= cells.RECALL
+    assert gallery.recall >= ivf.RECALL
     hard = unit_rows(4000, 24)  # without clusters
-    assert filled(hard, np.arange(4000), "ivf").recall >= cells.RECALL
+    assert filled(hard, np.arange(4000), "ivf").recall >= ivf.RECALL
 
 
 @KINDS
-def test_nothing_is_left_of_what_was_removed(tmp_path: Path, kind: Kind) -> None:
-    """Not even in the centroids: here most cells hold few vectors, and a third of them a single one."""
+def test_removed_vectors_are_not_in_the_file(tmp_path: Path, kind: Kind) -> None:
+    """Not even in the centroids: here most lists hold few vectors, and a third of them a single one."""
     few = unit_rows(3, 16, seed=5)
     crowd = normalised(few[0] + 0.02 * unit_rows(2000, 16, seed=6))
     vectors = np.concatenate([crowd, few[1:], -few])
@@ -135,7 +135,7 @@ def write_approximate(path: Path) -> None:
     faiss.write_index(faiss.index_factory(4, "IDMap2,HNSW8,Flat", faiss.METRIC_INNER_PRODUCT), str(path))
 
 
-def write_cut_cells(path: Path) -> None:
+def write_truncated_ivf(path: Path) -> None:
     filled(unit_rows(900, 4), list(range(900)), "ivf").save(path)
     path.write_bytes(path.read_bytes()[:-20])
 
@@ -149,7 +149,7 @@ def write_without_ids(path: Path) -> None:
 
 
 def write_misfit(path: Path) -> None:
-    """The outer index says one dimension, the inner one four."""
+    """The outer index has one dimension, the inner one four."""
     filled(unit_rows(9, 4), list(range(9))).save(path)
     data = bytearray(path.read_bytes())
     data[4] = 1
@@ -171,8 +171,8 @@ def write_truncated(path: Path) -> None:
         pytest.param(write_truncated, id="truncated"),
         pytest.param(write_misfit, id="parts do not fit"),
         pytest.param(write_ivf, id="IVF"),
-        pytest.param(write_cut_cells, id="truncated cells"),
-        pytest.param(write_residual, id="residuals in cells"),
+        pytest.param(write_truncated_ivf, id="truncated IVF"),
+        pytest.param(write_residual, id="residuals in IVF"),
         pytest.param(write_approximate, id="HNSW"),
         pytest.param(write_euclidean, id="euclidean"),
         pytest.param(write_without_ids, id="without ids"),

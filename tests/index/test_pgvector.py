@@ -13,8 +13,7 @@ from maskcls.embedder.errors import MaskclsError
 from maskcls.index import pgvector as module
 from maskcls.index.base import normalised, recall
 from maskcls.index.flat import Gallery
-from maskcls.index.pgvector import PostgresGallery, drop, new_table
-from maskcls.index.postgres_server import check_address
+from maskcls.index.pgvector import PostgresGallery, connect, drop, new_table
 
 Floats = npt.NDArray[np.float32]
 Open = Callable[..., PostgresGallery]
@@ -41,7 +40,7 @@ def create(postgres: str) -> Iterator[Open]:
         drop(postgres, gallery.table)
 
 
-def test_who_opens_the_table_sees_every_edit(create: Open, postgres: str) -> None:
+def test_edits_are_visible_to_other_connections(create: Open, postgres: str) -> None:
     vectors = normalised(np.random.default_rng(0).standard_normal((6, 8)).astype(np.float32))
     gallery = create(8)
     other = PostgresGallery(postgres, gallery.table)
@@ -54,9 +53,7 @@ def test_who_opens_the_table_sees_every_edit(create: Open, postgres: str) -> Non
     other.close()
 
 
-def test_a_graph_finds_the_nearest_of_many(
-    create: Open, postgres: str, clustered: Floats, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recall_of_the_graph(create: Open, postgres: str, clustered: Floats, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LARGE", 1000)
     ids, stored, asked = np.arange(3000), clustered[:3000], clustered[3000:3040]
     exact = Gallery.of(stored, ids, "exact")
@@ -75,7 +72,7 @@ def test_a_graph_finds_the_nearest_of_many(
     reopened.close()
 
 
-def test_an_addition_that_breaks_off_adds_nothing(create: Open) -> None:
+def test_a_failed_addition_adds_nothing(create: Open) -> None:
     gallery = create(4)
     vectors = normalised(np.eye(4, dtype=np.float32))
     gallery.add(vectors[:1], np.array([7]))
@@ -94,8 +91,8 @@ def test_an_addition_that_breaks_off_adds_nothing(create: Open) -> None:
         pytest.param("postgresql:///x?host=/nowhere", "No such file", id="no server"),
     ],
 )
-def test_an_address_that_cannot_be_used(address: str, message: str) -> None:
-    for call in (check_address, lambda one: PostgresGallery.create(one, 4), lambda one: drop(one, new_table())):
+def test_an_unusable_address(address: str, message: str) -> None:
+    for call in (connect, lambda one: PostgresGallery.create(one, 4), lambda one: drop(one, new_table())):
         with pytest.raises(MaskclsError, match=message) as caught:
             call(address)
         assert "secret" not in str(caught.value)
@@ -103,14 +100,14 @@ def test_an_address_that_cannot_be_used(address: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["pg_class", "maskcls_x; DROP TABLE y", 'maskcls_"', "maskcls_0123456789abcdeF"])
-def test_only_tables_of_galleries_are_touched(postgres: str, name: str) -> None:
+def test_other_tables_are_refused(postgres: str, name: str) -> None:
     with pytest.raises(MaskclsError, match="not the name of a gallery's table"):
         PostgresGallery(postgres, name)
     with pytest.raises(MaskclsError, match="not the name of a gallery's table"):
         drop(postgres, name)
 
 
-def test_a_table_that_is_gone(create: Open, postgres: str) -> None:
+def test_a_dropped_table(create: Open, postgres: str) -> None:
     gallery = create(4)
     assert gallery.table in tables(postgres)
     drop(postgres, gallery.table)
@@ -122,8 +119,8 @@ def test_a_table_that_is_gone(create: Open, postgres: str) -> None:
         gallery.search(np.ones((1, 4), np.float32), 1)
 
 
-def test_a_server_without_the_extension_says_so(postgres: str) -> None:
-    """A guest may not make it: pgvector's is made by administrators alone, unless it is marked as trusted."""
+def test_a_server_without_the_extension(postgres: str) -> None:
+    """A guest may not create it: unless it is marked as trusted, only administrators create an extension."""
     bare = postgres.replace("/postgres?", "/bare?")
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute("CREATE ROLE guest LOGIN")
@@ -132,10 +129,10 @@ def test_a_server_without_the_extension_says_so(postgres: str) -> None:
         PostgresGallery.create(bare.replace("//postgres:@", "//guest@"), 4)
 
 
-def test_without_the_extra_its_name_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(MaskclsError, match=r"pip install 'maskcls\[postgres\]'"):
-        check_address("postgresql:///x")
+        connect("postgresql:///x")
 
 
 def test_vectors_of_a_dropped_table_leave_the_server(create: Open, postgres: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,17 @@ import pytest
 from maskcls.embedder.errors import MaskclsError
 from maskcls.index.base import normalised
 from maskcls.index.flat import Gallery
+from maskcls.index.pgvector import new_table
 from maskcls.index.storage import (
     FILE,
     SERVER,
     check_kind,
+    drop_replaced,
     drop_tables,
     kind_in_memory,
     load_gallery,
+    owned_tables,
     save_gallery,
-    tables_of,
 )
 
 IDS = np.array([9, 4, 2**63 - 1])
@@ -36,7 +39,7 @@ def tables(address: str) -> set[str]:
 
 
 @pytest.mark.parametrize("where", ["auto", "exact", "ivf", "server"])
-def test_what_is_saved_is_loaded(tmp_path: Path, gallery: Gallery, postgres: str, where: str) -> None:
+def test_a_gallery_is_loaded_as_it_was_saved(tmp_path: Path, gallery: Gallery, postgres: str, where: str) -> None:
     asked = postgres if where == "server" else where
     check_kind(asked)
     name = save_gallery(gallery.fitting(kind_in_memory(asked)), tmp_path, asked, [])
@@ -45,7 +48,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path, gallery: Gallery, postgres: str
     assert loaded.kind == {"auto": "exact", "server": "postgresql"}.get(where, where)
     assert loaded.ids.tolist() == sorted(IDS.tolist())
     np.testing.assert_allclose(loaded.vectors(IDS), gallery.vectors(IDS), atol=1e-3)
-    drop_tables(tables_of(tmp_path))
+    drop_tables(owned_tables(tmp_path))
 
 
 def test_a_gallery_comes_back_from_a_server(tmp_path: Path, gallery: Gallery, postgres: str) -> None:
@@ -53,22 +56,22 @@ def test_a_gallery_comes_back_from_a_server(tmp_path: Path, gallery: Gallery, po
     away = load_gallery(tmp_path)
     assert save_gallery(away, tmp_path / "new", "ivf", []) == FILE
     assert load_gallery(tmp_path / "new").kind == "ivf"
-    drop_tables(tables_of(tmp_path))
-    assert tables_of(tmp_path / "new") == tables_of(tmp_path / "nowhere") == []
+    drop_tables(owned_tables(tmp_path))
+    assert owned_tables(tmp_path / "new") == owned_tables(tmp_path / "nowhere") == []
 
 
-def test_no_cut_leaves_a_table_behind(tmp_path: Path, gallery: Gallery, postgres: str) -> None:
+def test_a_killed_replacement_leaves_no_table(tmp_path: Path, gallery: Gallery, postgres: str) -> None:
     before = tables(postgres)
     old, new = tmp_path / "old", tmp_path / "new"
     save_gallery(gallery, old, postgres, [])
-    save_gallery(gallery, new, postgres, tables_of(old))
-    assert len(tables(postgres) - before) == 2
-    save_gallery(gallery, new, postgres, tables_of(old))  # as after a cut before the new model was in its place
+    save_gallery(gallery, new, postgres, owned_tables(old))
     assert len(tables(postgres) - before) == 2
     assert load_gallery(old).ids.tolist() == sorted(IDS.tolist())
-    load_gallery(new)  # as after a cut between putting it there and dropping the old table
-    assert tables(postgres) - before == {tables_of(new)[0][1]}
-    drop_tables(tables_of(new))
+    shutil.rmtree(old)  # killed between the replacement and dropping the former table
+    assert len(owned_tables(new)) == 2
+    drop_replaced(new)
+    assert {(postgres, name) for name in tables(postgres) - before} == set(owned_tables(new))
+    drop_tables(owned_tables(new))
     assert tables(postgres) == before
 
 
@@ -87,13 +90,38 @@ def test_a_file_that_names_no_gallery(tmp_path: Path, content: str) -> None:
         load_gallery(tmp_path)
 
 
+def test_a_copy_owns_no_table_and_its_original_keeps_it(tmp_path: Path, gallery: Gallery, postgres: str) -> None:
+    original, copy, moved = tmp_path / "original", tmp_path / "copy", tmp_path / "moved"
+    save_gallery(gallery, original, postgres, [("postgresql:///x?host=/nowhere", new_table())])
+    shutil.copytree(original, copy)
+    assert owned_tables(copy) == []
+    drop_replaced(copy)
+    assert load_gallery(copy).ids.tolist() == load_gallery(original).ids.tolist() == sorted(IDS.tolist())
+    save_gallery(gallery, copy, postgres, owned_tables(copy))
+    ((_, own),) = owned_tables(copy)
+    drop_tables(owned_tables(copy))
+    original.rename(moved)
+    assert load_gallery(moved).ids.tolist() == sorted(IDS.tolist())
+    assert own not in tables(postgres)
+
+
+def test_loading_drops_no_table(tmp_path: Path, gallery: Gallery, postgres: str) -> None:
+    other, folder = tmp_path / "other", tmp_path / "folder"
+    save_gallery(gallery, other, postgres, [])
+    save_gallery(gallery, folder, postgres, owned_tables(other))
+    before = tables(postgres)
+    load_gallery(folder)
+    assert tables(postgres) == before
+    drop_tables(owned_tables(folder))
+
+
 def test_a_file_cannot_name_other_tables(tmp_path: Path, gallery: Gallery, postgres: str) -> None:
     save_gallery(gallery, tmp_path, postgres, [])
     noted = json.loads((tmp_path / SERVER).read_text())
     (tmp_path / SERVER).write_text(json.dumps(noted | {"replaced": [[postgres, "pg_statistic"]]}))
     with pytest.raises(MaskclsError, match="not the name of a gallery's table"):
-        load_gallery(tmp_path)
-    drop_tables(tables_of(tmp_path))
+        owned_tables(tmp_path)
+    drop_tables([(postgres, noted["table"])])
 
 
 @pytest.mark.parametrize("asked", ["hnsw", "", "mysql://x", "postgresql"])

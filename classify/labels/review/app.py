@@ -1,9 +1,9 @@
-"""The routes of the review page: its files, the faces as JSON, pictures, and decisions."""
+"""The routes of the review page: its files, the faces and label issues as JSON, pictures, and decisions."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,41 +14,45 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from ....embedder.photo import PhotoError
+from ....embedder.photo import PhotoError, shown
+from ...answer import read_voters
 from ...serving.static_files import TYPES, static_files
+from ..audit.issues import LabelIssue, clearest
 from .changes import ChangeError, read_changes
 from .decisions import Decisions
 from .faces import Faces
 from .thumbs import Thumbnails, placeholder
 
 MAX_BODY = 4 * 2**20
-NEAR = 24
+NEAREST = 24
+NEIGHBOURS_SHOWN = 8
 _JSON = "application/json"
 _PAGE = "review.html"
 
 
 @dataclass(frozen=True)
 class Review:
-    """What a page shows and writes.
+    """All that the page shows and writes.
 
     Attributes:
-        findings: see :func:`.findings.read_findings`.
-        command: how the decisions are applied.
+        issues: of an audit, the likeliest first; rows are those of ``faces``.
+        command: that applies the decisions.
     """
 
     faces: Faces
     decisions: Decisions
     thumbnails: Thumbnails
-    findings: Sequence[dict[str, Any]]
+    issues: Sequence[LabelIssue]
     command: str
 
 
 def create_app(review: Review) -> Starlette:
-    """The page as an ASGI app that lets everybody in; :class:`...serving.guard.Guard` stands before it."""
+    """The page as an ASGI app without access control, which :class:`...serving.guard.Guard` adds."""
     faces, decisions = review.faces, review.decisions
     static = static_files(__package__)
     columns = _json({**faces.columns(), "command": review.command, "decisions": str(decisions.path)})
-    findings = _json(review.findings)
+    rows = faces.rows()
+    issues = _json([_issue(issue, faces, rows) for issue in review.issues])
 
     async def page(_: Request) -> Response:
         return static[_PAGE]
@@ -59,8 +63,8 @@ def create_app(review: Review) -> Starlette:
     async def table(_: Request) -> Response:
         return Response(columns, media_type=_JSON)
 
-    async def found(_: Request) -> Response:
-        return Response(findings, media_type=_JSON)
+    async def audit(_: Request) -> Response:
+        return Response(issues, media_type=_JSON)
 
     async def plane(_: Request) -> Response:
         return JSONResponse(await run_in_threadpool(faces.plane))
@@ -69,7 +73,7 @@ def create_app(review: Review) -> Starlette:
         row = request.path_params["row"]
         if row >= len(faces):
             return _refused(404, "no such face")
-        return JSONResponse(await run_in_threadpool(faces.near, row, NEAR))
+        return JSONResponse(await run_in_threadpool(faces.near, row, NEAREST))
 
     async def picture(request: Request) -> Response:
         try:
@@ -109,7 +113,7 @@ def create_app(review: Review) -> Starlette:
             Route("/", page),
             Route("/static/{name}", file),
             Route("/api/faces", table),
-            Route("/api/findings", found),
+            Route("/api/issues", audit),
             Route("/api/map", plane),
             Route("/api/near/{row:int}", near),
             Route("/api/decisions", decided),
@@ -135,6 +139,18 @@ async def _body(request: Request) -> bytes:
         if len(body) > MAX_BODY:
             raise HTTPException(413, f"a request holds {MAX_BODY // 2**20} MiB at most")
     return bytes(body)
+
+
+def _issue(issue: LabelIssue, faces: Faces, rows: Mapping[str, int]) -> dict[str, Any]:
+    """An issue as JSON values; ``row`` is its clearest face, a neighbour is ``[row or -1, age, similarity]``."""
+    texts = ("kind", "field", "given_label", "proposed_label", "evidence")
+    voters = read_voters({"neighbours": issue.neighbours})[:NEIGHBOURS_SHOWN]
+    return {name: shown(getattr(issue, name)) for name in texts} | {
+        "row": clearest(faces.table, issue.rows),
+        "faces": len(issue.rows),
+        "probability": issue.probability,
+        "neighbours": [[rows.get(voter.face_id, -1), voter.age, f"{voter.similarity:.3f}"] for voter in voters],
+    }
 
 
 def _json(content: object) -> bytes:

@@ -1,4 +1,4 @@
-"""The faces that are reviewed: their columns for the page, who is near whom, and a map of the embedding."""
+"""The faces under review: their columns for the page, their nearest faces, and a map of the embeddings."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from ....embedder.faceset.store import EmbeddingSet
 from ....embedder.labels import AGE_BANDS, GENDERS, MASKS, band_numbers
 from ....embedder.photo import shown
 from ....index.flat import Gallery
+from ...data.identity import person_keys
 from ...data.thumbnails import FacePlace
 
 MAP_STEPS = 4000
-"""The map's places are whole numbers from 0 to this, both ways."""
+"""Positions on the map are whole numbers from 0 to this, both ways."""
 CLASSES = tuple(f"{mask}, {gender}, {band}" for mask in MASKS for gender in GENDERS for band in AGE_BANDS)
 """Names of the classes 0-17."""
 
@@ -34,21 +35,23 @@ class Faces:
     """Faces of one or more embedding sets; a row is a position in ``table``.
 
     Attributes:
-        table: see :data:`maskcls.embedder.table.COLUMNS`, plus ``root`` (folder of photos the path is relative to).
+        table: see :data:`maskcls.embedder.table.COLUMNS`, plus ``root`` (folder of photos the path is relative to) and
+            ``dataset`` (id of the data set).
         embeddings: (n, 512) float32.
     """
 
     def __init__(self, folders: Sequence[Path], sets: Sequence[EmbeddingSet]) -> None:
         """Join opened sets; a face that is in several, or twice in one under the same path, is taken once."""
         names = [shown(folder.resolve().name) for folder in folders]
-        table = pd.concat([one.table.assign(root=one.settings["root"]) for one in sets], ignore_index=True)
+        tables = [one.table.assign(root=one.settings["root"], dataset=one.dataset) for one in sets]
+        table = pd.concat(tables, ignore_index=True)
         number = np.repeat(np.arange(len(sets)), [len(one) for one in sets])
         kept = np.flatnonzero(~table.duplicated(["face_id", "path"]).to_numpy())
         self.table = table.iloc[kept].reset_index(drop=True)
         self.embeddings = np.concatenate([one.embeddings for one in sets])[kept]
         self._set = number[kept]
         self._set_names = names
-        self._seen = set().union(*(confirmed_labels(one) for one in sets))
+        self._confirmed = set().union(*(confirmed_labels(one) for one in sets))
         self._mutex = Lock()
 
     def __len__(self) -> int:
@@ -64,18 +67,17 @@ class Faces:
         return {face_id: row for row, face_id in reversed(list(enumerate(self.table["face_id"])))}
 
     def columns(self) -> dict[str, Any]:
-        """The table for the page, a list a column, as JSON can hold it.
+        """The table for the page as JSON values, a list a column.
 
-        ``mask``, ``gender``, ``band``, ``class`` and ``race`` are positions in their names, -1 where unknown; so is
-        ``person``, told by name within one set. ``age`` is a position in ``ages``, which are in order.
+        ``mask``, ``gender``, ``band``, ``class``, ``age``, ``person`` and ``race`` are positions in their names, -1
+        where unknown; a person is a name within one data set, and the names of ages are in order.
         """
         table = self.table
         low, high = (band_numbers(table[name].fillna(0)) for name in ("age_low", "age_high"))
         band = np.where(table["age_low"].notna() & (low == high), low, -1)
         mask, gender = (pd.Index(words).get_indexer(pd.Index(table[name])) for name, words in _WORDS.items())
         known = (mask >= 0) & (gender >= 0) & (band >= 0)
-        person_key = (pd.Series(self._set).astype(str) + ":" + table["person"]).where(table["person"].notna())
-        person, people = pd.factorize(person_key, sort=True)
+        person, people = pd.factorize(person_keys(table), sort=True)
         ages = table[["age_low", "age_high"]].assign(text=labels_of(table)["age"])
         known_ages = ages[ages["text"] != ""].drop_duplicates("text").sort_values(["age_low", "age_high"])["text"]
         source, sources = pd.factorize(table["source"].fillna(""), sort=True)
@@ -94,7 +96,7 @@ class Faces:
             "race": race.tolist(),
             "set": self._set.tolist(),
             "cut": (table["face"] != "whole").astype(int).tolist(),
-            "seen": self._seen_before(),
+            "reviewed": self._reviewed(),
             "names": {
                 "mask": MASKS,
                 "gender": GENDERS,
@@ -122,13 +124,13 @@ class Faces:
     @cached_property
     def _plane(self) -> dict[str, Any]:
         parts = min(2, len(self) - 1)
-        places, explained = np.zeros((len(self), 2)), [0.0, 0.0]
+        points, explained = np.zeros((len(self), 2)), [0.0, 0.0]
         if parts > 0:
             pca = PCA(parts, svd_solver="covariance_eigh").fit(self.embeddings)
-            places[:, :parts] = pca.transform(self.embeddings)
+            points[:, :parts] = pca.transform(self.embeddings)
             explained[:parts] = np.nan_to_num(pca.explained_variance_ratio_).round(4).tolist()
-        low, high = places.min(axis=0), places.max(axis=0)
-        steps = np.rint((places - low) / np.maximum(high - low, 1e-9) * MAP_STEPS).astype(int)
+        low, high = points.min(axis=0), points.max(axis=0)
+        steps = np.rint((points - low) / np.maximum(high - low, 1e-9) * MAP_STEPS).astype(int)
         return {"x": steps[:, 0].tolist(), "y": steps[:, 1].tolist(), "explained": explained}
 
     @property
@@ -142,14 +144,14 @@ class Faces:
         gallery.add(self.embeddings, np.arange(len(self)))
         return gallery
 
-    def _seen_before(self) -> list[int]:
-        """Rows whose known labels all have been corrected or confirmed in their set."""
-        if not self._seen:
+    def _reviewed(self) -> list[int]:
+        """Rows whose known labels were all corrected or confirmed in their set by an earlier review."""
+        if not self._confirmed:
             return []
         texts = labels_of(self.table)
-        unseen = np.zeros(len(self), bool)
+        unconfirmed = np.zeros(len(self), bool)
         for field, column in texts.items():
             labels = zip(self.table["face_id"], column, strict=True)
-            unseen |= [text != "" and (face_id, field, text) not in self._seen for face_id, text in labels]
+            unconfirmed |= [text != "" and (face_id, field, text) not in self._confirmed for face_id, text in labels]
         known = (texts != "").any(axis=1).to_numpy()
-        return np.flatnonzero(~unseen & known).tolist()
+        return np.flatnonzero(~unconfirmed & known).tolist()

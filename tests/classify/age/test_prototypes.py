@@ -95,7 +95,7 @@ def test_a_gallery_of_prototypes_names_nobody(faces: FaceSet) -> None:
     made = make_prototypes(SPACE, faces, 5)
     gallery, table = gallery_of(made, GALLERY_COLUMNS)
     assert list(table.columns) == [*GALLERY_COLUMNS, "group", "members"]
-    assert table[["person", "race", "path", "root", "box", "file_sha256", "drawn_on"]].isna().all(axis=None)
+    assert table[["person", "race", "dataset", "path", "root", "box", "file_sha256", "drawn_on"]].isna().all(axis=None)
     assert table["group"].tolist() == list(range(len(table)))
     assert not set(table["face_id"]) & set(faces.table["face_id"])
     assert gallery.ids.tolist() == gallery_ids(table["face_id"]).tolist()

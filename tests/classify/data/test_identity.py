@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskcls.classify.data import identity as people
-from maskcls.classify.data.identity import BARE_SIMILARITY, MASKED_SIMILARITY, MIXED_SIMILARITY, infer_identities
+from maskcls.classify.data.identity import (
+    BARE_SIMILARITY,
+    MASKED_SIMILARITY,
+    MIXED_SIMILARITY,
+    infer_identities,
+    person_keys,
+)
 from maskcls.embedder.faceset.store import open_set
 
 Floats = npt.NDArray[np.float32]
@@ -40,6 +46,22 @@ def beside(vector: Floats, similarity: float, seed: int = 99) -> Floats:
 
 def together(groups: Ints) -> set[tuple[int, int]]:
     return {(int(a), int(b)) for a in range(len(groups)) for b in range(a) if groups[a] == groups[b]}
+
+
+def test_a_name_is_a_person_within_one_data_set_in_any_unicode_form() -> None:
+    composed, decomposed = "Zo\u00eb", "Zoe\u0308"
+    table = pd.DataFrame(
+        {"dataset": ["a", "a", "b", "a", None], "person": [composed, decomposed, composed, None, composed]}
+    )
+    keys = person_keys(table)
+    assert keys.tolist()[:3] == [f"a:{composed}", f"a:{composed}", f"b:{composed}"]
+    assert keys.isna().tolist() == [False, False, False, True, True]
+
+
+def test_no_names_are_nobody() -> None:
+    assert person_keys(pd.DataFrame({"dataset": ["a"], "person": [None]})).isna().all()
+    assert person_keys(pd.DataFrame({"dataset": [None], "person": [np.nan]})).isna().all()
+    assert not len(person_keys(pd.DataFrame({"dataset": [], "person": []})))
 
 
 @pytest.mark.parametrize("similarity", [-0.5, 0.0, 0.64, 0.66, 0.74, 0.76, 0.79, 0.81, 1.0])

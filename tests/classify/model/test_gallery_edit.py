@@ -73,8 +73,8 @@ def like(old: EmbeddingSet, new: EmbeddingSet, near: float) -> EmbeddingSet:
 @pytest.mark.parametrize(
     ("labels", "near", "known", "joins"),
     [
-        pytest.param({"person": "p0", "source": "csv"}, 0.0, False, 0, id="same name, same source"),
-        pytest.param({"person": "p0", "source": "contest"}, 0.0, False, None, id="same name, another source"),
+        pytest.param({"person": "p0", "dataset": "same"}, 0.0, False, 0, id="same name, same data set"),
+        pytest.param({"person": "p0", "source": "csv"}, 0.0, False, None, id="same name, another data set"),
         pytest.param({"file_sha256": "sha of face 4"}, 0.0, False, 2, id="same photo, another box"),
         pytest.param({"drawn_on": "sha of face 4"}, 0.0, False, 2, id="a mask drawn on a photo"),
         pytest.param({"person": "other"}, 0.95, False, None, id="looks alike, not compared"),
@@ -93,7 +93,9 @@ def test_who_is_who(
 ) -> None:
     digest = old.table["file_sha256"].iloc[4]
     labels = {name: digest if value == "sha of face 4" else value for name, value in labels.items()}
+    same_dataset = labels.pop("dataset", None) is not None
     new = like(old, make_set(1, seed=3, age=44, **labels), near)
+    new = replace(new, dataset=old.dataset) if same_dataset else new
     model, added = add_faces(built, [new], [old] if known else [])
     face = new.table["face_id"].iloc[0]
     together = {one for one, group in groups(model).items() if group == groups(model)[face] and one != face}
@@ -105,8 +107,8 @@ def test_who_is_who(
 
 
 def test_a_face_of_two_people_makes_them_one(built: Model, old: EmbeddingSet, make_set: MakeSet) -> None:
-    new = make_set(1, seed=3, age=44, person="p0", source="csv", drawn_on=old.table["file_sha256"].iloc[4])
-    model, added = add_faces(built, [new])
+    new = make_set(1, seed=3, age=44, person="p0", drawn_on=old.table["file_sha256"].iloc[4])
+    model, added = add_faces(built, [replace(new, dataset=old.dataset)])
     assert (added.joined, added.merged, model.table["group"].nunique()) == (1, 1, 5)
 
 
@@ -197,13 +199,6 @@ def test_one_edit_at_a_time(built: Model, tmp_path: Path) -> None:
 
     with pytest.raises(MaskclsError, match="another maskcls run is writing here"):
         edit_model(tmp_path / "model", twice)
-
-
-def test_a_model_of_before_drawings_were_noted_is_read(built: Model, tmp_path: Path, make_set: MakeSet) -> None:
-    replace(built, table=built.table.drop(columns="drawn_on")).save(tmp_path / "model")
-    model = Model.load(tmp_path / "model")
-    assert model.table.columns.tolist() == built.table.columns.tolist()
-    assert add_faces(model, [make_set(2, seed=9, age=20)])[1].faces == 2
 
 
 def test_counts_and_rows(built: Model, old: EmbeddingSet, tmp_path: Path) -> None:

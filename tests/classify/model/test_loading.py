@@ -51,7 +51,7 @@ def test_only_prototypes_of_several_people_are_in_the_gallery(builtin: Model) ->
 
 
 def test_no_shipped_file_names_a_photo_or_a_person(builtin: Model) -> None:
-    pointing = ["person", "race", "path", "root", "box", "file_sha256", "drawn_on"]
+    pointing = ["dataset", "person", "race", "path", "root", "box", "file_sha256", "drawn_on"]
     table = pd.read_parquet(BUILTIN / "gallery.parquet")
     assert table[pointing].isna().all(axis=None)
     for column in set(table) - {"face_id", *pointing}:

@@ -21,7 +21,7 @@ from maskcls.classify.privacy.forget import forget_person
 from maskcls.classify.privacy.person import Wanted
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.faceset.store import EmbeddingSet, SetWriter, open_set
-from maskcls.index.storage import drop_tables, tables_of
+from maskcls.index.storage import drop_tables, owned_tables
 
 MakeSet = Callable[..., EmbeddingSet]
 
@@ -81,9 +81,24 @@ def test_built_saved_loaded_edited(
     assert ages(less, faces).similarities[0, 0] < 0.99
     assert len(Model.load(folder).table) == 32
     if kind == "postgresql":
-        assert tables(asked) - before == {name for _, name in tables_of(folder)}
-        assert len(tables_of(folder)) == 1
-        drop_tables(tables_of(folder))
+        assert tables(asked) - before == {name for _, name in owned_tables(folder)}
+        drop_tables(owned_tables(folder))
+
+
+def test_editing_a_copy_leaves_the_original_its_table(postgres: str, faces: EmbeddingSet, tmp_path: Path) -> None:
+    before = tables(postgres)
+    built, _ = build_model(merge_sets([faces]), gallery_kind=postgres)
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    built.save(original)
+    shutil.copytree(original, copy)
+    for rows in ([0], [1]):  # the second edit replaces the copy's own table
+        edit_model(copy, lambda model, rows=rows: (drop_faces(model, np.array(rows), "removed"), None))  # type: ignore[misc]
+    assert (len(Model.load(original).gallery), len(Model.load(copy).gallery)) == (30, 28)
+    assert len(tables(postgres) - before) == 2
+    edit_model(original, lambda model: (drop_faces(model, np.array([0]), "removed"), None))
+    assert (len(Model.load(original).gallery), len(Model.load(copy).gallery)) == (29, 28)
+    assert len(tables(postgres) - before) == 2
+    drop_tables([*owned_tables(original), *owned_tables(copy)])
 
 
 def test_a_gallery_moves_when_the_model_is_built_again(postgres: str, faces: EmbeddingSet, tmp_path: Path) -> None:
@@ -112,13 +127,13 @@ def test_a_person_is_forgotten_in_every_kind(kind: str, asked: str, faces: Embed
     assert proof.nearest < 0.99
     assert len(Model.load(tmp_path / "place" / "model").gallery) == 28
     assert len(open_set(tmp_path / "place" / "faces")) == 28
-    drop_tables(tables_of(tmp_path / "place" / "model"))
+    drop_tables(owned_tables(tmp_path / "place" / "model"))
 
 
 def test_a_server_that_is_gone_is_one_line(postgres: str, faces: EmbeddingSet, tmp_path: Path) -> None:
     model, _ = build_model(merge_sets([faces]), gallery_kind=postgres)
     model.save(tmp_path / "model")
-    drop_tables(tables_of(tmp_path / "model"))
+    drop_tables(owned_tables(tmp_path / "model"))
     with pytest.raises(MaskclsError, match=r"holds no table .*build the model again") as caught:
         Model.load(tmp_path / "model")
     assert "\n" not in str(caught.value)

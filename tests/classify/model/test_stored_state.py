@@ -91,7 +91,7 @@ def pristine(
         write_set(folder / f"{prefix}set", one)
         model = made_up(FACES, seed, VoteSettings(voters=3))
         mine = {name: model.table[name] for name in ("face_id", "age_low", "age_high", "group")}
-        table = one.table.assign(root="/nowhere", **mine)[[*GALLERY_COLUMNS, "group"]]
+        table = one.table.assign(root="/nowhere", dataset=one.dataset, **mine)[[*GALLERY_COLUMNS, "group"]]
         model = replace(model, table=table, heads=heads(seed), card={"edits": []})
         model.save(folder / f"{prefix}model")
         tuned = {"last_linear.bias": torch.full((512,), float(seed)).half()}

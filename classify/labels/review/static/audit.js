@@ -1,35 +1,36 @@
-// What the audit found, by face.
+// The label issues of the audit, by face.
 
 import { get } from "./data.js";
 import { state } from "./state.js";
 
-export let findings = [];
+export let issues = [];
 const byRow = new Map();
 
-export async function loadFindings() {
-  findings = await get("/api/findings");
-  findings.forEach(finding => {
-    if (!byRow.has(finding.row)) byRow.set(finding.row, []);
-    byRow.get(finding.row).push(finding);
+export async function loadIssues() {
+  issues = await get("/api/issues");
+  issues.forEach((issue, i) => {
+    issue.rank = i + 1;
+    if (!byRow.has(issue.row)) byRow.set(issue.row, []);
+    byRow.get(issue.row).push(issue);
   });
 }
 
-export const findingsOf = row => byRow.get(row) ?? [];
+export const issuesOf = row => byRow.get(row) ?? [];
 
-const current = () => (state.view === "findings" ? findings[state.finding] : undefined);
+const current = () => (state.view === "issues" ? issues[state.issue] : undefined);
 
-// The field that the current finding doubts, empty where there is none.
+// The field of the current issue, empty where there is none.
 export const questioned = () => current()?.field ?? "";
 
-// Proposals for a face: the current finding's where it is about this face, else the face's own, the first of each
-// field; a finding about gender or age also speaks for the other faces that are selected, such as a whole person.
+// Proposals for a face: the current issue's where it is about this face, else the face's own, the first of each
+// field; an issue with gender or age also applies to the other faces that are selected, such as a whole person.
 export function proposals(row) {
-  const finding = current();
-  if (finding?.row === row) return [finding].filter(usable);
-  const own = findingsOf(row).filter(usable);
+  const issue = current();
+  if (issue?.row === row) return [issue].filter(usable);
+  const own = issuesOf(row).filter(usable);
   const first = own.filter((one, i) => own.findIndex(other => other.field === one.field) === i);
-  if (first.length || !finding || finding.field === "mask") return first;
-  return [finding].filter(usable);
+  if (first.length || !issue || issue.field === "mask") return first;
+  return [issue].filter(usable);
 }
 
-const usable = finding => finding.field && finding.proposal;
+const usable = issue => issue.field && issue.proposed_label;

@@ -1,7 +1,7 @@
 // A face as a small picture with its labels and what was decided.
 
 import { faces, label, picture } from "./data.js";
-import { findingsOf } from "./audit.js";
+import { issuesOf } from "./audit.js";
 import { stateOf, verdicts, wanted } from "./decisions.js";
 
 export const MARKS = { changed: "✎", confirmed: "✓", rejected: "✕", earlier: "✓" };
@@ -44,7 +44,7 @@ export function cell(row) {
 export function refresh(element, row, { current, selected }) {
   const state = stateOf(row);
   element.dataset.state = state;
-  element.dataset.found = findingsOf(row).length ? "yes" : "";
+  element.dataset.found = issuesOf(row).length ? "yes" : "";
   element.classList.toggle("current", current);
   element.setAttribute("aria-selected", String(selected));
   element.setAttribute("aria-label", describe(row));

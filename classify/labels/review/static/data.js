@@ -6,7 +6,7 @@ const CODES = ["mask", "gender", "band", "class", "age", "person", "source", "ra
 async function answer(response) {
   const type = response.headers.get("content-type") || "";
   const content = type.startsWith("application/json") ? await response.json() : { error: await response.text() };
-  if (!response.ok) throw new Error(content.error || `the server said ${response.status}`);
+  if (!response.ok) throw new Error(content.error || `the server answered ${response.status}`);
   return content;
 }
 
@@ -29,7 +29,7 @@ export async function loadFaces() {
   const table = await get("/api/faces");
   Object.assign(faces, table);
   for (const name of CODES) faces[name] = Int32Array.from(table[name]);
-  faces.seen = new Set(table.seen);
+  faces.reviewed = new Set(table.reviewed);
   faces.people = groups(faces.person, faces.names.person.length);
 }
 

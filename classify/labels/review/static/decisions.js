@@ -1,7 +1,7 @@
 // What was decided: shown at once where the server has saved it, never before.
 
 import { faces, get, label, number, post } from "./data.js";
-import { say, targets, tell } from "./state.js";
+import { emit, notify, targets } from "./state.js";
 import { proposals, questioned } from "./audit.js";
 
 const FIELDS = ["mask", "gender", "age"];
@@ -19,7 +19,7 @@ function accept(answer) {
     else decided.delete(Number(row));
   }
   counts = answer.counts;
-  tell("decisions", Object.keys(answer.faces).map(Number));
+  emit("decisions", Object.keys(answer.faces).map(Number));
 }
 
 // Field -> [label, state].
@@ -27,7 +27,7 @@ export const verdicts = row => decided.get(row) ?? {};
 
 export function stateOf(row) {
   const states = Object.values(verdicts(row)).map(([, one]) => one);
-  return ["rejected", "changed", "confirmed"].find(one => states.includes(one)) ?? (faces.seen.has(row) ? "earlier" : "");
+  return ["rejected", "changed", "confirmed"].find(one => states.includes(one)) ?? (faces.reviewed.has(row) ? "earlier" : "");
 }
 
 // The label as it would be.
@@ -38,9 +38,9 @@ function send(path, content, done) {
   queue = queue.then(async () => {
     try {
       accept(await post(path, content));
-      say(done);
+      notify(done);
     } catch (error) {
-      say(error.message, true);
+      notify(error.message, true);
     }
   });
   return queue;
@@ -58,7 +58,7 @@ export function setLabel(field, value) {
   if (rows.length) return decide(rows.map(row => ({ row, act: "set", field, value })), `${field} ${value || "unknown"}`);
 }
 
-const nothing = text => say(targets().length ? text : "No face is chosen yet: click one.", true);
+const nothing = text => notify(targets().length ? text : "No face is chosen yet: click one.", true);
 
 export function confirm() {
   const field = questioned();
@@ -74,13 +74,13 @@ export function reject() {
 
 export function clear() {
   const rows = targets().filter(row => decided.has(row));
-  if (!rows.length) return say("Nothing was decided here.", true);
+  if (!rows.length) return notify("Nothing was decided here.", true);
   return decide(rows.map(row => ({ row, act: "clear" })), "decisions taken back");
 }
 
 export function propose() {
   const changes = targets().flatMap(row =>
-    proposals(row).map(({ field, proposal, probability }) => ({ row, act: "set", field, value: proposal, probability })),
+    proposals(row).map(({ field, proposed_label: value, probability }) => ({ row, act: "set", field, value, probability })),
   );
   if (!changes.length) return nothing("There is no proposal here.");
   return decide(changes, changes.length === 1 ? `${changes[0].field} ${changes[0].value}` : "proposals taken");

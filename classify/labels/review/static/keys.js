@@ -22,7 +22,7 @@ export function listen(page) {
     if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
     if (target.closest("input, select, textarea, dialog")) {
       if (key === "Escape" && !target.closest("dialog")) {
-        event.preventDefault(); // a search field would be emptied, and nobody told
+        event.preventDefault(); // a search field would be emptied without a word
         target.blur();
       }
       return;

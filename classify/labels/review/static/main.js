@@ -1,21 +1,21 @@
 // Puts the page together: loads, filters, switches views.
 
 import { faces, loadFaces, named, number, samePerson } from "./data.js";
-import { findings, loadFindings } from "./audit.js";
+import { issues, loadIssues } from "./audit.js";
 import { counts, loadDecisions, setLabel } from "./decisions.js";
 import { arrange, passing } from "./order.js";
 import { listen } from "./keys.js";
 import { MARKS, make } from "./cell.js";
-import { go, on, say, select, state, targets, tell } from "./state.js";
-import * as list from "./findings.js";
+import { emit, go, notify, on, select, state, targets } from "./state.js";
+import * as list from "./issues.js";
 import * as grid from "./grid.js";
 import * as map from "./map.js";
 import * as panel from "./panel.js";
 
 const by = id => document.getElementById(id);
-const VIEWS = { faces: "grid", findings: "findings", map: "map" };
+const VIEWS = { faces: "grid", issues: "issues", map: "map" };
 const FILTERS = ["mask", "gender", "band", "source"];
-const mover = () => (state.view === "findings" ? list : grid);
+const mover = () => (state.view === "issues" ? list : grid);
 let rows = [];
 
 function options(select, column) {
@@ -32,7 +32,7 @@ function filter() {
   by("count").textContent = rows.length === faces.count ? `${number(faces.count)} faces` : `${number(rows.length)} of ${number(faces.count)} faces`;
   by("nothing").hidden = rows.length > 0;
   grid.setArrangement(arrange(rows, by("group").value));
-  list.setFindings(new Set(rows), by("kind").value);
+  list.setIssues(new Set(rows), by("kind").value);
   if (state.view === "map") map.setRows(rows);
 }
 
@@ -43,9 +43,9 @@ function view(name) {
     by(`tab-${one}`).setAttribute("aria-selected", String(one === name));
   }
   document.body.dataset.view = name;
-  if (name === "map") map.setRows(rows).catch(error => say(error.message, true));
+  if (name === "map") map.setRows(rows).catch(error => notify(error.message, true));
   if (name !== "map") by(VIEWS[name]).focus();
-  tell("current");
+  emit("current");
 }
 
 function follow(row) {
@@ -54,9 +54,9 @@ function follow(row) {
   panel.toggle(true);
 }
 
-function tally() {
+function decisionCounts() {
   const parts = ["changed", "confirmed", "rejected"].map(name => make("span", { className: `mark-${name}` }, `${MARKS[name]} ${number(counts[name])}`, make("i", {}, ` ${name}`)));
-  by("tally").replaceChildren(...parts);
+  by("decision-counts").replaceChildren(...parts);
 }
 
 function ask() {
@@ -79,19 +79,19 @@ const page = {
     if (state.current < 0) return;
     const all = samePerson(state.current);
     select(all);
-    say(all.length > 1 ? `All ${number(all.length)} photos of person ${named("person", state.current)} are selected.` : "No other photo of this person is known.");
+    notify(all.length > 1 ? `All ${number(all.length)} photos of person ${named("person", state.current)} are selected.` : "No other photo of this person is known.");
   },
   search: () => by("search").focus(),
   help: () => by("help").showModal(),
   zoom: factor => state.view === "map" && map.zoom(factor),
   askAge: ask,
-  // In the list of findings a decision leads to the next one.
+  // In the list of issues a decision leads to the next one.
   decide: async act => {
-    const alone = state.view === "findings" && state.selected.size < 2, before = state.finding;
+    const alone = state.view === "issues" && state.selected.size < 2, before = state.issue;
     const done = act();
     if (!alone || !done) return;
     await done;
-    if (state.finding === before && by("message").classList.contains("bad") === false) list.move(0, 1);
+    if (state.issue === before && by("message").classList.contains("bad") === false) list.move(0, 1);
   },
 };
 
@@ -128,21 +128,21 @@ function wire() {
   document.addEventListener("ask-age", ask);
   by("command").textContent = faces.command;
   by("file").textContent = faces.decisions;
-  by("tab-findings").hidden = !findings.length;
-  by("tab-findings").append(make("small", {}, ` ${number(findings.length)}`));
+  by("tab-issues").hidden = !issues.length;
+  by("tab-issues").append(make("small", {}, ` ${number(issues.length)}`));
   for (const part of [grid, list, map, panel]) part.setFollow?.(follow);
   listen(page);
 }
 
-on("decisions", tally);
+on("decisions", decisionCounts);
 on("current", () => { by("selected").textContent = state.selected.size ? `${number(state.selected.size)} selected` : ""; });
 
 try {
-  await Promise.all([loadFaces(), loadFindings()]);
+  await Promise.all([loadFaces(), loadIssues()]);
   await loadDecisions();
   wire();
   filter();
-  view(findings.length ? "findings" : "faces");
+  view(issues.length ? "issues" : "faces");
   by("loading").hidden = true;
   for (const part of [document.querySelector("header"), by("filters")]) part.inert = false;
 } catch (error) {

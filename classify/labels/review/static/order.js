@@ -23,7 +23,7 @@ export function passing({ codes, state, text }) {
   for (let row = 0; row < faces.count; row += 1) {
     if (wanted.some(([column, code]) => faces[column][row] !== code)) continue;
     if (state && !ofState(row, state)) continue;
-    if (words.length && !said(row, words)) continue;
+    if (words.length && !matches(row, words)) continue;
     rows.push(row);
   }
   return rows;
@@ -34,7 +34,7 @@ function ofState(row, state) {
   return state === "open" ? !found : found === state || (state === "confirmed" && found === "earlier");
 }
 
-function said(row, words) {
+function matches(row, words) {
   const text = `${faces.path[row]} ${faces.names.person[faces.person[row]] ?? ""}`.toLowerCase();
   return words.every(word => text.includes(word));
 }

@@ -2,7 +2,7 @@
 
 import { faces, get, label, named, number, picture, samePerson } from "./data.js";
 import { cell, make, refresh, show } from "./cell.js";
-import { findingsOf } from "./audit.js";
+import { issuesOf } from "./audit.js";
 import { clear, confirm, propose, reject, setLabel, verdicts } from "./decisions.js";
 import { on, select, state } from "./state.js";
 
@@ -30,7 +30,7 @@ function draw() {
   const row = state.current;
   if (row !== drawn) {
     drawn = row;
-    body.replaceChildren(pictures(row), facts(row), labels(row), buttons(), doubts(row), near(row), person(row));
+    body.replaceChildren(pictures(row), facts(row), labels(row), buttons(), auditIssues(row), near(row), person(row));
     body.scrollTop = 0;
   } else {
     body.querySelector("table").replaceWith(labels(row));
@@ -86,15 +86,15 @@ function buttons() {
   return make("div", { className: "acts" }, ...all.map(([text, key, act]) => make("button", { type: "button", onclick: act, title: `key ${key}` }, `${text} `, make("kbd", {}, key))));
 }
 
-function doubts(row) {
-  const found = findingsOf(row);
+function auditIssues(row) {
+  const found = issuesOf(row);
   if (!found.length) return make("section", { hidden: true });
   const lines = found.map(one => {
-    const what = one.proposal ? `${one.field}: ${one.label || "unknown"} → ${one.proposal}` : one.kind.replace("_", " ");
-    const sure = one.probability === null ? "" : ` (${Math.round(100 * one.probability)} %)`;
+    const what = one.proposed_label ? `${one.field}: ${one.given_label || "unknown"} → ${one.proposed_label}` : one.kind.replace("_", " ");
+    const sure = ` (${Math.round(100 * one.probability)} %)`;
     return make("li", {}, make("b", {}, what + sure), ` #${one.rank}. ${one.evidence}`);
   });
-  return make("section", { className: "doubts" }, make("h3", {}, "Audit"), make("ul", {}, ...lines));
+  return make("section", { className: "audit" }, make("h3", {}, "Audit"), make("ul", {}, ...lines));
 }
 
 function strip(title, rows, notes = []) {

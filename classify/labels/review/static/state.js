@@ -1,6 +1,6 @@
 // Where the person is: the view, the current face, the selected faces. Whoever shows it listens.
 
-export const state = { view: "faces", current: -1, finding: -1, selected: new Set() };
+export const state = { view: "faces", current: -1, issue: -1, selected: new Set() };
 
 const listeners = new Map();
 
@@ -9,18 +9,18 @@ export function on(event, listener) {
   listeners.get(event).push(listener);
 }
 
-export function tell(event, detail) {
+export function emit(event, detail) {
   for (const listener of listeners.get(event) ?? []) listener(detail);
 }
 
 export function go(row) {
   state.current = row;
-  tell("current");
+  emit("current");
 }
 
 export function select(rows) {
   state.selected = new Set(rows);
-  tell("current");
+  emit("current");
 }
 
 // The faces that a key is about: those selected, or the current one.
@@ -30,7 +30,7 @@ export function targets() {
 }
 
 let timer;
-export function say(text, bad = false) {
+export function notify(text, bad = false) {
   const line = document.getElementById("message");
   line.textContent = text;
   line.classList.toggle("bad", bad);

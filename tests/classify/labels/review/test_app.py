@@ -48,7 +48,7 @@ def test_columns(client: TestClient, faces: Faces) -> None:
     assert table["path"][0] == "person 00/00 é.png"
     assert table["names"]["class"][14] == "normal, male, >=60"
     assert table["command"] == "maskcls relabel …"
-    assert client.get("/api/findings").json() == []
+    assert client.get("/api/issues").json() == []
 
 
 def test_pictures(client: TestClient, faces: Faces) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from maskcls.classify.labels.review.findings import COLUMNS
+from maskcls.classify.labels.audit.issues import LabelIssue, write_issues
 from maskcls.embedder.faceset.corrections import read_patch
 
 from ...pages import Server, opened_page
@@ -27,16 +27,12 @@ def patch_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def audit(table: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Findings about faces 40 to 43."""
+    """Issues with faces 40 to 43."""
     near = " ".join(f"{face_id}:37:0.9" for face_id in table["face_id"][:3])
-    common = {"kind": "label", "probability": 0.9, "faces": 1, "evidence": "its nearest say so", "neighbours": near}
-    rows = [
-        {**dict.fromkeys(COLUMNS), **common, "rank": rank, "field": "age", "label": "37", "proposal": f"{50 + rank}"}
-        | {"face_id": table["face_id"][39 + rank], "path": table["path"][39 + rank]}
-        for rank in (1, 2, 3, 4)
-    ]
+    text = "its nearest faces are older"
+    issues = [LabelIssue("label", (39 + i,), "age", "37", f"{50 + i}", 0.9, text, near) for i in (1, 2, 3, 4)]
     folder = tmp_path_factory.mktemp("audit")
-    pd.DataFrame(rows).to_parquet(folder / "findings.parquet")
+    write_issues(folder, issues, table)
     return folder
 
 
@@ -163,13 +159,13 @@ def test_a_missing_photo_says_why(page: Page) -> None:
     expect(page.locator(f"#face-{GONE} img")).to_have_js_property("naturalWidth", 160)
 
 
-def test_findings(page: Page, patch_file: Path, table: pd.DataFrame) -> None:
-    page.click("#tab-findings")
+def test_issues(page: Page, patch_file: Path, table: pd.DataFrame) -> None:
+    page.click("#tab-issues")
     page.keyboard.press("ArrowDown")
     for place, key in enumerate("par"):
-        expect(page.locator(f"#finding-{place}")).to_have_class(re.compile("current"))
+        expect(page.locator(f"#issue-{place}")).to_have_class(re.compile("current"))
         page.keyboard.press(key)
-    expect(page.locator("#finding-3")).to_have_class(re.compile("current"))
+    expect(page.locator("#issue-3")).to_have_class(re.compile("current"))
     assert lines(patch_file, table, 40) == {"age": "51"}
     assert lines(patch_file, table, 41) == {"age": "37"}
     assert lines(patch_file, table, 42) == {"mask": "", "gender": "", "age": ""}

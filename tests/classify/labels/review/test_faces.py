@@ -50,12 +50,18 @@ def test_ages_are_in_order(make_set: MakeSet) -> None:
     assert faces.columns()["names"]["age"] == ["9", "10", "30", "30-39"]
 
 
-def test_people_of_two_sets_are_two(make_set: MakeSet) -> None:
+def test_people_of_one_name_in_two_data_sets_are_two(make_set: MakeSet) -> None:
     columns = opened(make_set(2, seed=1, person="anna"), make_set(2, seed=2, person="anna")).columns()
     assert columns["person"] == [0, 0, 1, 1]
     assert columns["names"]["person"] == ["anna", "anna"]
     assert columns["set"] == [0, 0, 1, 1]
     assert columns["names"]["set"] == ["set0", "set1"]
+
+
+def test_both_unicode_forms_of_a_name_are_one_person(make_set: MakeSet) -> None:
+    columns = opened(make_set(2, person=["Zo\u00eb", "Zoe\u0308"])).columns()
+    assert columns["person"] == [0, 0]
+    assert columns["names"]["person"] == ["Zo\u00eb"]
 
 
 def test_a_face_of_two_sets_is_shown_once(make_set: MakeSet) -> None:
@@ -88,7 +94,7 @@ def test_few_faces(make_set: MakeSet, count: int) -> None:
     assert len(faces.near(0, 10)) == min(10, count - 1)
 
 
-def test_seen_before(make_set: MakeSet) -> None:
+def test_reviewed_before(make_set: MakeSet) -> None:
     one = make_set(3, mask="wear", gender="male", age=[20.0, 20.0, float("nan")])
     ids = one.table["face_id"]
     said = [
@@ -103,5 +109,5 @@ def test_seen_before(make_set: MakeSet) -> None:
         {**dict.fromkeys(LOG_COLUMNS, ""), "face_id": ids[row], "field": field, "new": new} for row, field, new in said
     ]
     log = pd.DataFrame(lines).assign(batch=1).astype(LOG_COLUMNS)
-    assert opened(replace(one, corrections=log)).columns()["seen"] == [0, 2]
-    assert opened(one).columns()["seen"] == []
+    assert opened(replace(one, corrections=log)).columns()["reviewed"] == [0, 2]
+    assert opened(one).columns()["reviewed"] == []

@@ -10,7 +10,7 @@ PATHS = (
     "/",
     "/static/main.js",
     "/api/faces",
-    "/api/findings",
+    "/api/issues",
     "/api/decisions",
     "/api/map",
     "/api/near/0",

@@ -1,4 +1,4 @@
-"""What every kind of gallery does, FAISS's and the server's."""
+"""One suite for every backend: FAISS, exact and inverted file, and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from maskcls.index.base import VectorGallery, normalised, places, recall
+from maskcls.index.base import VectorGallery, normalised, positions, recall
 
 Floats = npt.NDArray[np.float32]
 Make = Callable[[int], VectorGallery]
@@ -82,7 +82,7 @@ def test_any_order_of_edits_keeps_ids_and_vectors_together(make: Make, edits: li
         assert nearest.tolist() == sorted(expected)
 
 
-def test_recall_and_edits_of_many(make: Make, clustered: Floats) -> None:
+def test_recall_after_many_edits(make: Make, clustered: Floats) -> None:
     ids = np.random.default_rng(0).permutation(10**6)[: len(clustered)].astype(np.int64)
     gallery = make(clustered.shape[1])
     gallery.add(clustered[:6000], ids[:6000])
@@ -117,7 +117,7 @@ def test_similarities_stay_within_minus_one_and_one(make: Make) -> None:
         assert similarities.max() <= 1
 
 
-def test_vectors_come_back_as_unit_vectors_in_the_order_asked(make: Make) -> None:
+def test_vectors_are_returned_as_unit_vectors_in_the_order_of_the_ids(make: Make) -> None:
     vectors = unit_rows(6, 8)
     gallery = filled(make(8), 3 * vectors, [50, 40, 30, 20, 10, 0])
     asked = gallery.vectors(np.array([0, 30, 50, 30]))
@@ -139,7 +139,7 @@ def test_a_copy_is_edited_alone(make: Make) -> None:
     assert gallery.search(vectors, 1).ids.ravel().tolist()[:4] == [4, 3, 2, 1]
 
 
-def test_an_empty_gallery_answers_with_nothing(make: Make) -> None:
+def test_an_empty_gallery_finds_nothing(make: Make) -> None:
     gallery = make(4)
     for one in (gallery, gallery.copy()):
         found = one.search(unit_rows(2, 4), 3)
@@ -151,7 +151,7 @@ def test_an_empty_gallery_answers_with_nothing(make: Make) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 3])
-def test_no_queries_or_no_neighbours_wanted(make: Make, count: int) -> None:
+def test_no_queries_or_k_of_zero(make: Make, count: int) -> None:
     gallery = filled(make(4), unit_rows(count, 4), list(range(count)))
     assert gallery.search(unit_rows(2, 4), 0).ids.shape == (2, 0)
     assert gallery.search(np.empty((0, 4), np.float32), 2).similarities.shape == (0, 2)
@@ -191,7 +191,7 @@ def test_a_query_without_direction_is_refused(make: Make, value: float) -> None:
 def test_places_are_where_ids_stand(ids: list[int], among: set[int]) -> None:
     ordered = sorted(among)
     expected = [ordered.index(number) if number in among else -1 for number in ids]
-    assert places(np.array(ids, np.int64), np.array(ordered, np.int64)).tolist() == expected
+    assert positions(np.array(ids, np.int64), np.array(ordered, np.int64)).tolist() == expected
 
 
 def test_recall_counts_true_neighbours() -> None:

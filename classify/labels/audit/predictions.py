@@ -1,4 +1,4 @@
-"""What models that have not seen a face's person say of it, beside its labels."""
+"""Out-of-fold predictions: those of models that were trained without the person on the face."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VOTE = VoteSettings(voters=50, temperature=0.1)
 YEAR_COLUMNS = tuple(f"year_{year}" for year in range(YEARS))
 
 
-def opinions(
+def out_of_fold_predictions(
     pool: FaceSet,
     fold: Rows,
     asked: Rows,
@@ -42,7 +42,7 @@ def opinions(
 
     Returns:
         :data:`~...tasks.ANSWER_COLUMNS` and :data:`YEAR_COLUMNS`, a distribution over the age in years: the mean of
-        the neighbours' vote and the age network's own answer, NaN where there are no ages to learn from.
+        the neighbours' vote and the age network's own prediction, NaN where there are no ages to learn from.
     """
     kept = kept or Kept(None)
     parts = []
@@ -51,16 +51,16 @@ def opinions(
         step("folds", done, len(numbers))
         rows = asked[fold[asked] == number]
         fit = np.flatnonzero(fold != number)
-        tables = kept.tables(f"fold-{number}", partial(_answered, pool, fit, rows, seed))
-        parts.append(tables["opinions"].set_index(rows))
+        tables = kept.tables(f"fold-{number}", partial(_predict, pool, fit, rows, seed))
+        parts.append(tables["predictions"].set_index(rows))
     step("folds", len(numbers), len(numbers))
     return pd.concat(parts).loc[asked].reset_index(drop=True)
 
 
-def _answered(pool: FaceSet, fit: Rows, rows: Rows, seed: int) -> Tables:
-    seen = pool.subset(fit)
-    heads, _ = train_heads(seen, seed, lambda what, done, total: None)
-    aged = seen.subset(with_age(seen))
+def _predict(pool: FaceSet, fit: Rows, rows: Rows, seed: int) -> Tables:
+    train = pool.subset(fit)
+    heads, _ = train_heads(train, seed, lambda what, done, total: None)
+    aged = train.subset(with_age(train))
     space = fit_age_space(aged, seed)
     gallery = fill_gallery(space, aged, gallery_ids(aged.table["face_id"]))
     table = aged.table[list(GALLERY_COLUMNS)].assign(group=aged.people)
@@ -71,7 +71,7 @@ def _answered(pool: FaceSet, fit: Rows, rows: Rows, seed: int) -> Tables:
         embeddings, maps = pool.embeddings[part], pool.maps(part)
         ages = model.ages(embeddings, maps, np.full(len(part), NOBODY, np.int64))
         answers += answer_rows(model, ages, embeddings, maps)
-        said = model.years(ages)
-        years.append((said + space.years(embeddings, maps)) / 2 if isinstance(space, LearnedSpace) else said)
-    told = pd.DataFrame(np.concatenate(years), columns=list(YEAR_COLUMNS))
-    return {"opinions": pd.concat([pd.DataFrame(answers, columns=list(ANSWER_COLUMNS)), told], axis=1)}
+        voted = model.years(ages)
+        years.append((voted + space.years(embeddings, maps)) / 2 if isinstance(space, LearnedSpace) else voted)
+    distribution = pd.DataFrame(np.concatenate(years), columns=list(YEAR_COLUMNS))
+    return {"predictions": pd.concat([pd.DataFrame(answers, columns=list(ANSWER_COLUMNS)), distribution], axis=1)}

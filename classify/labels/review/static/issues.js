@@ -1,15 +1,15 @@
-// The findings of the audit, the most suspicious first; only those in view are in the document.
+// The issues of the audit, the likeliest first; only those in view are in the document.
 
 import { faces } from "./data.js";
 import { cell, make, refresh, show } from "./cell.js";
-import { findings } from "./audit.js";
+import { issues } from "./audit.js";
 import { verdicts } from "./decisions.js";
 import { on, select, state } from "./state.js";
 
 const GAP = 8;
 const KINDS = { label: "label", person: "person", copies: "copies", no_face: "no face", blurred: "blurred", swapped: "swapped" };
-const box = document.getElementById("findings");
-const list = document.getElementById("findings-list");
+const box = document.getElementById("issues");
+const list = document.getElementById("issues-list");
 const cards = new Map();
 let shown = [], height = 150, anchor = 0, frame;
 let follow = () => {};
@@ -20,23 +20,23 @@ export function setFollow(open) {
   follow = open;
 }
 
-// Show the findings that pass: a set of rows, and a kind or nothing.
-export function setFindings(rows, kind) {
-  shown = findings.map((_, i) => i).filter(i => rows.has(findings[i].row) && (!kind || findings[i].kind === kind));
-  state.finding = shown.includes(state.finding) ? state.finding : -1;
+// Show the issues that pass: a set of rows, and a kind or nothing.
+export function setIssues(rows, kind) {
+  shown = issues.map((_, i) => i).filter(i => rows.has(issues[i].row) && (!kind || issues[i].kind === kind));
+  state.issue = shown.includes(state.issue) ? state.issue : -1;
   layout();
   box.scrollTop = 0;
   render();
 }
 
-export const kinds = () => [...new Set(findings.map(one => one.kind))].map(kind => [kind, KINDS[kind] ?? kind]);
+export const kinds = () => [...new Set(issues.map(one => one.kind))].map(kind => [kind, KINDS[kind] ?? kind]);
 
 function layout() {
   for (const card of cards.values()) card.remove();
   cards.clear();
   height = box.clientWidth < 980 ? 240 : 150; // as in the style sheet
   list.style.height = `${GAP + shown.length * step()}px`;
-  document.getElementById("no-findings").hidden = shown.length > 0;
+  document.getElementById("no-issues").hidden = shown.length > 0;
 }
 
 function render() {
@@ -51,18 +51,18 @@ function render() {
 }
 
 function add(place) {
-  const finding = findings[shown[place]], row = finding.row;
+  const issue = issues[shown[place]], row = issue.row;
   const face = thumbnail(row);
-  const sure = finding.probability === null ? "" : `${Math.min(99, Math.round(100 * finding.probability))} % wrong`;
-  const what = finding.proposal
-    ? [`${finding.field}: `, make("s", {}, finding.label || "unknown"), " → ", make("b", {}, finding.proposal)]
-    : [make("b", {}, KINDS[finding.kind] ?? finding.kind), finding.field ? ` ${finding.field}: ${finding.label || "unknown"}` : ""];
+  const sure = `${Math.min(99, Math.round(100 * issue.probability))} % wrong`;
+  const what = issue.proposed_label
+    ? [`${issue.field}: `, make("s", {}, issue.given_label || "unknown"), " → ", make("b", {}, issue.proposed_label)]
+    : [make("b", {}, KINDS[issue.kind] ?? issue.kind), issue.field ? ` ${issue.field}: ${issue.given_label || "unknown"}` : ""];
   const about = make("div", { className: "about" },
-    make("p", { className: "what" }, make("span", { className: "rank" }, `${finding.rank}`), make("span", { className: "kind" }, KINDS[finding.kind] ?? finding.kind), " ", ...what, " ", make("span", { className: "sure" }, sure), " ", make("span", { className: "verdict" })),
-    make("p", { className: "path" }, faces.path[row] + (finding.faces > 1 ? ` · stands for ${finding.faces} faces` : "")),
-    make("p", { className: "evidence", title: finding.evidence }, finding.evidence));
-  const near = make("div", { className: "voters" }, ...finding.neighbours.map(voter));
-  const card = make("article", { className: "finding", role: "option", id: `finding-${shown[place]}` }, face, about, near);
+    make("p", { className: "what" }, make("span", { className: "rank" }, `${issue.rank}`), make("span", { className: "kind" }, KINDS[issue.kind] ?? issue.kind), " ", ...what, " ", make("span", { className: "sure" }, sure), " ", make("span", { className: "verdict" })),
+    make("p", { className: "path" }, faces.path[row] + (issue.faces > 1 ? ` · stands for ${issue.faces} faces` : "")),
+    make("p", { className: "evidence", title: issue.evidence }, issue.evidence));
+  const near = make("div", { className: "voters" }, ...issue.neighbours.map(voter));
+  const card = make("article", { className: "issue", role: "option", id: `issue-${shown[place]}` }, face, about, near);
   card.style.height = `${height}px`;
   card.style.transform = `translateY(${GAP + place * step()}px)`;
   card.dataset.place = place;
@@ -93,18 +93,18 @@ function voter([row, age, similarity]) {
 }
 
 function redraw(place) {
-  const card = cards.get(place), finding = findings[shown[place]], row = finding.row;
+  const card = cards.get(place), issue = issues[shown[place]], row = issue.row;
   refresh(card.querySelector(".cell"), row, { current: false, selected: false });
   card.querySelector(".cell").removeAttribute("aria-selected");
-  card.classList.toggle("current", shown[place] === state.finding);
+  card.classList.toggle("current", shown[place] === state.issue);
   card.setAttribute("aria-selected", String(state.selected.has(row)));
-  const [value, verdict] = verdicts(row)[finding.field] ?? [];
+  const [value, verdict] = verdicts(row)[issue.field] ?? [];
   card.querySelector(".verdict").textContent = verdict === "changed" ? `✎ ${value || "unknown"}` : verdict ? `${verdict === "confirmed" ? "✓" : "✕"} ${verdict}` : "";
 }
 
 export function move(dx, dy, extend = false) {
   if (!shown.length) return;
-  const from = shown.indexOf(state.finding);
+  const from = shown.indexOf(state.issue);
   to(from < 0 ? 0 : Math.min(shown.length - 1, Math.max(0, from + (dy || dx))), extend);
 }
 
@@ -114,13 +114,13 @@ export const edge = end => shown.length && to(end ? shown.length - 1 : 0, false)
 
 function to(place, extend) {
   if (!extend) anchor = place;
-  state.finding = shown[place];
-  state.current = findings[state.finding].row;
+  state.issue = shown[place];
+  state.current = issues[state.issue].row;
   const [low, high] = [Math.min(anchor, place), Math.max(anchor, place)];
-  select(extend ? shown.slice(low, high + 1).map(i => findings[i].row) : []);
+  select(extend ? shown.slice(low, high + 1).map(i => issues[i].row) : []);
   reveal(place);
   render();
-  box.setAttribute("aria-activedescendant", `finding-${state.finding}`);
+  box.setAttribute("aria-activedescendant", `issue-${state.issue}`);
 }
 
 function reveal(place) {
@@ -131,13 +131,13 @@ function reveal(place) {
 
 box.addEventListener("scroll", () => { cancelAnimationFrame(frame); frame = requestAnimationFrame(render); });
 list.addEventListener("click", event => {
-  const card = event.target.closest(".finding");
+  const card = event.target.closest(".issue");
   if (card) to(Number(card.dataset.place), event.shiftKey);
 });
 new ResizeObserver(() => {
   if (!box.clientWidth) return;
   layout();
-  if (shown.includes(state.finding)) reveal(shown.indexOf(state.finding));
+  if (shown.includes(state.issue)) reveal(shown.indexOf(state.issue));
   render();
 }).observe(box);
 for (const event of ["current", "decisions"]) on(event, () => { for (const place of cards.keys()) redraw(place); });
