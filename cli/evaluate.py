@@ -17,13 +17,16 @@ from .options import (
     DeviceOption,
     FinetuneOption,
     KnownOption,
+    OverwriteOption,
     PassesOption,
     ViewsOption,
     WeightsOption,
     fine_tuning,
 )
+from .outputs import check_outputs, json_object, page, table
 from .terminal import one_line_errors, progress_bar, tell
 
+KIND = "maskcls-evaluation"
 NAME, WIDTH = 38, 11
 """Of the columns of a comparison at the terminal."""
 
@@ -66,6 +69,7 @@ def evaluate(
     other_answers: Annotated[
         Path | None, typer.Option(file_okay=False, help="A folder for those of --baselines and without --unlabelled.")
     ] = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Score mask, gender and age on people the model has not seen: k folds of people, everything fitted inside.
 
@@ -87,10 +91,19 @@ def evaluate(
         from ..classify.evaluation.report import write_evaluation
         from ..classify.labels.pseudo_labels.label_set import awaiting
         from ..classify.labels.pseudo_labels.labels import thresholds
+        from ..classify.tasks import PROBABILITIES
         from ..embedder.errors import MaskclsError
         from ..embedder.photo import shown
         from ..embedder.storage.atomic import write_json, write_table
 
+        answer_file = table("out-of-fold answers", ("face_id", "fold", *PROBABILITIES))
+        check_outputs(
+            overwrite,
+            (json_file, json_object("figures", KIND)),
+            (report, page("reports", "maskcls evaluate")),
+            (answers, answer_file),
+            *((path, answer_file) for path in (sorted(other_answers.glob("*.parquet")) if other_answers else ())),
+        )
         if error_gallery:
             check_error_gallery_folder(error_gallery)
         began = time.monotonic()
@@ -129,7 +142,7 @@ def evaluate(
                 finetuning=wanted,
                 least=least,
             )
-        table, summary = done.answers, done.summary
+        scored, summary = done.answers, done.summary
         if builtin:
             summary = beside_builtin(summary, pool, chosen.scored, seed)
         summary["data"] |= {
@@ -144,13 +157,13 @@ def evaluate(
         for line in _lines(summary):
             typer.echo(line)
         if json_file:
-            write_json(json_file, summary)
+            write_json(json_file, {"kind": KIND, **summary})
             typer.echo(f"{shown(json_file)}: all figures")
         if report:
             write_evaluation(report, summary)
             typer.echo(f"{shown(report)}: report")
         if answers:
-            write_table(answers, table)
+            write_table(answers, scored)
             typer.echo(f"{shown(answers)}: out-of-fold answers")
         if other_answers:
             for name, one in done.others.items():
@@ -161,7 +174,7 @@ def evaluate(
             with progress_bar() as progress:
                 errors = write_error_gallery(
                     error_gallery,
-                    table,
+                    scored,
                     pool.table.set_index("face_id"),
                     senior_from=summary["senior_from"],
                     progress=partial(progress, "cutting faces"),

@@ -16,12 +16,14 @@ from .options import (
     DeviceOption,
     Face,
     JobsOption,
+    OverwriteOption,
     Precision,
     PrecisionOption,
     Runtime,
     RuntimeOption,
     WeightsOption,
 )
+from .outputs import check_outputs, json_lines, page, table
 from .terminal import one_line_errors, progress_bar, tell
 
 if TYPE_CHECKING:
@@ -46,7 +48,8 @@ def predict(
     min_confidence: Annotated[
         float, typer.Option(min=0, max=1, help="Answers less sure than this get status `unsure` and a reason.")
     ] = 0.0,
-    submission: Annotated[Path | None, typer.Option(help="Also write the contest's ImageID,ans file.")] = None,
+    submission: Annotated[Path | None, typer.Option(help="Also write the contest's ImageID,ans file (.csv).")] = None,
+    overwrite: OverwriteOption = False,
     face: Annotated[
         Face | None, typer.Option(help="How the face is looked for. Default: as for the model's own photos.")
     ] = None,
@@ -69,11 +72,19 @@ def predict(
         from ..classify.predict.explain import write_explanations
         from ..classify.predict.job import predict_photos
         from ..classify.predict.submission import write_submission
+        from ..classify.tasks import PREDICTION_COLUMNS
         from ..embedder.datasets.layouts import read_dataset
         from ..embedder.errors import MaskclsError
         from ..embedder.photo import shown
         from ..embedder.storage.atomic import write_table
 
+        check_outputs(
+            overwrite,
+            (out, table("predictions", PREDICTION_COLUMNS, exact=True)),
+            (report, page("reports", "maskcls predict")),
+            (submission, table("submissions", ("ImageID", "ans"), exact=True, suffixes=(".csv",))),
+            (explain, json_lines("explanations", ("path", "face_id", "answer", "voters"))),
+        )
         crops_kept = 0
         if report:
             from ..classify.predict.report import MAX_REPORT, write_report
@@ -98,14 +109,14 @@ def predict(
                 explain=explain is not None,
                 progress=partial(progress, "predicting"),
             )
-        answers, table = predicted.answers, predicted.table
-        write_table(out, table)
-        counts = table["status"].value_counts()
+        answers, rows = predicted.answers, predicted.table
+        write_table(out, rows)
+        counts = rows["status"].value_counts()
         answered = sum(int(counts.get(status, 0)) for status in PREDICTED)
         unsure = f" ({counts['unsure']} of them unsure)" if "unsure" in counts else ""
-        tell(out=out, photos=len(table), counts=counts.to_dict(), other_files=dataset.other_files, answers=table)
+        tell(out=out, photos=len(rows), counts=counts.to_dict(), other_files=dataset.other_files, answers=rows)
         typer.echo(
-            f"{shown(out)}: {len(table)} photos, {answered} answered{unsure}, "
+            f"{shown(out)}: {len(rows)} photos, {answered} answered{unsure}, "
             f"{counts.get('no_face', 0)} without a face, {counts.get('unreadable', 0)} unreadable"
         )
         for answer in answers[:LINES]:
@@ -125,7 +136,7 @@ def predict(
             typer.echo(f"{shown(submission)}: {filled} photos without an answer got the most common class")
         shutil.rmtree(steps, ignore_errors=True)
         if not answered:
-            raise MaskclsError(f"{shown(photos)}: no face in any of {len(table)} photos; see {shown(out)}")
+            raise MaskclsError(f"{shown(photos)}: no face in any of {len(rows)} photos; see {shown(out)}")
 
 
 def _line(answer: Answer) -> str:

@@ -39,4 +39,4 @@ def frequency_note(answer: Answer) -> str | None:
 def missing_tasks(answer: Answer) -> str | None:
     """Which tasks the model does not predict."""
     missing = [task.removesuffix("_band") for task, prediction in answer.tasks.items() if prediction is None]
-    return f"the model does not predict {' and '.join(missing)}" if missing else None
+    return f"the model does not predict {', '.join(missing)}" if missing else None

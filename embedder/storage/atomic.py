@@ -57,7 +57,7 @@ def reserve(file: IO[bytes], size: int) -> None:
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table as Parquet where the suffix is ``.parquet``, else as CSV, atomically."""
     with replacing(path) as temporary:
-        if path.suffix == ".parquet":
+        if path.suffix.lower() == ".parquet":
             table.to_parquet(temporary, index=False)
         else:
             write_csv(temporary, table)

@@ -43,7 +43,7 @@ def test_low_probabilities(changes: dict[str, Any], min_confidence: float, expec
 
 def test_an_answer_without_predictions_has_no_low_probability() -> None:
     assert low_probabilities(Answer(), 1.0) == []
-    assert missing_tasks(Answer()) == "the model does not predict mask and gender and age"
+    assert missing_tasks(Answer()) == "the model does not predict mask, gender, age"
     assert missing_tasks(answer()) is None
 
 
