@@ -27,8 +27,10 @@ else
 endif
 	@echo "Open demo/report.html for the predictions."
 
-test: $(VENV)/installed-test check chromium  ## set up, then lint, type-check and test
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest
+WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() or 1))')
+
+test: $(VENV)/installed-test check chromium  ## set up, then lint, type-check and test; a thread for each worker
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -233,5 +233,5 @@ def difference(bootstrap: Bootstrap, first: tuple[Counts, Statistic], second: tu
     """First less second, on the same resamples of people."""
     width = first[0].width
     return bootstrap.estimate(
-        first[0].beside(second[0]), lambda totals: first[1](totals[..., :width]) - second[1](totals[..., width:])
+        first[0].hstack(second[0]), lambda totals: first[1](totals[..., :width]) - second[1](totals[..., width:])
     )

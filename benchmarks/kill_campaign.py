@@ -121,7 +121,7 @@ COMMANDS = {
     "evaluate": Command(
         lambda base, work: [
             *("evaluate", f"{base}/faces", "--folds", "2", "--json", f"{work}/scores.json"),
-            *("--answers", f"{work}/answers.csv"),
+            *("--predictions", f"{work}/answers.csv"),
         ]
     ),
     "train": Command(

@@ -26,7 +26,6 @@ from maskcls.classify.age.vote import (
     year_profiles,
 )
 from maskcls.classify.data.face_set import open_face_set
-from maskcls.classify.evaluation.cross_validation import scored_rows
 from maskcls.classify.evaluation.splits import pool_folds
 from maskcls.classify.metrics.confusion import macro_f1
 from maskcls.embedder.labels import band_numbers, years_outside
@@ -46,7 +45,7 @@ def main() -> None:
     pool = pool.subset(with_age(pool))
     held_out = pool_folds(pool, FOLDS, options.seed) == 0
     fit = pool.subset(np.flatnonzero(~held_out))
-    asked = pool.subset(np.intersect1d(scored_rows(pool), np.flatnonzero(held_out)))
+    asked = pool.subset(np.intersect1d(np.flatnonzero(pool.table["drawn_on"].isna()), np.flatnonzero(held_out)))
     space = fit_age_space(fit, options.seed)
     exact = fill_gallery(space, fit, np.arange(len(fit)))
     cells = Gallery.of(exact.vectors(exact.ids), exact.ids, "ivf")

@@ -260,7 +260,7 @@ def _text(bootstrap: Bootstrap, mine: Counts, base: Counts, score: Callable[[Flo
         own = score(totals[:, : mine.width])
         return np.stack([own, own - score(totals[:, mine.width :])], axis=1)
 
-    found = bootstrap.estimate(mine.beside(base), both)
+    found = bootstrap.estimate(mine.hstack(base), both)
     value, difference = found.value
     return f"{value:.3f}" + ("" if default else f" ({difference:+.3f}: {found.low[1]:+.3f} to {found.high[1]:+.3f})")
 

@@ -62,7 +62,7 @@ def build_index(
     with one_line_errors():
         from ..classify.data.leakage_guard import training_pool
         from ..classify.model.build import build_model
-        from ..classify.model.folder import check_target
+        from ..classify.model.storage import check_target
         from ..embedder.photo import shown
         from ..index.flat import Gallery
         from ..index.storage import check_kind

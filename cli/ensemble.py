@@ -23,7 +23,8 @@ def ensemble(
     answers: Annotated[
         list[Path],
         typer.Argument(
-            help="Out-of-fold answers of each member, as of `maskcls evaluate --answers`; with --use, its predictions."
+            help="Out-of-fold predictions of each member (`maskcls evaluate --predictions`); with --use, those of "
+            "`maskcls predict`."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Mixed answers: .csv or .parquet.")],

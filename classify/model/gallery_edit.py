@@ -62,7 +62,7 @@ def edit_model(folder: Path, edit: Callable[[Model], tuple[Model, Report]]) -> R
     Model.load(folder)  # so that no lock is laid into something else, and a cut replacement is put right
     with locked(folder):
         model, report = edit(Model.load(folder))
-        model.save(folder)
+        model.write(folder)
     return report
 
 

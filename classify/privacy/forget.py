@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...embedder.faceset.store import MANIFEST, NEXT, finish_interrupted, open_set
+from ...embedder.faceset.store import MANIFEST, open_set
 from ...embedder.photo import stored
 from ...embedder.storage.atomic import write_json
-from ...embedder.storage.lock import locked
+from ...embedder.storage.atomic_folder import ensure_whole, is_interrupted
 from ...embedder.storage.manifest import key_of
 from ..model.model import Model
 from .pending import read_pending
@@ -17,7 +17,7 @@ from .person import Found, Models, Wanted, find_person
 from .places import Places, find_places
 from .proof import Proof, prove
 from .receipt import receipt
-from .removal import photos_left, recover_models, tasks
+from .removal import photos_left, tasks
 from .traces import Traces
 
 Step = Callable[[str, int, int], None]
@@ -119,11 +119,10 @@ def forget_person(
 
 def _made_whole(places: Places, folders: Sequence[Path], skip: Collection[Path]) -> Places:
     """The places once everything that a kill has cut short is put right."""
-    for folder in places.sets:
-        if (folder / NEXT).exists():
-            with locked(folder):
-                finish_interrupted(folder)
-    return find_places(folders, skip) if recover_models(places) else places
+    cut = [staging.parent for staging in places.garbage if is_interrupted(staging.parent)]
+    for folder in cut:
+        ensure_whole(folder)
+    return find_places(folders, skip) if cut else places
 
 
 def _find(places: Places, models: Models, wanted: Wanted, known: Traces) -> Found:

@@ -15,15 +15,13 @@ from ...embedder.faceset import forgotten, store
 from ...embedder.faceset import provenance as pseudo_labels
 from ...embedder.masks import render as rendering
 from ...embedder.photo import shown
-from ...embedder.storage import shards
+from ...embedder.storage import shards, step_cache
+from ...embedder.storage.atomic_folder import COMMIT, NEXT
 from ...index import storage as stored
 from ..evaluation import error_gallery_folder as error_gallery_folder
-from ..evaluation import kept
 from ..model import checkpoint
-from ..model import folder as model_place
 from ..model import storage as stored_model
 
-_GARBAGE = re.compile(r"\.(?P<name>.+)\.(next|old|former)")
 _KEPT = re.compile(r"\..+\.(folds|finetune|views)")
 _UNFINISHED = re.compile(r"\..+\.(partial|\d+\.tmp)")
 _SET_FILES = {
@@ -34,9 +32,12 @@ _SET_FILES = {
 _MODEL_FILES = {
     *(stored.FILE, stored.SERVER, "gallery.parquet", ".lock"),
     *("age_space.safetensors", "heads.safetensors", "backbone.safetensors", stored_model.SEEN),
-    model_place.MANIFEST,
+    stored_model.MANIFEST,
 }
-_STAGED = {*_MODEL_FILES, error_gallery_folder.MANIFEST, error_gallery_folder.FACES, *error_gallery_folder.PAGES}
+_STAGED = {
+    *(*_SET_FILES, *_MODEL_FILES, COMMIT, error_gallery_folder.MANIFEST),
+    *(error_gallery_folder.FACES, *error_gallery_folder.PAGES),
+}
 
 
 @dataclass
@@ -48,7 +49,7 @@ class Places:
         models: models.
         error_galleries: folders of ``maskcls evaluate --error-gallery``.
         drawings: folders of ``maskcls render-masks``.
-        garbage: folders that a killed run left beside the set, model or error gallery it was about to write.
+        garbage: folders that a killed run left in the set, model or error gallery it was about to write.
         kept: folders where a run keeps its work to go on with.
         unfinished: files of the same kind: journals, batches, what was being written.
         files: all other files.
@@ -101,22 +102,21 @@ def _sort_in(places: Places, path: Path, subfolders: list[str], names: set[str])
     """Put a folder where it belongs; the names of the files that are dealt with as part of it."""
     subfolders.sort()
     for name in list(subfolders):
-        for pattern, where in ((_GARBAGE, places.garbage), (_KEPT, places.kept)):
-            if pattern.fullmatch(name) and _made_by_us(path / name):
-                where.append(path / name)
-                subfolders.remove(name)
+        is_kept = _KEPT.fullmatch(name)
+        if (is_kept or name == NEXT) and _made_by_us(path / name):
+            (places.kept if is_kept else places.garbage).append(path / name)
+            subfolders.remove(name)
     is_set = store.MANIFEST in names and _kind(path / store.MANIFEST) == store.KIND
     if is_set or shards.SHARDS in subfolders:
         places.sets.append(path)
         if shards.SHARDS in subfolders:
             places.unfinished += sorted((path / shards.SHARDS).iterdir())
-        subfolders[:] = [name for name in subfolders if name not in (shards.SHARDS, store.NEXT)]
+        subfolders[:] = [name for name in subfolders if name != shards.SHARDS]
         return _SET_FILES
-    if (path / store.NEXT / store.MANIFEST).exists():  # cut while it was being saved for the first time
+    if (path / NEXT / store.MANIFEST).exists():  # cut while it was being saved for the first time
         places.sets.append(path)
-        subfolders.remove(store.NEXT)
         return _SET_FILES
-    if model_place.MANIFEST in names and _kind(path / model_place.MANIFEST) == stored_model.KIND:
+    if stored_model.MANIFEST in names and _kind(path / stored_model.MANIFEST) == stored_model.KIND:
         places.models.append(path)
         return _MODEL_FILES
     if (
@@ -134,14 +134,8 @@ def _sort_in(places: Places, path: Path, subfolders: list[str], names: set[str])
 def _made_by_us(folder: Path) -> bool:
     """Whether a folder that is called like one of a running command holds nothing else."""
     names = {path.name for path in folder.iterdir() if not _UNFINISHED.fullmatch(path.name)}
-    return names <= _STAGED or not names.isdisjoint({checkpoint.FILE, kept.KEY, shards.SHARDS})
-
-
-def replaced_by(garbage: Path) -> Path:
-    """The folder that a killed run was about to replace."""
-    match = _GARBAGE.fullmatch(garbage.name)
-    assert match
-    return garbage.with_name(match["name"])
+    work = any(name in (checkpoint.FILE, shards.SHARDS) or name.endswith(step_cache.SUFFIX) for name in names)
+    return names <= _STAGED or work
 
 
 def _kind(path: Path) -> object:

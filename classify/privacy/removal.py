@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,13 +18,13 @@ from ...embedder.faceset.store import MANIFEST, open_set
 from ...embedder.photo import SUFFIXES, shown
 from ...embedder.storage.lock import locked
 from ...embedder.storage.shards import SHARDS
-from ..evaluation.kept import KEY
+from ...embedder.storage.step_cache import SUFFIX
+from ..evaluation import error_gallery_folder
 from ..model.checkpoint import FILE
-from ..model.folder import recover
 from ..model.gallery_edit import drop_faces, edit_model
 from ..model.gallery_list import of_faces
 from ..model.model import Model
-from .places import Places, replaced_by
+from .places import Places
 from .scanner import PATH, Scanner
 from .tables import names_photo, read_table, rows_about, without_person, write_table
 from .traces import Traces
@@ -91,14 +90,6 @@ def tasks(places: Places, traces: Traces) -> Iterator[Task]:
     for path in places.files:
         if path not in drawn and (task := _in_file(path, scanner, traces)):
             yield task
-
-
-def recover_models(places: Places) -> bool:
-    """Put back models whose replacement was cut between its two renames; whether there were any."""
-    lost = [replaced_by(path) for path in places.garbage if not replaced_by(path).exists()]
-    for folder in lost:
-        recover(folder)
-    return any(folder.exists() for folder in lost)
 
 
 def photos_left(places: Places, traces: Traces) -> list[Path]:
@@ -182,21 +173,20 @@ def _mentions(path: Path, scanner: Scanner, traces: Traces) -> bool:
 
 
 def _remove_garbage(folder: Path) -> None:
-    with locked(folder):  # unless it is no garbage but is being written
+    with locked(folder.parent):  # unless it is no garbage but is being written
         shutil.rmtree(folder)
 
 
 def _remove_error_gallery(folder: Path) -> None:
-    """Renamed first, so that what a killed run leaves is known as garbage."""
-    former = folder.with_name(f".{folder.name}.former")
-    shutil.rmtree(former, ignore_errors=True)
-    os.replace(folder, former)
-    shutil.rmtree(former)
+    """What tells that it is one goes last, so that a killed run still knows it."""
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == error_gallery_folder.MANIFEST):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    folder.rmdir()
 
 
 def _remove_work(folder: Path) -> None:
     """What tells whose work it is goes last, so that a killed run still knows it."""
-    for path in sorted(folder.iterdir(), key=lambda path: path.name in (FILE, KEY)):
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == FILE or path.suffix == SUFFIX):
         if path.is_dir():
             shutil.rmtree(path)
         else:

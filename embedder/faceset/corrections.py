@@ -13,8 +13,9 @@ import pandas as pd
 from ..errors import MaskclsError
 from ..labels import LabelError, age_text, parse_age, parse_gender, parse_mask
 from ..photo import shown
+from ..storage.atomic_folder import recover
 from ..storage.lock import locked
-from .store import LOG_COLUMNS, PATCH_COLUMNS, EmbeddingSet, finish_interrupted, open_set, replace_tables
+from .store import LOG_COLUMNS, PATCH_COLUMNS, EmbeddingSet, SetTables, open_set, replace_tables
 
 Line = Mapping[Any, Any]
 _COLUMNS: dict[str, tuple[str, ...]] = {"mask": ("mask",), "gender": ("gender",), "age": ("age_low", "age_high")}
@@ -200,7 +201,7 @@ class _Labels:
 
 
 def _open(folder: Path) -> tuple[EmbeddingSet, _Labels]:
-    finish_interrupted(folder)
+    recover(folder)
     found = open_set(folder)
     if found.pseudo is not None:
         raise MaskclsError(
@@ -210,7 +211,7 @@ def _open(folder: Path) -> tuple[EmbeddingSet, _Labels]:
 
 
 def _save(folder: Path, found: EmbeddingSet, table: pd.DataFrame, log: pd.DataFrame) -> None:
-    replace_tables(folder, table, found.rejects, found.encoder, found.settings, log)
+    replace_tables(folder, SetTables(table, found.rejects, found.encoder, found.settings, log))
 
 
 def _unusable(line: Line) -> str | None:

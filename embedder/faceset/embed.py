@@ -22,13 +22,14 @@ from ..facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder, EncoderInfo
 from ..labels import Labels
 from ..photo import file_state, shown, stored, stored_below
 from ..pipeline import EncodedFace, EncodedPhoto, encode_photos
+from ..storage.atomic_folder import recover
 from ..storage.lock import locked
 from ..storage.shards import Shard, ShardFolder
 from ..table import COLUMNS
 from .corrections import corrected
 from .forgotten import REASON, Forgotten, read_forgotten
 from .known import OLD, Place, by_source, face_rows, known_photos, reject_rows
-from .store import MANIFEST, REJECT_COLUMNS, EmbeddingSet, SetWriter, finish_interrupted, open_set, replace_tables
+from .store import MANIFEST, REJECT_COLUMNS, EmbeddingSet, SetTables, SetWriter, open_set, replace_tables
 
 Progress = Callable[[int, int], None]
 """Called with the number of photos done and the number to do."""
@@ -74,7 +75,7 @@ def embed_folder(
     """
     settings = {"root": stored(root.resolve()), "layout": dataset.layout, "face": mode}
     with locked(out):
-        finish_interrupted(out)
+        recover(out)
         old = open_set(out) if (out / MANIFEST).exists() else None
         if old is not None:
             _check_same(out, old, encoder, settings)
@@ -215,11 +216,11 @@ def _save(
         and all(p.source == OLD and p.position == i for i, p in enumerate(places))
     ):
         if not (table.equals(old.table) and reject_table.equals(old.rejects) and settings == old.settings):
-            replace_tables(out, table, reject_table, old.encoder, settings)
+            replace_tables(out, SetTables(table, reject_table, old.encoder, settings))
     else:
         writer = SetWriter(out, len(places))
         _gather(writer, places, old, shards)
-        writer.commit(table, reject_table, _made_with(encoder, old, shards), settings)
+        writer.commit(SetTables(table, reject_table, _made_with(encoder, old, shards), settings))
     shards.clear()
     whole = int((table["face"] == "whole").sum())
     read = len(dataset.photos) - sum(item.refused is not None for item in dataset.photos)

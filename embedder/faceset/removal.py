@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..storage.atomic_folder import recover
 from ..storage.lock import locked
 from ..storage.shards import SHARDS
 from .forgotten import FORGOTTEN, read_forgotten
-from .store import MANIFEST, SetWriter, finish_interrupted, open_set, replace_tables
+from .store import MANIFEST, SetTables, SetWriter, open_set, replace_tables
 
 CHUNK = 4096
 
@@ -35,7 +36,7 @@ def forget_in_set(folder: Path, faces: Collection[str], photos: Collection[str],
         MaskclsError: the set is damaged, or another run is writing there.
     """
     with locked(folder):
-        finish_interrupted(folder)
+        recover(folder)
         former = read_forgotten(folder)
         forgotten = former.extended(photos)
         if not (folder / MANIFEST).exists():
@@ -49,6 +50,7 @@ def forget_in_set(folder: Path, faces: Collection[str], photos: Collection[str],
         pseudo = old.pseudo and old.pseudo.without(gone, photos)
         kept = np.flatnonzero(~gone)
         table = old.table.iloc[kept].reset_index(drop=True)
+        tables = SetTables(table, rejects, old.encoder, old.settings, corrections, forgotten, pseudo)
         if gone.any():
             shutil.rmtree(folder / SHARDS, ignore_errors=True)
             writer = SetWriter(folder, len(kept))
@@ -56,7 +58,7 @@ def forget_in_set(folder: Path, faces: Collection[str], photos: Collection[str],
                 part = slice(start, start + CHUNK)
                 writer.embeddings[part] = old.embeddings[kept[part]]
                 writer.maps[part] = old.maps[kept[part]]
-            writer.commit(table, rejects, old.encoder, old.settings, corrections, forgotten, pseudo)
+            writer.commit(tables)
         elif forgotten != former or len(rejects) < len(old.rejects) or corrections is not None:
-            replace_tables(folder, table, rejects, old.encoder, old.settings, corrections, forgotten, pseudo)
+            replace_tables(folder, tables)
         return int(gone.sum())

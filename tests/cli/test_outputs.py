@@ -37,7 +37,7 @@ COMMANDS = [
     pytest.param(["predict", "photos", "--explain"], ".jsonl", id="predict --explain"),
     pytest.param(["evaluate", "faces", "--json"], ".json", id="evaluate --json"),
     pytest.param(["evaluate", "faces", "--report"], ".html", id="evaluate --report"),
-    pytest.param(["evaluate", "faces", "--answers"], ".parquet", id="evaluate --answers"),
+    pytest.param(["evaluate", "faces", "--predictions"], ".parquet", id="evaluate --predictions"),
     pytest.param(["split", "faces", "--out"], ".csv", id="split --out"),
     pytest.param(["ensemble", "a.csv", "b.csv", "--out"], ".csv", id="ensemble --out"),
     pytest.param(["ensemble", "a.csv", "b.csv", "--out", "new.csv", "--weights"], ".json", id="ensemble --weights"),
@@ -85,9 +85,9 @@ def test_the_files_of_an_audit_are_checked(tmp_path: Path) -> None:
     assert "--overwrite" in result.stderr
 
 
-def test_other_answers_are_checked(tmp_path: Path) -> None:
+def test_other_predictions_are_checked(tmp_path: Path) -> None:
     (tmp_path / "mine.parquet").write_text("mine")
-    assert "mine.parquet" in run("evaluate", "faces", "--other-answers", tmp_path).stderr
+    assert "mine.parquet" in run("evaluate", "faces", "--other-predictions", tmp_path).stderr
 
 
 def test_a_member_is_not_replaced_by_the_mix(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_split_teach_label_build_and_score(contest_faces: Path, utkface_faces: P
     assert "of the faces have pseudo-labels" in built.stdout
 
     answers = tmp_path / "answers.parquet"
-    scored = maskcls("evaluate", contest_faces, "--also", extra, "--split", split, "--answers", answers)
+    scored = maskcls("evaluate", contest_faces, "--also", extra, "--split", split, "--predictions", answers)
     assert scored.exit_code == 0, scored.output
     assert "train 1 of 2 folds" in scored.stdout
     assert not set(pd.read_parquet(answers)["face_id"]) & set(found.table["face_id"])

@@ -57,14 +57,6 @@ def test_views_change_heads_and_leave_the_gallery_alone(contest_faces: Path, tmp
     assert same == {"heads.safetensors": False, "age_space.safetensors": True, "gallery.faiss": True}
 
 
-def test_evaluate_counts_them_too(contest_faces: Path, tmp_path: Path) -> None:
-    scores = tmp_path / "scores.json"
-    scored = run("evaluate", contest_faces, "--folds", "2", "--score-folds", "1", "--views", "1", "--json", scores)
-    assert scored.exit_code == 0, scored.output
-    assert json.loads(scores.read_text())["data"]["views"] == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
-
-
 def test_views_that_are_asked_for_need_the_photos(moved: Path, tmp_path: Path) -> None:
     built = run("build-index", moved, "--out", tmp_path / "model", "--views", "1")
     assert built.exit_code == 1

@@ -13,9 +13,9 @@ from ....embedder.errors import MaskclsError
 from ....embedder.faceset.corrections import labels_of
 from ....embedder.faceset.store import PATCH_COLUMNS
 from ....embedder.storage.atomic import replacing, write_csv
+from ....embedder.storage.step_cache import StepCache
 from ...data.face_set import FaceSet, Rows
-from ...evaluation.cross_validation import Step
-from ...evaluation.kept import Kept
+from ...evaluation.cross_validation import Progress
 from .conflicts import label_conflicts, named_people, near_copies, odd_folders
 from .issues import LabelIssue
 from .label_quality import age_issues, gender_issues, gender_neighbours, mask_issues
@@ -35,8 +35,8 @@ def find_label_issues(
     audited: Rows,
     seed: int = 0,
     *,
-    kept: Kept | None = None,
-    step: Step = lambda what, done, total: None,
+    cache: StepCache = StepCache(None),
+    progress: Progress = lambda what, done, total: None,
 ) -> list[LabelIssue]:
     """All issues of the audited faces, the likeliest first, however unlikely; ``rows`` are positions in ``audited``.
 
@@ -44,14 +44,14 @@ def find_label_issues(
         pool: faces to learn from, the audited ones among them.
         fold: (n,) fold of every face of the pool; faces of one person must share it.
         audited: rows of the pool.
-        kept: where finished folds are kept.
+        cache: of finished folds.
 
     Raises:
         MaskclsError: some labels are pseudo-labels, whose model may have learnt the very labels in question.
     """
     if not pool.real.all():
         raise MaskclsError("an audit learns from labels given by people; leave sets with pseudo-labels out")
-    predicted = out_of_fold_predictions(pool, fold, audited, seed, kept=kept, step=step)
+    predicted = out_of_fold_predictions(pool, fold, audited, seed, cache=cache, progress=progress)
     faces, random = pool.subset(audited), np.random.default_rng(seed)
     labels = labels_of(faces.table)
     issues = [

@@ -12,9 +12,10 @@ from ....embedder.errors import MaskclsError
 from ....embedder.facenet.encoder import Encoder
 from ....embedder.faceset.forgotten import FORGOTTEN, read_forgotten
 from ....embedder.faceset.provenance import COLUMNS, CONFIDENCES, PSEUDO_LABELS, PseudoLabels, Teacher
-from ....embedder.faceset.store import MANIFEST, NEXT, REJECT_COLUMNS, EmbeddingSet, SetWriter, finish_interrupted
+from ....embedder.faceset.store import MANIFEST, REJECT_COLUMNS, EmbeddingSet, SetTables, SetWriter
 from ....embedder.labels import age_band
 from ....embedder.photo import shown
+from ....embedder.storage.atomic_folder import NEXT, OWN, recover
 from ....embedder.storage.lock import locked
 from ....embedder.table import COLUMNS as TABLE
 from ...data.face_set import Progress, merge_sets
@@ -83,7 +84,7 @@ def check_out(out: Path) -> None:
         return
     if (out / MANIFEST).exists():
         raise MaskclsError(f"{shown(out)}: holds labels that somebody gave; choose another --out")
-    if any(path.name not in (".lock", NEXT, FORGOTTEN) for path in out.iterdir()):
+    if {path.name for path in out.iterdir()} - OWN - {FORGOTTEN}:
         raise MaskclsError(f"{shown(out)}: not empty and not an embedding set; choose another --out")
 
 
@@ -109,7 +110,7 @@ def label_set(
         MaskclsError: another run is writing there, no face is left, the model is sure of none, or a photo is gone.
     """
     with locked(out):
-        finish_interrupted(out)
+        recover(out)
         pool = merge_sets([unlabelled])
         forgotten = read_forgotten(out)
         photos = [pool.table["file_sha256"], pool.table["drawn_on"]]
@@ -135,7 +136,8 @@ def label_set(
             writer.embeddings[part] = chosen.embeddings[part]
             writer.maps[part] = chosen.maps(part)
         nothing = pd.DataFrame(columns=list(REJECT_COLUMNS)).astype(REJECT_COLUMNS)
-        writer.commit(table[list(TABLE)], nothing, unlabelled.encoder, unlabelled.settings, pseudo=pseudo)
+        tables = SetTables(table[list(TABLE)], nothing, unlabelled.encoder, unlabelled.settings, pseudo=pseudo)
+        writer.commit(tables)
         return Labelled(len(pool), int(own.sum()), int(refused.sum()), table, pseudo)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ....embedder.errors import MaskclsError
-from ....embedder.faceset.provenance import CONFIDENCES
+from ....embedder.faceset.provenance import CONFIDENCES, Teacher
 from ....embedder.labels import AGE_BANDS, BAND_STARTS, MAX_AGE
 from ....embedder.table import COLUMNS
 from ...age.vote import NOBODY
@@ -96,6 +97,24 @@ def taught_pool(pool: FaceSet, rows: Rows, labels: pd.DataFrame, teacher: Teache
         table[column] = table[column].mask(here, labels[column].set_axis(rows).reindex(table.index))
     table["teacher"] = table["teacher"].mask(here, name)
     return replace(pool, table=table, teachers={**pool.teachers, name: teacher})
+
+
+@dataclass(frozen=True)
+class SelfTraining:
+    """Pseudo-labels made inside a fold, see :class:`~...evaluation.cross_validation.SelfTraining`."""
+
+    thresholds: Thresholds
+
+    def awaiting(self, pool: FaceSet) -> npt.NDArray[np.bool_]:
+        """(n,) faces whose teacher is :data:`UNTAUGHT`."""
+        return (pool.table["teacher"] == UNTAUGHT).to_numpy(bool)
+
+    def labelled(self, teacher: Model, pool: FaceSet, fit: Rows, rows: Rows, name: str) -> tuple[FaceSet, Rows]:
+        """The pool with labels where the teacher is sure enough, and ``fit`` with the rows that got one."""
+        labels = pseudo_labels(teacher, pool.subset(rows), self.thresholds)
+        sure = labels[list(CONFIDENCES.values())].notna().any(axis=1).to_numpy(bool)
+        record = TeacherRecord(Teacher(name, teacher.seen), np.unique(pool.people[fit]))
+        return taught_pool(pool, rows[sure], labels[sure], record), np.concatenate([fit, rows[sure]])
 
 
 def _part(model: Model, pool: FaceSet, rows: Rows) -> pd.DataFrame:

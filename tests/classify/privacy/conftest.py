@@ -15,12 +15,12 @@ import pytest
 from maskcls.classify.age.vote import NOBODY
 from maskcls.classify.data.face_set import FaceSet, open_face_set
 from maskcls.classify.evaluation.error_gallery_folder import replacing_error_gallery, write_manifest
-from maskcls.classify.evaluation.kept import Kept
 from maskcls.classify.model.answers import answer_rows
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.model import Model
-from maskcls.embedder.faceset.store import EmbeddingSet, SetWriter, open_set
+from maskcls.embedder.faceset.store import EmbeddingSet, SetTables, SetWriter, open_set
 from maskcls.embedder.storage.shards import Shard, ShardFolder
+from maskcls.embedder.storage.step_cache import StepCache
 
 ANNA, EACH, PEOPLE = "anna", 3, 8
 NAMES = (ANNA, *(f"person {i}" for i in range(1, PEOPLE)))
@@ -59,7 +59,7 @@ def _write(folder: Path, faces: EmbeddingSet) -> None:
     rejects = pd.DataFrame(
         {"path": ["empty.jpg"], "reason": ["empty file (0 bytes)"], "file_size": [0], "file_mtime_ns": [1]}
     )
-    writer.commit(faces.table, rejects, faces.encoder, faces.settings)
+    writer.commit(SetTables(faces.table, rejects, faces.encoder, faces.settings))
 
 
 def _sets(folder: Path, make_set: MakeSet) -> World:
@@ -123,7 +123,7 @@ def _outputs(world: World, model: Model, pool: FaceSet) -> None:
     (out / ".predictions.csv.partial").write_text("\n".join(['{"key": "k"}', *rows]) + "\n")
     (out / f"{anna}.jpg").write_bytes(b"thumbnail")
     (out / f"{other}.jpg").write_bytes(b"thumbnail")
-    Kept(out / ".scores.json.folds", "key").tables("fold-0", lambda: {"maskcls": pool.table[["face_id"]]})
+    StepCache(out / ".scores.json.folds", "key").write("fold-0", tables={"maskcls": pool.table[["face_id"]]})
     (world.folder / ".model.finetune").mkdir()
     (world.folder / ".model.finetune" / "checkpoint.safetensors").write_bytes(b"tensors")
     (world.folder / ".model.views" / ".shards").mkdir(parents=True)

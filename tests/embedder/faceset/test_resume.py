@@ -92,8 +92,7 @@ def test_a_run_killed_during_the_commit_is_finished(
         patch.setattr(os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             run()
-    with pytest.raises(MaskclsError, match="the last run was interrupted while saving"):
-        open_set(out)
+    assert len(open_set(out)) == 8
     again = wrap(pixel_encoder)
     assert run(again) == EmbedReport(faces=8, rejects=0, embedded=0, reused=8, whole=8)
     assert again.crops == 0

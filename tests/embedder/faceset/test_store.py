@@ -11,7 +11,14 @@ import pytest
 
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, EncoderInfo
-from maskcls.embedder.faceset.store import REJECT_COLUMNS, SetWriter, finish_interrupted, open_set, replace_tables
+from maskcls.embedder.faceset.store import (
+    REJECT_COLUMNS,
+    SetTables,
+    SetWriter,
+    open_set,
+    replace_tables,
+)
+from maskcls.embedder.storage.atomic_folder import recover
 from maskcls.embedder.storage.shards import Shard, ShardFolder
 from maskcls.embedder.table import COLUMNS, face_table, gallery_ids
 
@@ -50,7 +57,7 @@ def save(folder: Path, rows: int, value: float = 1.0, refused: pd.DataFrame | No
     writer = SetWriter(folder, rows)
     writer.embeddings[:] = value
     writer.maps[:] = value
-    writer.commit(faces(rows), rejects("bad.jpg") if refused is None else refused, INFO, SETTINGS)
+    writer.commit(SetTables(faces(rows), rejects("bad.jpg") if refused is None else refused, INFO, SETTINGS))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -136,7 +143,7 @@ def test_damaged_set(tmp_path: Path, name: str, damage: str) -> None:
 
 def test_parts_of_different_length(tmp_path: Path) -> None:
     writer = SetWriter(tmp_path, 3)
-    writer.commit(faces(2), rejects(), INFO, SETTINGS)
+    writer.commit(SetTables(faces(2), rejects(), INFO, SETTINGS))
     with pytest.raises(MaskclsError, match="its files hold different numbers of faces; make it again"):
         open_set(tmp_path)
 
@@ -146,7 +153,7 @@ def test_a_run_killed_before_the_commit_changes_nothing(tmp_path: Path) -> None:
     before = contents(tmp_path)
     SetWriter(tmp_path, 5).embeddings[:] = 7
     assert len(open_set(tmp_path)) == 2
-    finish_interrupted(tmp_path)
+    recover(tmp_path)
     assert contents(tmp_path) == before
     assert not (tmp_path / ".next").exists()
 
@@ -162,11 +169,6 @@ def test_a_run_killed_during_the_commit_is_finished(
         die_at_move(patch, moves)
         with pytest.raises(KeyboardInterrupt):
             save(tmp_path, 3, 0.5)
-    with pytest.raises(
-        MaskclsError, match=f"^{tmp_path}: the last run was interrupted while saving; run `maskcls embed .*` again$"
-    ):
-        open_set(tmp_path)
-    finish_interrupted(tmp_path)
     opened = open_set(tmp_path)
     assert len(opened) == 3
     assert (np.asarray(opened.embeddings) == 0.5).all()
@@ -176,7 +178,7 @@ def test_a_run_killed_during_the_commit_is_finished(
 def test_replace_tables_leaves_the_vectors(tmp_path: Path) -> None:
     save(tmp_path, 2)
     before = {name: os.stat(tmp_path / name).st_ino for name in ("embeddings.npy", "maps.npy")}
-    replace_tables(tmp_path, faces(2, "normal"), rejects(), INFO, SETTINGS)
+    replace_tables(tmp_path, SetTables(faces(2, "normal"), rejects(), INFO, SETTINGS))
     opened = open_set(tmp_path)
     assert opened.table["mask"].tolist() == ["normal", "normal"]
     assert len(opened.rejects) == 0
