@@ -74,6 +74,9 @@ WeightsOption = Annotated[
         help="FaceNet weights: facenet-pytorch's official .pt, or .safetensors. Default: the packaged ones.",
     ),
 ]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace output files even if this command did not write them.")
+]
 SourceOption = Annotated[
     str | None, typer.Option(help="Only of this source: contest, utkface, fairface, csv, folders.")
 ]

@@ -14,9 +14,9 @@ from ....embedder.faceset.provenance import CONFIDENCES, Teacher
 from ....embedder.labels import AGE_BANDS, BAND_STARTS, MAX_AGE
 from ....embedder.table import COLUMNS
 from ...age.vote import NOBODY
-from ...answer import answer_faces
 from ...data.face_set import FaceSet, Rows
 from ...data.provenance import TeacherRecord
+from ...model.answers import answer_rows
 from ...model.model import Model
 from ...tasks import ANSWER_COLUMNS, PROBABILITIES
 
@@ -117,7 +117,7 @@ class SelfTraining:
 def _predict(model: Model, faces: FaceSet, rows: Rows) -> pd.DataFrame:
     embeddings, maps = faces.embeddings[rows], faces.maps(rows)
     ages = model.ages(embeddings, maps, np.full(len(rows), NOBODY, np.int64))
-    return pd.DataFrame(answer_faces(model, ages, embeddings, maps))
+    return pd.DataFrame(answer_rows(model, ages, embeddings, maps))
 
 
 def _probability(answers: pd.DataFrame, task: str) -> pd.Series[float]:

@@ -23,7 +23,7 @@ from maskcls.classify.evaluation.cross_validation import (
 )
 from maskcls.classify.evaluation.evaluate import EvaluationSettings, Plan, evaluate, plan
 from maskcls.classify.evaluation.splits import write_split
-from maskcls.classify.labels.pseudo_labels.label_set import without_labels, label_set
+from maskcls.classify.labels.pseudo_labels.label_set import label_set, without_labels
 from maskcls.classify.labels.pseudo_labels.labels import SelfTraining
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.finetune import FineTuning

@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from maskcls.classify.age.vote import NOBODY
-from maskcls.classify.answer import answer_faces
 from maskcls.classify.data.face_set import merge_sets
 from maskcls.classify.data.provenance import TeacherRecord
 from maskcls.classify.labels.pseudo_labels.labels import LABELS, pseudo_labels, read_thresholds, with_pseudo_labels
+from maskcls.classify.model.answers import answer_rows
 from maskcls.classify.model.model import Model
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.faceset.provenance import CONFIDENCES, Teacher
@@ -60,7 +60,7 @@ def test_labels_are_the_confident_predictions_alone(
     rows = np.arange(len(pool))
     embeddings, maps = pool.embeddings, pool.maps(rows)
     ages = teacher.ages(embeddings, maps, np.full(len(pool), NOBODY))
-    answers = pd.DataFrame(answer_faces(teacher, ages, embeddings, maps))
+    answers = pd.DataFrame(answer_rows(teacher, ages, embeddings, maps))
     labels = pseudo_labels(teacher, pool, thresholds)
     for task, column in {"mask": "mask", "gender": "gender", "age": "age_low"}.items():
         sure = labels[CONFIDENCES[task]]
