@@ -27,8 +27,10 @@ else
 endif
 	@echo "Open demo/report.html for the predictions."
 
-test: $(VENV)/installed-test check chromium  ## set up, then lint, type-check and test
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest
+WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() or 1))')
+
+test: $(VENV)/installed-test check chromium  ## set up, then lint, type-check and test; a thread for each worker
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff check .
@@ -55,7 +57,7 @@ builtin-model: $(VENV)/installed-demo  ## make the built-in model again, from Fa
 	$(BIN)/maskcls embed $(FAIRFACE) --out $(BUILD)/faces
 	$(BIN)/maskcls render-masks $(FAIRFACE) --out $(BUILD)/drawn --copies 2
 	$(BIN)/maskcls embed $(BUILD)/drawn --out $(BUILD)/drawn-faces
-	$(BIN)/maskcls build-index $(BUILD)/faces $(BUILD)/drawn-faces --prototypes 5 --views 4 --out $(BUILD)/model
+	$(BIN)/python -m benchmarks.builtin_model $(BUILD)/faces $(BUILD)/drawn-faces --out $(BUILD)/model
 	rm -rf classify/model/builtin
 	cp -R $(BUILD)/model classify/model/builtin
 	chmod -R u=rwX,go=rX classify/model/builtin

@@ -13,16 +13,15 @@ import numpy.typing as npt
 from maskcls.classify.age import tuning
 from maskcls.classify.age.vote import (
     NOBODY,
-    RAW_PER_VOTER,
     AgeVotes,
     VoteSettings,
     age_distribution,
     band_prior,
     from_years,
-    one_vote_a_person,
     vote,
     year_profiles,
 )
+from maskcls.classify.age.voters import RAW_PER_VOTER, one_vote_a_person
 from maskcls.classify.data.face_set import FaceSet
 from maskcls.classify.metrics.bootstrap import Bootstrap, Counts, Estimate, Statistic, mean
 from maskcls.classify.metrics.confusion import flattened, macro_f1, recall
@@ -120,14 +119,11 @@ class Setting:
         """
         known, split = slice(0, self.test), self.test - self.held
         labels = self.low[known], self.high[known]
-        held = slice(self.held, self.test)
-        people = self.people[held]
-        real, weight = np.ones(split, bool), 1 / np.bincount(people)[people]  # intervals are not scored here
-        ballots, asked = tuning.Ballots(*labels, self.people[known]), (self.low[held], self.high[held])
+        held_out = self._held_out(near[:split], similar[:split], tuning.VoterAges(*labels, self.people[known]))
         with ExitStack() as patches:
             for name, value in (choice or {}).items():
                 patches.enter_context(patch.object(tuning, name, value))
-            settings, _ = tuning._choose(ballots, *asked, real, weight, near[:split], similar[:split], BAND_STARTS[2])
+            settings = tuning.choose_settings(held_out, VoteSettings(softness=tuning.SOFTNESS)).settings
         profiles, k = year_profiles(*labels, settings.softness), settings.voters
         years = age_distribution(near[:, :k], similar[:, :k], profiles, settings.temperature)
         if beside is not None:
@@ -137,21 +133,18 @@ class Setting:
     def alone(self, years: Floats) -> AgeVotes:
         """The same of a network's own distributions (n - held, 121): bands are calibrated on the held-out."""
         split = self.test - self.held
-        low, high = self.low[self.held : self.test], self.high[self.held : self.test]
-        people = self.people[self.held : self.test]
-        weight = 1 / np.bincount(people)[people]
-        settings, _ = tuning._choose_bands(
-            VoteSettings(),
-            self.prior,
-            years[:split],  # every face has one voter: itself
-            low,
-            high,
-            np.ones(split, bool),
-            weight,
-            np.arange(split)[:, None],
-            np.zeros((split, 1), np.float32),
-        )
+        rows, similarities = np.empty((split, 0), np.int64), np.empty((split, 0), np.float32)
+        ages = tuning.VoterAges(similarities[0], similarities[0], rows[0])
+        held_out = self._held_out(rows, similarities, ages)
+        settings = tuning.choose_bands(held_out, VoteSettings(), years[:split], self.prior).settings
         return from_years(years[split:], self.prior, settings)
+
+    def _held_out(self, rows: Rows, similarities: Floats, ages: tuning.VoterAges) -> tuning.HeldOut:
+        """The held-out faces with some voters; intervals are not scored here."""
+        held = slice(self.held, self.test)
+        weight = 1 / np.bincount(self.people[held])[self.people[held]]
+        real = np.ones(self.test - self.held, bool)
+        return tuning.HeldOut(self.low[held], self.high[held], real, weight, rows, similarities, ages)
 
     def contradicted(self, vectors: Floats, years: float) -> Bools:
         """Of the first ``held`` faces, those whose nearest people say an age that far outside their own (edited NN).
@@ -233,5 +226,5 @@ def difference(bootstrap: Bootstrap, first: tuple[Counts, Statistic], second: tu
     """First less second, on the same resamples of people."""
     width = first[0].width
     return bootstrap.estimate(
-        first[0].beside(second[0]), lambda totals: first[1](totals[..., :width]) - second[1](totals[..., width:])
+        first[0].hstack(second[0]), lambda totals: first[1](totals[..., :width]) - second[1](totals[..., width:])
     )

@@ -1,8 +1,8 @@
 """What applying an audit's patch is worth: the same faces scored before and after, both by the labels of before.
 
-    maskcls evaluate faces/ --answers before.parquet
+    maskcls evaluate faces/ --predictions before.parquet
     maskcls relabel faces/ --patch audit/patch.csv
-    maskcls evaluate faces/ --answers after.parquet
+    maskcls evaluate faces/ --predictions after.parquet
     python benchmarks/audit_patch.py before.parquet after.parquet --out table.md
 
 Scored by its own labels a patch flatters itself: they are what the models believe. So the truth is that of ``before``,
@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from maskcls.classify.comparison.cnn.runs import MEASURES, Entry, compare, read_answers
+from maskcls.classify.comparison.cnn.runs import MEASURES, Entry, compare, read_predictions
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("after", type=Path, help="and after it")
     parser.add_argument("--out", type=Path, help="Markdown file")
     options = parser.parse_args()
-    before, after = (read_answers(path).set_index("face_id") for path in (options.before, options.after))
+    before, after = (read_predictions(path).set_index("face_id") for path in (options.before, options.after))
     after = after.loc[before.index]
     truth = [name for name in map(str, before) if name.startswith("true_")]
     old, new = (table[truth].astype(object) for table in (before, after))

@@ -22,7 +22,7 @@ import numpy as np
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from maskcls.classify.data.face_set import FaceSet, Rows, merge_sets, open_sets
-from maskcls.classify.evaluation.cross_validation import answers_of, scored_rows
+from maskcls.classify.evaluation.cross_validation import predictions_of
 from maskcls.classify.metrics.scores import summarise
 from maskcls.classify.model.loading import load_model
 
@@ -66,7 +66,7 @@ def main() -> None:
         pool = merge_sets(sets)
         for name, rows, left_out in parts(pool, sets[0].settings["root"], folder.name):
             began = time.monotonic()
-            answers = answers_of(model, pool, rows)
+            answers = predictions_of(model, pool, rows)
             seconds = time.monotonic() - began
             columns[name] = summarise(answers, seed=options.seed) | {
                 "faces": f"{len(rows):,}",
@@ -95,7 +95,7 @@ def parts(pool: FaceSet, root: str, name: str) -> Iterator[tuple[str, Rows, int]
     """What is scored: a name, its rows, and how many faces are left out since their people were built from."""
     mine = (pool.table["root"] == root).to_numpy(bool)
     known = np.isin(pool.people, pool.people[~mine])
-    real = scored_rows(pool, [root])
+    real = np.flatnonzero(mine & pool.table["drawn_on"].isna().to_numpy(bool))
     tops = pool.table["path"].str.split("/").str[0].where(pool.table["path"].str.contains("/"))
     folders = [top for top, count in tops.iloc[real].value_counts().items() if count >= LEAST]
     for top in folders if len(folders) > 1 else [None]:

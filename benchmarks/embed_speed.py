@@ -22,7 +22,7 @@ import torch
 from facenet_pytorch import MTCNN
 from PIL import Image
 
-from maskcls.embedder.datasets.layouts import Dataset, Listed
+from maskcls.embedder.datasets.dataset import Dataset, Listed
 from maskcls.embedder.detection.finder import FaceFinder, FaceMode
 from maskcls.embedder.facenet.encoder import FaceNetEncoder
 from maskcls.embedder.facenet.runtimes import Runtime, has_bf16, has_openvino, threads

@@ -25,10 +25,11 @@ import numpy as np
 import pandas as pd
 
 from maskcls.classify.metrics.bootstrap import Bootstrap
-from maskcls.classify.metrics.scored import grade
+from maskcls.classify.metrics.scored import scored_faces
 from maskcls.classify.metrics.scores import overall
 from maskcls.classify.tasks import CLASSES, PROBABILITIES
-from maskcls.embedder.datasets.layouts import Dataset, read_dataset
+from maskcls.embedder.datasets.dataset import Dataset
+from maskcls.embedder.datasets.layouts import read_dataset
 from maskcls.embedder.labels import AGE_BANDS, band_numbers
 
 SETS = {"utkface": "utkface/photos", "fairface": "fairface", "contest, bare": "contest", "contest, masked": "contest"}
@@ -108,8 +109,8 @@ def row(name: str, who: str, truth: pd.DataFrame, answers: pd.DataFrame) -> str:
     merged["age_low"] = merged["age_high"] = np.nan
     said = merged["age_band"].isna() & merged["age"].notna()
     merged.loc[said, "age_band"] = np.array(AGE_BANDS)[band_numbers(merged["age"][said].to_numpy(np.float64))]
-    graded = grade(merged)
-    estimates = overall(graded, Bootstrap(graded.people, 1000, 0))
+    scored = scored_faces(merged)
+    estimates = overall(scored, Bootstrap(scored.people, 1000, 0))
     figures = [f"{estimates[one].value:.3f} ({estimates[one].low:.3f}-{estimates[one].high:.3f})" for one in FIGURES]
     rate = f"{1 / merged['seconds'].median():.0f}" if "seconds" in merged else ""
     refused = 100 * merged["age"].isna().mean()

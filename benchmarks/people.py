@@ -1,8 +1,8 @@
-"""Does inferring who is who from embeddings alone find the real people?
+"""Do identities inferred from embeddings alone match the real people?
 
     python benchmarks/people.py faces/contest
 
-The set must name people (contest layout). The names are forgotten, people are inferred, and the groups are compared
+The set must name people (contest layout). The names are hidden, identities are inferred, and the groups are compared
 with the names: at the similarities in use, and over a sweep of each of the two while the other stays as it is. Some
 people of the contest stand under two names; joining these counts as a mistake here.
 """
@@ -15,10 +15,10 @@ from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics.cluster import pair_confusion_matrix
 
 from maskcls.classify.data import identity as people
 from maskcls.classify.data.face_set import FaceSet, Rows, open_face_set
-from maskcls.classify.metrics.people_quality import b_cubed, pairwise
 
 SWEEPS = {
     "BARE_SIMILARITY": ("bare", (0.65, 0.7, 0.75, 0.8, 0.85)),
@@ -51,7 +51,7 @@ def main(faces: Path) -> None:
 
 
 def inferred(pool: FaceSet, rows: Rows) -> Rows:
-    """Groups (len(rows),) of these faces, told by embedding and mask state alone."""
+    """Groups (len(rows),) of these faces, inferred from embedding and mask state alone."""
     nobody = pd.Series([None] * len(rows), dtype="str")
     return people.infer_identities(pool.embeddings[rows], nobody, pool.table["mask"].iloc[rows].reset_index(drop=True))
 
@@ -59,10 +59,26 @@ def inferred(pool: FaceSet, rows: Rows) -> Rows:
 def figures(pool: FaceSet, rows: Rows, groups: Rows) -> str:
     """One line of a table: counts and both kinds of precision, recall and F1."""
     truth = pool.table["person"].iloc[rows]
-    pairs, faces = pairwise(groups, truth), b_cubed(groups, truth)
-    counts = (truth.nunique(), len(np.unique(groups)), np.bincount(groups).max(), pairs.pairs)
-    shares = (pairs.precision, pairs.recall, pairs.f1, faces.precision, faces.recall, faces.f1)
+    named = truth.notna().to_numpy(bool)
+    pairs = pair_confusion_matrix(truth[named], groups[named])
+    counts = (truth.nunique(), len(np.unique(groups)), np.bincount(groups).max(), pairs[:, 1].sum() // 2)
+    shares = (*_shares(pairs[1, 1] / pairs[:, 1].sum(), pairs[1, 1] / pairs[1].sum()), *b_cubed(groups, truth))
     return " | ".join([*map(str, counts), *(f"{share:.3f}" for share in shares)]) + " |"
+
+
+def b_cubed(groups: Rows, truth: pd.Series[str]) -> tuple[float, float, float]:
+    """Precision, recall and F1 of each named face's own group, averaged over faces.
+
+    Source:
+        Bagga and Baldwin 1998, https://aclanthology.org/P98-1012.
+    """
+    cells = pd.DataFrame({"group": groups, "person": truth.to_numpy()}).value_counts()
+    found, real = (cells.groupby(level=level).transform("sum") for level in ("group", "person"))
+    return _shares((cells**2 / found).sum() / cells.sum(), (cells**2 / real).sum() / cells.sum())
+
+
+def _shares(precision: float, recall: float) -> tuple[float, float, float]:
+    return precision, recall, 2 * precision * recall / (precision + recall)
 
 
 if __name__ == "__main__":

@@ -25,24 +25,24 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from maskcls.classify.data.face_set import FaceSet, merge_sets, open_sets
 from maskcls.classify.data.provenance import TeacherRecord
-from maskcls.classify.evaluation.cross_validation import answers_of
+from maskcls.classify.evaluation.cross_validation import predictions_of
 from maskcls.classify.evaluation.evaluate import Plan, plan
-from maskcls.classify.evaluation.kept import Kept, Tables
-from maskcls.classify.labels.pseudo_labels.label_set import awaiting
+from maskcls.classify.labels.pseudo_labels.label_set import without_labels
 from maskcls.classify.labels.pseudo_labels.labels import (
+    NO_TEACHER,
     TASKS,
-    UNTAUGHT,
     Thresholds,
     pseudo_labels,
-    taught_pool,
-    thresholds,
+    read_thresholds,
+    with_pseudo_labels,
 )
 from maskcls.classify.metrics.bootstrap import Bootstrap, Counts, mean
-from maskcls.classify.metrics.scored import grade
+from maskcls.classify.metrics.scored import scored_faces
 from maskcls.classify.metrics.scores import overall
 from maskcls.classify.model.build import BuildReport, build_model
 from maskcls.classify.model.model import Model
 from maskcls.embedder.faceset.provenance import CONFIDENCES, Teacher
+from maskcls.embedder.storage.step_cache import Step, StepCache
 
 Rows = npt.NDArray[np.int64]
 NONE = "no pseudo-labels"
@@ -68,7 +68,7 @@ class Task:
     @property
     def waiting(self) -> npt.NDArray[np.bool_]:
         """(n,) faces without labels."""
-        return (self.pool.table["teacher"] == UNTAUGHT).to_numpy(bool)
+        return (self.pool.table["teacher"] == NO_TEACHER).to_numpy(bool)
 
     def teacher(self, fold: int) -> tuple[Model, BuildReport]:
         """Built from the labelled faces of the other folds, of all folds for -1."""
@@ -88,12 +88,12 @@ class Task:
         rows = labels.index[labels[list(CONFIDENCES.values())].notna().any(axis=1)].to_numpy(np.int64)
         if not of_scored:
             rows = rows[~np.isin(self.pool.people[rows], self.pool.people[asked])]
-        taught = taught_pool(
+        taught = with_pseudo_labels(
             self.pool, rows, labels.loc[rows], TeacherRecord(Teacher("any", ()), np.empty(0, np.int64))
         )
         fit = np.flatnonzero(~self.waiting & (self.chosen.fold != fold))
         model, _ = build_model(taught.subset(np.concatenate([fit, rows])), self.seed, first=first)
-        return answers_of(model, self.pool, asked).assign(fold=fold, pseudo_labelled=len(rows))
+        return predictions_of(model, self.pool, asked).assign(fold=fold, pseudo_labelled=len(rows))
 
 
 def main() -> None:
@@ -108,30 +108,35 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("pseudo_leak.md"), help="Markdown file")
     options = parser.parse_args()
-    least = thresholds(options.min_confidence, options.task)
+    least = read_thresholds(options.min_confidence, options.task)
     sets = open_sets([*options.faces, *options.unlabelled])
     labelled = len(options.faces)
-    pool = merge_sets([*sets[:labelled], *(awaiting(one, least) for one in sets[labelled:])])
+    pool = merge_sets([*sets[:labelled], *(without_labels(one, least) for one in sets[labelled:])])
     chosen = plan(pool, [], None, options.folds, options.seed, options.score_folds)
     task = Task(pool, chosen, least, options.seed)
     ids, fold = pool.table["face_id"].str.cat().encode(), task.chosen.fold.tobytes()
-    kept = Kept(options.out.with_name(f".{options.out.name}.parts"), ids, fold, options.seed, *sorted(least.items()))
-    text = table(task, measured(task, kept))
+    steps = StepCache(
+        options.out.with_name(f".{options.out.name}.parts"), ids, fold, options.seed, *sorted(least.items())
+    )
+    text = table(task, measured(task, steps))
     print(text)
     options.out.write_text(text, encoding="utf-8")
-    kept.clear()
+    steps.clear()
 
 
-def measured(task: Task, kept: Kept) -> dict[str, pd.DataFrame]:
+def measured(task: Task, steps: StepCache) -> dict[str, pd.DataFrame]:
     """Answers to all scored faces by way."""
-    everybody = kept.tables("everybody", lambda: {"labels": task.labels(task.teacher(-1)[0]).reset_index()})["labels"]
-    seen = everybody.set_index("index")
+
+    def everybody() -> Step:
+        return Step(tables={"labels": task.labels(task.teacher(-1)[0])})
+
+    seen = steps.once("everybody", everybody).tables["labels"]
     scored = np.unique(task.chosen.fold[task.chosen.scored]).tolist()
-    folds = [of_fold(task, kept, fold, seen) for fold in scored]
+    folds = [of_fold(task, steps, fold, seen) for fold in scored]
     return {name: pd.concat([one[name] for one in folds], ignore_index=True) for name in (NONE, *WAYS)}
 
 
-def of_fold(task: Task, kept: Kept, fold: int, seen: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def of_fold(task: Task, steps: StepCache, fold: int, seen: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Answers to one fold by way; ``seen`` are the labels of the teacher that has seen all folds."""
 
     @cache
@@ -142,17 +147,18 @@ def of_fold(task: Task, kept: Kept, fold: int, seen: pd.DataFrame) -> dict[str, 
     def own() -> pd.DataFrame:
         return task.labels(teacher()[0])
 
-    def without() -> Tables:
+    def without() -> Step:
         asked = task.chosen.scored[task.chosen.fold[task.chosen.scored] == fold]
-        return {"answers": answers_of(teacher()[0], task.pool, asked).assign(fold=fold, pseudo_labelled=0)}
+        predictions = predictions_of(teacher()[0], task.pool, asked)
+        return Step(tables={"answers": predictions.assign(fold=fold, pseudo_labelled=0)})
 
-    def way(saw: bool, shown: bool) -> Tables:
-        return {"answers": task.answers(fold, teacher(), seen if saw else own(), shown)}
+    def way(saw: bool, shown: bool) -> Step:
+        return Step(tables={"answers": task.answers(fold, teacher(), seen if saw else own(), shown)})
 
-    steps = {NONE: without} | {name: partial(way, *how) for name, how in WAYS.items()}
+    ways = {NONE: without} | {name: partial(way, *how) for name, how in WAYS.items()}
     found = {}
-    for number, (name, step) in enumerate(steps.items()):
-        found[name] = kept.tables(f"{fold}-{number}", step)["answers"]
+    for number, (name, make) in enumerate(ways.items()):
+        found[name] = steps.once(f"{fold}-{number}", make).tables["answers"]
         print(f"fold {fold}: {name}", file=sys.stderr, flush=True)
     return found
 
@@ -169,8 +175,8 @@ def table(task: Task, answers: dict[str, pd.DataFrame]) -> str:
         "|---|---:|" + "---|" * len(METRICS),
     ]
     for name, rows in answers.items():
-        graded = grade(rows)
-        found = overall(graded, Bootstrap(graded.people, seed=task.seed))
+        scored = scored_faces(rows)
+        found = overall(scored, Bootstrap(scored.people, seed=task.seed))
         cells = [f"{one.value:.3f} ({one.low:.3f}-{one.high:.3f})" for one in (found[metric] for metric in METRICS)]
         count = rows.groupby("fold")["pseudo_labelled"].first().mean()
         lines.append(f"| {name} | {count:.0f} | " + " | ".join(cells) + " |")
@@ -179,15 +185,15 @@ def table(task: Task, answers: dict[str, pd.DataFrame]) -> str:
 
 def differences(answers: dict[str, pd.DataFrame], seed: int) -> list[str]:
     """What every way claims more than the guarded one, on the same faces and resamples of people."""
-    graded = {name: grade(rows) for name, rows in answers.items()}
+    scored = {name: scored_faces(rows) for name, rows in answers.items()}
     guarded = next(iter(WAYS))
-    bootstrap = Bootstrap(graded[guarded].people, seed=seed)
+    bootstrap = Bootstrap(scored[guarded].people, seed=seed)
     lines = [f"| less {guarded} | gender accuracy | age MAE |", "|---|---|---|"]
-    for name, one in graded.items():
+    for name, one in scored.items():
         if name == guarded:
             continue
-        pairs = ((one.gender.right, graded[guarded].gender.right), (one.age_error, graded[guarded].age_error))
-        found = [bootstrap.estimate(Counts.mean(a).beside(Counts.mean(b)), difference) for a, b in pairs]
+        pairs = ((one.gender.correct, scored[guarded].gender.correct), (one.age_error, scored[guarded].age_error))
+        found = [bootstrap.estimate(Counts.mean(a).hstack(Counts.mean(b)), difference) for a, b in pairs]
         cells = [f"{it.value:+.3f} ({it.low:+.3f} to {it.high:+.3f})" for it in found]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines

@@ -18,15 +18,13 @@ from maskcls.classify.age.space import fill_gallery, fit_age_space
 from maskcls.classify.age.tuning import with_age
 from maskcls.classify.age.vote import (
     NOBODY,
-    RAW_PER_VOTER,
     VoteSettings,
     band_prior,
-    one_vote_a_person,
     vote,
     year_profiles,
 )
+from maskcls.classify.age.voters import RAW_PER_VOTER, one_vote_a_person
 from maskcls.classify.data.face_set import open_face_set
-from maskcls.classify.evaluation.cross_validation import scored_rows
 from maskcls.classify.evaluation.splits import pool_folds
 from maskcls.classify.metrics.confusion import macro_f1
 from maskcls.embedder.labels import band_numbers, years_outside
@@ -46,7 +44,7 @@ def main() -> None:
     pool = pool.subset(with_age(pool))
     held_out = pool_folds(pool, FOLDS, options.seed) == 0
     fit = pool.subset(np.flatnonzero(~held_out))
-    asked = pool.subset(np.intersect1d(scored_rows(pool), np.flatnonzero(held_out)))
+    asked = pool.subset(np.intersect1d(np.flatnonzero(pool.table["drawn_on"].isna()), np.flatnonzero(held_out)))
     space = fit_age_space(fit, options.seed)
     exact = fill_gallery(space, fit, np.arange(len(fit)))
     cells = Gallery.of(exact.vectors(exact.ids), exact.ids, "ivf")

@@ -162,11 +162,11 @@ def fitted(aged: FaceSet, fold: Rows, number: int, scored: Rows, seed: int) -> F
     """The space of one fold of people, and the voters on both sides of it."""
     seen_rows = np.flatnonzero(fold != number)
     seen, mine = aged.subset(seen_rows), scored[fold[scored] == number]
-    asked = np.sort(np.random.default_rng(seed).permutation(len(seen))[: tuning.MAX_ASKED])
+    asked = np.sort(np.random.default_rng(seed).permutation(len(seen))[: tuning.MAX_QUERIES])
     with patch.object(tuning, "VOTERS", MOST):
         inside, outside = held_out_voters(seen, asked, seed), Voters(len(aged))
         space = fit_age_space(seen, seed)
-        outside.ask(space, aged, seen_rows, mine)
+        outside.find(space, aged, seen_rows, mine)
     place = np.full(len(aged) + 1, NOBODY)  # the last entry is for nobody
     place[seen_rows] = np.arange(len(seen))
     outside.rows = place[outside.rows]
@@ -260,7 +260,7 @@ def _text(bootstrap: Bootstrap, mine: Counts, base: Counts, score: Callable[[Flo
         own = score(totals[:, : mine.width])
         return np.stack([own, own - score(totals[:, mine.width :])], axis=1)
 
-    found = bootstrap.estimate(mine.beside(base), both)
+    found = bootstrap.estimate(mine.hstack(base), both)
     value, difference = found.value
     return f"{value:.3f}" + ("" if default else f" ({difference:+.3f}: {found.low[1]:+.3f} to {found.high[1]:+.3f})")
 

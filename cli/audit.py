@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .options import OverwriteOption
+from .outputs import check_outputs, table
 from .terminal import one_line_errors, progress_bar, tell
 
 SHOWN = 10
@@ -25,6 +27,7 @@ def audit(
     min_probability: Annotated[
         float, typer.Option(min=0, max=1, help="The patch holds issues at least this likely.")
     ] = 0.5,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Find labels that are probably wrong, and photos without a usable face.
 
@@ -33,34 +36,34 @@ def audit(
     changed: look at the issues, then apply the patch. A killed run resumes.
     """
     with one_line_errors():
-        from importlib.metadata import version
-
-        import pandas as pd
-
         from ..classify.data.face_set import merge_sets, open_sets
-        from ..classify.evaluation.evaluate import plan
-        from ..classify.evaluation.kept import Kept
+        from ..classify.evaluation.evaluate import data_key, plan
         from ..classify.labels.audit.audit import PATCH, correcting_patch, find_label_issues, reported, write_patch
-        from ..classify.labels.audit.issues import ISSUES, issue_table, write_issues
-        from ..embedder.faceset.corrections import confirmed_labels, labels_of
+        from ..classify.labels.audit.issues import COLUMNS, ISSUES, issue_table, write_issues
+        from ..embedder.faceset.corrections import confirmed_labels
+        from ..embedder.faceset.store import PATCH_COLUMNS
         from ..embedder.photo import shown
+        from ..embedder.storage.step_cache import StepCache
 
+        check_outputs(
+            overwrite,
+            (out / ISSUES, table("label issues", COLUMNS)),
+            (out / PATCH, table("corrections", PATCH_COLUMNS)),
+        )
         train_only = also or []
         sets = open_sets([*faces, *train_only])
         pool = merge_sets(sets)
         chosen = plan(pool, [one.settings["root"] for one in sets[len(faces) :]], None, folds, seed)
-        data = pd.util.hash_pandas_object(labels_of(pool.table).assign(face_id=pool.table["face_id"])).to_numpy()
-        parts = (version("maskcls"), pool.encoder.fingerprint, data.tobytes(), chosen.fold.tobytes(), seed)
-        kept = Kept(out / ".folds", *parts, chosen.scored.tobytes())
+        cache = StepCache(out / ".folds", *data_key(pool, chosen.fold, chosen.scored), seed)
         with progress_bar() as progress:
-            found = find_label_issues(pool, chosen.fold, chosen.scored, seed, kept=kept, step=progress)
+            found = find_label_issues(pool, chosen.fold, chosen.scored, seed, cache=cache, progress=progress)
         audited = pool.table.iloc[chosen.scored].reset_index(drop=True)
         confirmed = set().union(*(confirmed_labels(one) for one in sets[: len(faces)]))
         issues = reported(found, audited, confirmed)
         patch = correcting_patch(audited, issues, min_probability)
         write_issues(out, issues, audited)
         write_patch(out, patch)
-        kept.clear()
+        cache.clear()
         likeliest = issue_table(issues[:SHOWN], audited)
         tell(
             out=out,

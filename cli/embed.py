@@ -77,7 +77,8 @@ def embed(
     A killed run goes on where it stopped; a second run embeds only new and changed photos.
     """
     with one_line_errors():
-        from ..embedder.datasets.layouts import Columns, read_dataset
+        from ..embedder.datasets.layouts import read_dataset
+        from ..embedder.datasets.table import Columns
         from ..embedder.detection.finder import FaceFinder
         from ..embedder.errors import MaskclsError
         from ..embedder.facenet.encoder import FaceNetEncoder, pick_device

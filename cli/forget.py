@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import OverwriteOption
+from .outputs import check_outputs, json_object
 from .terminal import one_line_errors, progress_bar, tell
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ def forget(
     ),
     delete_photos: Annotated[bool, typer.Option("--delete-photos", help="Delete the person's photos too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing, show what would be done.")] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Erase a person from every embedding set, model and output in some folders, verify it, and write a receipt.
 
@@ -38,8 +41,10 @@ def forget(
     with one_line_errors():
         from ..classify.privacy.erase import erase_person
         from ..classify.privacy.person import PersonSelector
+        from ..classify.privacy.receipt import KIND
         from ..embedder.errors import MaskclsError
 
+        check_outputs(overwrite, (None if dry_run else receipt, json_object("receipts", KIND)))
         if (person is None) == (face is None):
             raise MaskclsError("name the person to forget by --person or by --face")
         if dataset is not None and face is not None:

@@ -74,8 +74,14 @@ WeightsOption = Annotated[
         help="FaceNet weights: facenet-pytorch's official .pt, or .safetensors. Default: the packaged ones.",
     ),
 ]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace output files even if this command did not write them.")
+]
 SourceOption = Annotated[
     str | None, typer.Option(help="Only of this source: contest, utkface, fairface, csv, folders.")
+]
+DatasetOption = Annotated[
+    str | None, typer.Option(metavar="ID|FOLDER", help="Only of this data set, by its id or its folder of photos.")
 ]
 KnownOption = Annotated[
     list[Path] | None,
@@ -99,16 +105,6 @@ FinetuneOption = Annotated[
         "--finetune",
         help="Also train FaceNet from this block on (conv2d_1a: all of it), on the photos themselves. "
         "Takes many minutes; a killed run goes on where it was.",
-    ),
-]
-ViewsOption = Annotated[
-    int,
-    typer.Option(
-        "--views",
-        min=0,
-        max=32,
-        help="Also train the heads on so many distorted views of every face: for photos of another kind than these. "
-        "Reads the photos again; takes as long as embedding them so many times.",
     ),
 ]
 PassesOption = Annotated[int, typer.Option("--passes", min=1, help="Of fine-tuning over the faces.")]

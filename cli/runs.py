@@ -8,8 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from .options import OverwriteOption
+from .outputs import check_outputs, json_object
 from .terminal import one_line_errors, tell
 
+KIND = "maskcls-comparison"
 NAME, WIDTH = 26, 27
 """Of the columns of a comparison at the terminal."""
 
@@ -19,39 +22,44 @@ def runs(
     beside: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Answers of `maskcls evaluate --answers` to compare with (repeatable); the first is the base."
+            help="Out-of-fold predictions (`maskcls evaluate --predictions`) to compare with (repeatable); the first "
+            "is the baseline."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the intervals.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="All figures as JSON.")] = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
-    """List trainings, what they differ in, and their scores on the faces that all of them answered.
+    """List trainings, what they differ in, and their scores on the faces that all of them predict.
 
     The first is the base: what the others gain on it comes with a 95 % interval of the difference (people are
     resampled, the same ones for both).
     """
     with one_line_errors():
-        from ..classify.comparison.cnn.runs import MEASURES, Entry, compare, differing, find_runs, read_answers
+        from ..classify.comparison.cnn.runs import MEASURES, Entry, compare, differing, find_runs, read_predictions
         from ..embedder.photo import shown
         from ..embedder.storage.atomic import write_json
 
-        others = [Entry(shown(path.stem), {}, read_answers(path)) for path in beside or []]
+        check_outputs(overwrite, (json_file, json_object("comparisons", KIND)))
+        others = [Entry(shown(path.stem), {}, read_predictions(path)) for path in beside or []]
         found = find_runs(folder)
         for entry in found:
-            typer.echo(_described(entry.name, entry.config, len(entry.answers) if entry.answers is not None else None))
+            typer.echo(
+                _described(entry.name, entry.config, len(entry.predictions) if entry.predictions is not None else None)
+            )
         for name, values in differing(found).items():
             typer.echo(
                 f"  {name}: {', '.join(f'{value} ({run.name})' for run, value in zip(found, values, strict=True))}"
             )
         compared = compare([*others, *found], seed=seed)
         if compared.rows:
-            typer.echo(f"\n{compared.faces} faces of {compared.people} people that all of them answered")
+            typer.echo(f"\n{compared.faces} faces of {compared.people} people that all of them predict")
             base = compared.rows[0]["name"]
             typer.echo(" " * NAME + "".join(_cut(row["name"]).rjust(WIDTH) for row in compared.rows))
             for name in MEASURES:
                 typer.echo(f"{name:{NAME}}" + "".join(_figure(row[name]).rjust(WIDTH) for row in compared.rows))
             if len(compared.rows) > 1:
-                typer.echo(f"\ngain on {base}")
+                typer.echo(f"\ndifference to {base}")
             for name in MEASURES if len(compared.rows) > 1 else ():
                 cells = (_figure(row["difference"].get(name), "+") for row in compared.rows)
                 typer.echo(f"{name:{NAME}}" + "".join(cell.rjust(WIDTH) for cell in cells))
@@ -59,7 +67,7 @@ def runs(
         content |= {"runs": {entry.name: dict(entry.config) for entry in found}}
         tell(**content)
         if json_file:
-            write_json(json_file, content)
+            write_json(json_file, {"kind": KIND, **content})
             typer.echo(f"{shown(json_file)}: all figures")
 
 
@@ -79,7 +87,7 @@ def _interval(found: Mapping[str, Any]) -> str:
 
 def _described(name: str, config: Mapping[str, Any], answered: int | None) -> str:
     settings = config.get("settings", {})
-    state = "not finished" if answered is None else f"{answered} faces answered"
+    state = "not finished" if answered is None else f"{answered} faces predicted"
     network = f"{settings.get('backbone')}{' per task' if settings.get('per_task') else ''}"
     return (
         f"{name}: {network}, {settings.get('crop')} {settings.get('image_size')} px, {state}, {config.get('started')}"

@@ -1,4 +1,4 @@
-"""The three questions, their classes, and how the words and numbers of a dataset become labels."""
+"""The three tasks, their classes, and how the words and numbers of a data set become labels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from .photo import normal_form
+
 MASKS = ("wear", "incorrect", "normal")
 GENDERS = ("male", "female")
 AGE_BANDS = ("<30", "30-59", ">=60")
@@ -17,6 +19,11 @@ BAND_STARTS = (0, 30, 60)
 MAX_AGE = 120
 OPEN_BAND_TOP = 100
 """Last year of an open band such as "more than 70"."""
+
+UNKNOWN = frozenset({"", "-", "-1", "?", "<na>", "n/a", "na", "nan", "none", "null", "unknown"})
+"""What tables have in a cell of a label that is not known, in lower case."""
+NOBODY = frozenset({"", "-1", "?", "<NA>", "NaN", "None", "nan", "null", "unknown"})
+"""The same for names of people, in these spellings alone: Na and Nan are names."""
 
 Mask = Literal["wear", "incorrect", "normal"]
 Gender = Literal["male", "female"]
@@ -28,8 +35,9 @@ class LabelError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What a dataset says of one photo. ``None`` means that it does not say.
+    """The labels that a data set gives a photo; ``None`` is unknown.
 
+    ``person`` is in Unicode's normal form C, whatever it was given in.
     ``age_low`` and ``age_high`` are whole years, both ends included, 0-120; an exact age has both equal.
     ``drawn_on`` is the SHA-256 of the photo that a mask was drawn on, where the photo is such a drawing.
     """
@@ -41,6 +49,10 @@ class Labels:
     age_low: float | None = None
     age_high: float | None = None
     drawn_on: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.person is not None:
+            object.__setattr__(self, "person", normal_form(self.person))
 
 
 def class_id(mask: str, gender: str, age_band: str) -> int:
@@ -66,24 +78,24 @@ def band_numbers(ages: npt.ArrayLike) -> npt.NDArray[np.int64]:
 
 
 def parse_mask(text: str) -> Mask | None:
-    """``wear``, ``incorrect`` or ``normal``; ``None`` for an empty cell."""
+    """``wear``, ``incorrect`` or ``normal``; ``None`` for an :data:`UNKNOWN` cell."""
     word = text.strip().lower()
     for mask in MASKS:
         if word == mask:
             return mask  # type: ignore[return-value]
-    if word:
+    if word not in UNKNOWN:
         raise LabelError(f"mask {text!r} is none of {', '.join(MASKS)}")
     return None
 
 
 def parse_gender(text: str) -> Gender | None:
-    """``male`` or ``female`` in any case, also ``m`` and ``f``; ``None`` for an empty cell."""
+    """``male`` or ``female`` in any case, also ``m`` and ``f``; ``None`` for an :data:`UNKNOWN` cell."""
     word = text.strip().lower()
     if word in ("male", "m"):
         return "male"
     if word in ("female", "f"):
         return "female"
-    if word:
+    if word not in UNKNOWN:
         raise LabelError(f"gender {text!r} is neither male nor female")
     return None
 
@@ -91,10 +103,10 @@ def parse_gender(text: str) -> Gender | None:
 def parse_age(text: str) -> tuple[float, float] | tuple[None, None]:
     """``(low, high)`` in years of ``37``, ``30-39``, ``60+``, ``>=60`` or ``more than 70``.
 
-    An empty cell gives ``(None, None)``.
+    An :data:`UNKNOWN` cell gives ``(None, None)``.
     """
     word = text.strip().lower()
-    if not word:
+    if word in UNKNOWN:
         return None, None
     if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)", word):
         low, high = float(match[1]), float(match[2])

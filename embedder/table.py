@@ -1,4 +1,4 @@
-"""The one table every command speaks: one row a face, fixed columns and dtypes."""
+"""The table of faces that all rooms share: one row a face, fixed columns and dtypes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ COLUMNS: dict[str, str] = {
     "sharpness": "float32",
     "norm": "float32",
     "source": "str",
-    "split": "str",
     "file_sha256": "str",
     "file_size": "int64",
     "file_mtime_ns": "int64",

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from filelock import FileLock
 from PIL import Image
+from torch import nn
 
 from maskcls.classify.data.face_set import FaceSet, open_face_set
 from maskcls.classify.model.build import build_model
@@ -22,9 +24,10 @@ from maskcls.embedder.datasets.layouts import read_dataset
 from maskcls.embedder.detection.finder import FaceFinder
 from maskcls.embedder.facenet.encoder import Encoded, Encoder, EncoderInfo, FaceNetEncoder
 from maskcls.embedder.faceset.embed import embed_folder
-from maskcls.embedder.faceset.store import REJECT_COLUMNS, SetWriter
+from maskcls.embedder.faceset.store import REJECT_COLUMNS, SetTables, SetWriter
 from maskcls.embedder.table import face_table
 
+Once = Callable[[str, Callable[[Path], object]], Path]
 PEOPLE = 60
 UTKFACE = 240
 
@@ -73,25 +76,49 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def contest_photos(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """``once(name, make)``: a folder that ``make`` fills, once for all processes of pytest-xdist; to be read only."""
+    root = tmp_path_factory.getbasetemp()
+    root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "once"
+    root.mkdir(exist_ok=True)
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        made, done = root / name, root / f"{name}.done"
+        with FileLock(root / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(made, ignore_errors=True)
+                make(made)
+                done.touch()
+        return made
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def contest_photos(data: Path, once: Once) -> Path:
     """The photos of 60 people of the contest layout, 7 each, every class of age among them."""
     folders = sorted((data / "contest" / "images").iterdir())
     old = [folder for folder in folders if int(folder.name.rsplit("_", 1)[1]) >= 60][:12]
     rest = [folder for folder in folders if folder not in old][: PEOPLE - len(old)]
-    root = tmp_path_factory.mktemp("contest")
-    for folder in old + rest:
-        shutil.copytree(folder, root / folder.name)
-    return root
+
+    def copy(root: Path) -> None:
+        for folder in old + rest:
+            shutil.copytree(folder, root / folder.name)
+
+    return once("contest-photos", copy)
 
 
 @pytest.fixture(scope="session")
-def utkface_photos(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def utkface_photos(data: Path, once: Once) -> Path:
     """Every n-th UTKFace photo, 240 of them."""
     photos = sorted((data / "utkface" / "photos").iterdir())
-    root = tmp_path_factory.mktemp("utkface")
-    for photo in photos[:: len(photos) // UTKFACE][:UTKFACE]:
-        shutil.copy(photo, root)
-    return root
+
+    def copy(root: Path) -> None:
+        root.mkdir()
+        for photo in photos[:: len(photos) // UTKFACE][:UTKFACE]:
+            shutil.copy(photo, root)
+
+    return once("utkface-photos", copy)
 
 
 @pytest.fixture(scope="session")
@@ -119,23 +146,17 @@ def finder() -> FaceFinder:
 
 
 @pytest.fixture(scope="session")
-def contest_faces(
-    contest_photos: Path, encoder: FaceNetEncoder, finder: FaceFinder, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def contest_faces(contest_photos: Path, encoder: FaceNetEncoder, finder: FaceFinder, once: Once) -> Path:
     """The embedding set of :func:`contest_photos`."""
-    out = tmp_path_factory.mktemp("sets") / "contest"
-    embed_folder(read_dataset(contest_photos, "auto"), contest_photos, out, encoder, finder)
-    return out
+    dataset = read_dataset(contest_photos, "auto")
+    return once("contest-faces", lambda out: embed_folder(dataset, contest_photos, out, encoder, finder))
 
 
 @pytest.fixture(scope="session")
-def utkface_faces(
-    utkface_photos: Path, encoder: FaceNetEncoder, finder: FaceFinder, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def utkface_faces(utkface_photos: Path, encoder: FaceNetEncoder, finder: FaceFinder, once: Once) -> Path:
     """The embedding set of :func:`utkface_photos`."""
-    out = tmp_path_factory.mktemp("sets") / "utkface"
-    embed_folder(read_dataset(utkface_photos, "auto"), utkface_photos, out, encoder, finder)
-    return out
+    dataset = read_dataset(utkface_photos, "auto")
+    return once("utkface-faces", lambda out: embed_folder(dataset, utkface_photos, out, encoder, finder))
 
 
 @pytest.fixture(scope="session")
@@ -145,12 +166,9 @@ def pool(contest_faces: Path, utkface_faces: Path) -> FaceSet:
 
 
 @pytest.fixture(scope="session")
-def model_folder(pool: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_folder(pool: FaceSet, once: Once) -> Path:
     """A model built from :func:`pool`, saved."""
-    folder = tmp_path_factory.mktemp("models") / "model"
-    model, _ = build_model(pool, seed=0)
-    model.save(folder)
-    return folder
+    return once("model", lambda folder: build_model(pool, seed=0)[0].save(folder))
 
 
 @pytest.fixture(scope="session")
@@ -217,7 +235,8 @@ def paint_set() -> Callable[..., Path]:
         writer.maps[:] = 0
         rejects = pd.DataFrame([], columns=list(REJECT_COLUMNS)).astype(REJECT_COLUMNS)
         settings = {"root": str(photos), "layout": "folders", "face": "auto"}
-        writer.commit(face_table(rows), rejects, EncoderInfo("facenet", "0" * 64, {"crop_size": 160}), settings)
+        encoder = EncoderInfo("facenet", "0" * 64, {"crop_size": 160})
+        writer.commit(SetTables(face_table(rows), rejects, encoder, settings))
         return folder / "faces"
 
     return paint
@@ -227,3 +246,16 @@ def paint_set() -> Callable[..., Path]:
 def painted(paint_set: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedding set of 24 painted people, three photos each."""
     return paint_set(tmp_path_factory.mktemp("painted"))
+
+
+@pytest.fixture(scope="module")
+def small_backbone() -> Iterator[None]:
+    """One convolution in place of torchvision's networks: a training takes a moment. They have tests of their own."""
+
+    def headless(backbone: str, image_size: int) -> tuple[nn.Module, int]:
+        layers = nn.Conv2d(3, 16, 5, 4), nn.BatchNorm2d(16), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten()
+        return nn.Sequential(*layers), 64
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("maskcls.classify.comparison.cnn.network.headless", headless)
+        yield

@@ -1,4 +1,7 @@
-"""The age space and the vote as scikit-learn estimators, for embeddings of any kind."""
+"""The age space and the vote as scikit-learn estimators, for embeddings of any kind.
+
+They are made of what a model is made of: :mod:`.space`, :mod:`.voters` and :mod:`.vote`.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,16 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ...index.flat import Gallery
-from .space import BIN_YEARS, SHRINKAGE
-from .vote import NOBODY, RAW_PER_VOTER, Floats, Ints, age_distribution, one_vote_a_person, voter_weights
+from .space import BIN_YEARS, LinearSpace, discriminant_space
+from .vote import Floats, Ints, age_distribution, prior_corrected, quantile, voter_weights
+from .voters import VoterGallery
 
 LIFT = 1.0
 """Length of a constant coordinate beside the space's own, whose spread within a class is 1: cosines then tell how far
@@ -33,28 +38,23 @@ class _Vote(BaseEstimator):  # type: ignore[misc]
     def _fit(self, X: Floats, kinds: Ints, groups: npt.ArrayLike | None) -> None:  # noqa: N803
         if self.n_voters < 1 or self.temperature <= 0 or self.space not in ("lda", "cosine"):
             raise ValueError("n_voters is at least 1, temperature above 0, space 'lda' or 'cosine'")
-        people = np.arange(len(X)) if groups is None else np.asarray(groups)
-        if people.shape != (len(X),):
-            raise ValueError(f"groups {people.shape}: one for each of {len(X)} samples")
-        self._people = np.unique(people, return_inverse=True)[1].astype(np.int64)
-        self._mean = X.mean(axis=0)
-        self._matrix = _discriminants(X, kinds) if self.space == "lda" else None
+        self._space = None
+        if self.space == "lda":
+            alike = LinearSpace(X.mean(axis=0), np.eye(X.shape[1]) / (float(X.std()) or 1.0))
+            self._space = discriminant_space(X, kinds, MIN_BIN, 2) or alike
         vectors = self._project(X)
-        self._gallery = Gallery(vectors.shape[1])
-        self._gallery.add(vectors, np.arange(len(X)))
+        gallery = Gallery.of(vectors, np.arange(len(X)), "exact")
+        self._gallery = VoterGallery(gallery, people_of_groups(groups, len(X)))
 
     def _project(self, X: Floats) -> Floats:  # noqa: N803
-        if self._matrix is None:  # a vector of zeros has no direction; beside others the constant is nothing
+        if self._space is None:  # a vector of zeros has no direction; beside others the constant is nothing
             return np.asarray(np.column_stack([X, np.full(len(X), 1e-6)]), np.float32)
-        return np.asarray(np.column_stack([(X - self._mean) @ self._matrix, np.full(len(X), LIFT)]), np.float32)
+        return np.asarray(np.column_stack([self._space.transform(X), np.full(len(X), LIFT)]), np.float32)
 
     def _voters(self, X: npt.ArrayLike) -> tuple[Ints, Floats]:  # noqa: N803
         """Gallery rows and similarities (n, k) of the nearest people."""
         check_is_fitted(self)
-        checked = validate_data(self, X, reset=False)
-        found = self._gallery.search(self._project(checked), min(len(self._gallery), self.n_voters * RAW_PER_VOTER))
-        nobody = np.full(len(checked), NOBODY)
-        return one_vote_a_person(found.ids, found.similarities, self._people, nobody, self.n_voters)
+        return self._gallery.nearest(self._project(validate_data(self, X, reset=False)), self.n_voters)
 
 
 class AgeVoteClassifier(ClassifierMixin, _Vote):  # type: ignore[misc]
@@ -62,14 +62,15 @@ class AgeVoteClassifier(ClassifierMixin, _Vote):  # type: ignore[misc]
 
     Args:
         n_voters: people who vote, the nearest ones.
-        temperature: of the softmax over cosine similarities; small: the nearest decide.
-        correction: exponent of the class-prior correction, 0 (as voted) to 1 (as if all classes were equally common).
+        temperature: of the softmax over cosine similarities; the smaller, the more the nearest decide.
+        correction: exponent of the class-frequency correction, 0 (none) to 1 (as if all classes were equally common).
         space: ``lda`` (linear discriminants with shrinkage) or ``cosine`` (the vectors as they are).
 
     Attributes:
         classes_: (c,) sorted classes.
 
-    ``fit`` takes ``groups`` (n,), the person of each sample: several photos of one person have one vote.
+    ``fit`` takes ``groups`` (n,), the person of each sample: several photos of one person have one vote. A sample of
+    unknown person (None, NaN) is a person of its own.
     """
 
     def __init__(
@@ -82,23 +83,23 @@ class AgeVoteClassifier(ClassifierMixin, _Vote):  # type: ignore[misc]
         """Learn the space and fill the gallery: X (n, d) numbers, y (n,) classes.
 
         Raises:
-            ValueError: wrong shapes or settings, or y is no set of classes.
+            ValueError: wrong shapes or settings, or y does not hold classes.
         """
         checked, labels = validate_data(self, X, y)
         check_classification_targets(labels)
         self.classes_, kinds = np.unique(labels, return_inverse=True)
         self._fit(checked, kinds, groups)
-        self._ballots = np.eye(len(self.classes_), dtype=np.float32)[kinds]
-        first = np.unique(self._people, return_index=True)[1]
-        self._prior = self._ballots[first].mean(axis=0)
+        self._profiles = np.eye(len(self.classes_), dtype=np.float32)[kinds]
+        first = np.unique(self._gallery.people, return_index=True)[1]
+        self._prior = np.maximum(self._profiles[first].mean(axis=0), np.finfo(np.float32).tiny)
         return self
 
     def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:  # noqa: N803
-        """Share of the vote of each class (n, c), corrected by how common it is; rows sum to 1."""
+        """Share of the vote of each class (n, c), corrected for its frequency; rows sum to 1."""
         rows, similarities = self._voters(X)
-        votes = age_distribution(rows, similarities, self._ballots, self.temperature).astype(np.float64)
-        votes /= np.maximum(self._prior, np.finfo(np.float32).tiny) ** self.correction
-        return np.asarray(votes / votes.sum(axis=1, keepdims=True))
+        shares = age_distribution(rows, similarities, self._profiles, self.temperature).astype(np.float64)
+        with np.errstate(divide="ignore"):
+            return np.asarray(softmax(prior_corrected(np.log(shares), self._prior, self.correction), axis=1))
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:  # noqa: N803
         """The class with the largest share (n,)."""
@@ -111,11 +112,12 @@ class AgeVoteRegressor(RegressorMixin, _Vote):  # type: ignore[misc]
 
     Args:
         n_voters: people who vote, the nearest ones.
-        temperature: of the softmax over cosine similarities; small: the nearest decide.
+        temperature: of the softmax over cosine similarities; the smaller, the more the nearest decide.
         space: ``lda`` (linear discriminants of bins of five years, with shrinkage) or ``cosine`` (the vectors as they
             are).
 
-    ``fit`` takes ``groups`` (n,), the person of each sample: several photos of one person have one vote.
+    ``fit`` takes ``groups`` (n,), the person of each sample: several photos of one person have one vote. A sample of
+    unknown person (None, NaN) is a person of its own.
     """
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> Self:  # noqa: N803
@@ -141,23 +143,22 @@ class AgeVoteRegressor(RegressorMixin, _Vote):  # type: ignore[misc]
         """Years (n, q) below which these shares of the vote lie."""
         rows, similarities = self._voters(X)
         weights = voter_weights(similarities, self.temperature).astype(np.float64)
-        ages = np.where(rows < 0, np.inf, self._ages[rows])  # who is missing weighs nothing
+        ages = np.where(rows < 0, np.inf, self._ages[rows])  # a missing voter has no weight
         order = np.argsort(ages, axis=1, kind="stable")
-        below = np.cumsum(np.take_along_axis(weights, order, 1), axis=1)
-        places = [(below < q * below[:, -1:]).sum(axis=1) for q in quantiles]
-        return np.asarray(np.take_along_axis(np.take_along_axis(ages, order, 1), np.stack(places, 1), 1))
+        ages, weights = np.take_along_axis(ages, order, 1), np.take_along_axis(weights, order, 1)
+        return np.stack([quantile(ages, weights, q) for q in quantiles], axis=1)
 
 
-def _discriminants(X: Floats, kinds: Ints) -> npt.NDArray[np.float64]:  # noqa: N803
-    """A matrix (d, k) in whose space the spread within a kind is 1; all of one spread where the kinds tell nothing."""
-    usable = np.isin(kinds, np.flatnonzero(np.bincount(kinds) >= MIN_BIN))
-    spread = float(X.std())
-    whole: npt.NDArray[np.float64] = np.eye(X.shape[1]) / (spread or 1.0)
-    if len(np.unique(kinds[usable])) < 2:
-        return whole
-    lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage=SHRINKAGE)
-    try:
-        lda.fit(X[usable], kinds[usable])
-    except np.linalg.LinAlgError:  # nothing varies within the kinds
-        return whole
-    return np.asarray(lda.scalings_[:, : len(lda.classes_) - 1], np.float64)
+def people_of_groups(groups: npt.ArrayLike | None, samples: int) -> Ints:
+    """Number of the person of each sample (n,); an unknown person (None, NaN) is a person of their own.
+
+    Raises:
+        ValueError: ``groups`` does not have one entry per sample.
+    """
+    names = np.asarray([None] * samples if groups is None else groups, object)
+    if names.shape != (samples,):
+        raise ValueError(f"groups {names.shape}: one for each of {samples} samples")
+    people = pd.factorize(names)[0].astype(np.int64)
+    unknown = people < 0
+    people[unknown] = len(people) + np.arange(unknown.sum())
+    return people

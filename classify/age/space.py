@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -61,15 +61,15 @@ class AgeSpace(Protocol):
 
 @dataclass(frozen=True)
 class LinearSpace:
-    """The projection ``(features - mean) @ matrix`` of :func:`age_features`.
+    """The projection ``(features - mean) @ matrix``; in a model, of :func:`age_features` and in float32.
 
     Attributes:
-        mean: (1408,) float32.
-        matrix: (1408, d) float32.
+        mean: (f,); f is 1408 in a model.
+        matrix: (f, d).
     """
 
-    mean: Floats
-    matrix: Floats
+    mean: npt.NDArray[Any]
+    matrix: npt.NDArray[Any]
 
     @property
     def dimension(self) -> int:
@@ -78,7 +78,11 @@ class LinearSpace:
 
     def project(self, embeddings: Floats, maps: npt.NDArray[np.float16]) -> Floats:
         """See :class:`AgeSpace`."""
-        return np.asarray((age_features(embeddings, maps) - self.mean) @ self.matrix, np.float32)
+        return np.asarray(self.transform(age_features(embeddings, maps)), np.float32)
+
+    def transform(self, features: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Vectors (n, d) of features (n, f)."""
+        return np.asarray((features - self.mean) @ self.matrix)
 
     def tensors(self) -> dict[str, Tensor]:
         """See :class:`AgeSpace`."""
@@ -114,8 +118,8 @@ def fit_age_space(
 ) -> AgeSpace:
     """The age space of faces that all have an age.
 
-    Learned from :data:`MIN_FACES_TO_LEARN` faces on. Below, linear discriminant analysis with shrinkage on age bins
-    of five years (Fisher 1936; Ledoit & Wolf 2004); with too few faces or bins for that, the embedding itself.
+    Learned from :data:`MIN_FACES_TO_LEARN` faces on. Below, :func:`discriminant_space` of age bins of five years; with
+    too few faces or bins for that, the embedding itself.
 
     Args:
         learn: which of the two, whatever the number of faces.
@@ -128,18 +132,36 @@ def fit_age_space(
 
 def fit_linear(features: Floats, ages: Floats) -> LinearSpace:
     """The linear space of features (n, 1408) of faces whose ages (n,) in years are known."""
-    bins = (ages // BIN_YEARS).astype(np.int64)
-    kinds, counts = np.unique(bins, return_counts=True)
-    usable = np.isin(bins, kinds[counts >= MIN_FACES_A_BIN])
-    if len(np.unique(bins[usable])) < MIN_BINS:
+    found = discriminant_space(features, (ages // BIN_YEARS).astype(np.int64), MIN_FACES_A_BIN, MIN_BINS)
+    if found is None:
         return LinearSpace(np.zeros(features.shape[1], np.float32), np.eye(features.shape[1], 512, dtype=np.float32))
+    return LinearSpace(found.mean.astype(np.float32), np.ascontiguousarray(found.matrix, np.float32))
+
+
+def discriminant_space(
+    features: npt.NDArray[Any], classes: npt.NDArray[np.int64], min_samples: int, min_classes: int
+) -> LinearSpace | None:
+    """Linear discriminant analysis with shrinkage (Fisher 1936; Ledoit & Wolf 2004), spread 1 within the classes.
+
+    Args:
+        features: (n, f).
+        classes: (n,) class numbers from 0 on.
+        min_samples: a class of fewer samples takes no part.
+
+    Returns:
+        None if fewer than ``min_classes`` classes are left, or nothing varies within them.
+    """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+    usable = np.bincount(classes)[classes] >= min_samples
+    if len(np.unique(classes[usable])) < min_classes:
+        return None
     lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage=SHRINKAGE)
-    lda.fit(features[usable], bins[usable])
-    dimension = min(len(lda.classes_) - 1, features.shape[1])
-    matrix = np.ascontiguousarray(lda.scalings_[:, :dimension], np.float32)
-    return LinearSpace(features[usable].mean(axis=0).astype(np.float32), matrix)
+    try:
+        lda.fit(features[usable], classes[usable])
+    except np.linalg.LinAlgError:
+        return None
+    return LinearSpace(features[usable].mean(axis=0), lda.scalings_[:, : min(len(lda.classes_) - 1, features.shape[1])])
 
 
 def fill_gallery(space: AgeSpace, faces: FaceSet, ids: npt.NDArray[np.int64]) -> Gallery:

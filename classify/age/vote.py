@@ -1,4 +1,4 @@
-"""The age vote: whose faces look like this one, and how old are they?"""
+"""The age vote: from the ages of a face's voters to a distribution over years, a band, an age and an interval."""
 
 from __future__ import annotations
 
@@ -17,10 +17,6 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 YEARS = MAX_AGE + 1
 NOBODY = -1
-RAW_PER_VOTER = 10
-"""Neighbours fetched per voter wanted, since several photos of one person give one vote."""
-
-
 OPEN_DECAY = 9.0
 """Years over which an open band such as "70 and more" falls to 1/e: of the world's people over 70 about a third, and of
 those over 60 about a seventh, are over 80 (United Nations, World Population Prospects 2022)."""
@@ -29,21 +25,20 @@ those over 60 about a seventh, are over 80 (United Nations, World Population Pro
 NO_CALIBRATION = ((1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0))
 MAX_VOTERS = 10_000
 MAX_SETTING = 1e6
-"""Of any other number among the settings: larger ones say that a file is damaged."""
+"""Of any other number among the settings: with a larger one a file is damaged."""
 MIN_SHARE = 1e-3
 """Added to every band's share of the votes, so that a band without votes is unlikely, not impossible."""
 
 
 @dataclass(frozen=True)
 class VoteSettings:
-    """How neighbours become an answer; chosen on held-out people by :mod:`.tuning`.
+    """How voters become a prediction; chosen on held-out people by :mod:`.tuning`.
 
     Attributes:
         voters: people who vote (the nearest ones).
-        temperature: of the softmax over cosine similarities; small: the nearest decide.
-        softness: standard deviation in years of what one voter's age says; softens the borders at 30 and 60.
-        correction: exponent of the class-prior correction, 0 (the likeliest band is said) to 1 (a band is said as if
-            all were equally common).
+        temperature: of the softmax over cosine similarities; the smaller, the more the nearest decide.
+        softness: standard deviation in years around one voter's age; softens the borders at 30 and 60.
+        correction: exponent of the class-frequency correction, see :func:`prior_corrected`.
         senior_from: first year of the oldest band as the gallery counts it; 58 makes 58-year-old voters seniors.
         calibration: (3, 4) rows of weights and an offset that turn the logarithms of the bands' shares of the votes
             into logits (matrix scaling, Guo et al. 2017).
@@ -65,10 +60,10 @@ class VoteSettings:
 
 
 def read_settings(saved: Mapping[str, Any]) -> VoteSettings:
-    """Settings as a model's manifest holds them.
+    """Settings from a model's manifest.
 
     Raises:
-        ValueError, TypeError: they are none that a vote could be counted with.
+        ValueError, TypeError: they are not valid settings.
     """
     settings = VoteSettings(**{**saved, "calibration": tuple(map(tuple, saved["calibration"]))})
     numbers = (settings.temperature, settings.softness, settings.correction, settings.miscoverage)
@@ -84,18 +79,18 @@ def read_settings(saved: Mapping[str, Any]) -> VoteSettings:
         and bool((np.abs(calibration) <= MAX_SETTING).all())
     )
     if not usable:
-        raise ValueError("no settings of a vote")
+        raise ValueError("invalid settings of a vote")
     return settings
 
 
 @dataclass(frozen=True)
 class AgeVotes:
-    """Answers to n queries; rows without any voter are NaN.
+    """Predictions for n queries; rows without any voter are NaN.
 
     Attributes:
         bands: (n, 3) calibrated probabilities of <30, 30-59, >=60; rows sum to 1.
-        said: (n,) number of the band that is answered, the one with the largest probability / share of the
-            band in the gallery ** correction; -1 without voters.
+        said: (n,) number of the predicted band, the one with the largest probability / share of the band in the
+            gallery ** correction; :data:`NOBODY` without voters.
         age: (n,) years, median of the distribution over years.
         low, high: (n,) years, its ``miscoverage`` and ``1 - miscoverage`` quantiles.
     """
@@ -107,36 +102,8 @@ class AgeVotes:
     high: Floats
 
 
-def one_vote_a_person(rows: Ints, similarities: Floats, people: Ints, own: Ints, voters: int) -> tuple[Ints, Floats]:
-    """Keep each person's most similar face, leave out the query's own person, and cut to the nearest people.
-
-    Args:
-        rows: (n, k) gallery rows, most similar first, negative where there is none.
-        similarities: (n, k) cosine similarities.
-        people: (m,) person of each gallery row.
-        own: (n,) person of each query, :data:`NOBODY` where unknown.
-        voters: people to keep.
-
-    Returns:
-        Gallery rows (n, min(k, voters)), :data:`NOBODY` where there are fewer people, and similarities (-inf there).
-    """
-    missing = rows < 0
-    person = np.where(missing, NOBODY, people[rows])
-    allowed = ~missing & ((person != own[:, None]) | (own[:, None] == NOBODY))
-    order = np.argsort(person, axis=1, kind="stable")
-    ordered = np.take_along_axis(person, order, 1)
-    repeated = np.zeros_like(allowed)
-    np.put_along_axis(repeated, order[:, 1:], ordered[:, 1:] == ordered[:, :-1], axis=1)
-    keep = allowed & ~repeated
-    first = np.argsort(~keep, axis=1, kind="stable")[:, :voters]
-    kept = np.take_along_axis(keep, first, 1)
-    voter_rows = np.where(kept, np.take_along_axis(rows, first, 1), NOBODY)
-    voter_similarities = np.where(kept, np.take_along_axis(similarities, first, 1), -np.inf)
-    return voter_rows.astype(np.int64), voter_similarities.astype(np.float32)
-
-
 def year_profiles(age_low: Floats, age_high: Floats, softness: float) -> Floats:
-    """What each gallery face says of age: a distribution over whole years 0-120, shape (m, 121), rows sum to 1.
+    """Label distribution of each gallery face over whole years 0-120, shape (m, 121); rows sum to 1.
 
     An exact age is a bell around it, a band such as 30-39 is flat within and falls off like the bell outside. An open
     band (up to :data:`~...embedder.labels.OPEN_BAND_TOP`) falls off within, too, by :data:`OPEN_DECAY`.
@@ -180,10 +147,10 @@ def voter_weights(similarities: Floats, temperature: float) -> Floats:
 
 
 def vote(rows: Ints, similarities: Floats, profiles: Floats, prior: Floats, settings: VoteSettings) -> AgeVotes:
-    """Turn voters into answers.
+    """The predictions of voters.
 
     Args:
-        rows: (n, k) gallery rows from :func:`one_vote_a_person`.
+        rows: (n, k) gallery rows from :func:`.voters.one_vote_a_person`.
         similarities: (n, k) of the same.
         profiles: (m, 121) from :func:`year_profiles`.
         prior: (3,) from :func:`band_prior`, or (n, 3) where every query has its own.
@@ -192,11 +159,11 @@ def vote(rows: Ints, similarities: Floats, profiles: Floats, prior: Floats, sett
 
 
 def age_distribution(rows: Ints, similarities: Floats, profiles: Floats, temperature: float) -> Floats:
-    """Distributions over years (n, 121) that voters agree on; NaN without voters. See :func:`vote`."""
+    """Weighted mean of the voters' profiles (n, 121); NaN without voters. See :func:`vote`."""
     weights = voter_weights(similarities, temperature)
     query, place = np.nonzero(rows >= 0)
-    ballots = coo_array((weights[query, place], (query, rows[query, place])), shape=(len(rows), len(profiles)))
-    years = np.asarray(ballots.tocsr() @ profiles, np.float32)
+    votes = coo_array((weights[query, place], (query, rows[query, place])), shape=(len(rows), len(profiles)))
+    years = np.asarray(votes.tocsr() @ profiles, np.float32)
     years[(rows < 0).all(axis=1)] = np.nan
     return years
 
@@ -206,8 +173,7 @@ def from_years(years: Floats, prior: Floats, settings: VoteSettings) -> AgeVotes
     shares = band_shares(years, settings.starts)
     bands = calibrated(shares, settings.calibration)
     said = np.where(np.isnan(years[:, 0]), NOBODY, band_scores(shares, prior, settings).argmax(axis=1))
-    cumulative = np.cumsum(years, axis=1)
-    quantiles = (_quantile(years, cumulative, q) for q in (0.5, settings.miscoverage, 1 - settings.miscoverage))
+    quantiles = (age_quantile(years, q) for q in (0.5, settings.miscoverage, 1 - settings.miscoverage))
     return AgeVotes(bands, said, *quantiles)
 
 
@@ -227,8 +193,16 @@ def band_shares(years: Floats, starts: tuple[int, int, int]) -> Floats:
 
 
 def band_scores(shares: Floats, prior: Floats, settings: VoteSettings) -> Floats:
-    """Logarithms of probability / prior ** correction, up to a constant a row (n, 3): the largest band is said."""
-    return np.asarray(_logits(shares, settings.calibration) - settings.correction * np.log(prior), np.float32)
+    """Logarithms of probability / prior ** correction, up to a constant a row (n, 3): the largest is predicted."""
+    return np.asarray(prior_corrected(_logits(shares, settings.calibration), prior, settings.correction), np.float32)
+
+
+def prior_corrected(logits: npt.NDArray[Any], prior: npt.NDArray[Any], correction: float) -> npt.NDArray[Any]:
+    """Logits (n, c) minus ``correction`` times log ``prior``: 0 leaves them, 1 makes all classes equally common.
+
+    Saerens, Latinne & Decaestecker 2002, https://doi.org/10.1162/089976602753284446.
+    """
+    return np.asarray(logits - correction * np.log(prior))
 
 
 def calibrated(shares: Floats, calibration: tuple[tuple[float, ...], ...]) -> Floats:
@@ -242,16 +216,28 @@ def _logits(shares: Floats, calibration: tuple[tuple[float, ...], ...]) -> Float
 
 
 def log_shares(shares: Floats) -> Floats:
-    """What the calibration reads: logarithms of shares (n, 3), never minus infinity."""
+    """Input of the calibration: logarithms of shares (n, 3), never minus infinity."""
     return np.asarray(np.log(shares + np.float32(MIN_SHARE)), np.float32)
 
 
-def _quantile(years: Floats, cumulative: Floats, q: float) -> Floats:
-    """The age below which a share ``q`` lies, linear within a year, year y spanning [y - 0.5, y + 0.5)."""
-    target = np.float32(q) * cumulative[:, -1:]
-    index = np.minimum((cumulative < target).sum(axis=1), YEARS - 1)[:, None]
-    inside = np.take_along_axis(years, index, 1)
+def age_quantile(years: Floats, q: float) -> Floats:
+    """Age (n,) in years below which a share ``q`` of distributions over years (n, 121) lies; NaN where they are."""
+    return np.asarray(quantile(np.arange(YEARS), years, q, 1.0).clip(0, MAX_AGE), np.float32)
+
+
+def quantile(values: npt.NDArray[Any], shares: npt.NDArray[Any], q: float, width: float = 0.0) -> npt.NDArray[Any]:
+    """Value (n,) below which a share ``q`` of distributions lies; NaN where the shares are.
+
+    Args:
+        values: (k,) or (n, k), ascending along the last axis.
+        shares: (n, k) of each value, not necessarily normalised.
+        width: what a value stands for, [value - width / 2, value + width / 2), within which it is linear.
+    """
+    cumulative = np.cumsum(shares, axis=1)
+    target = shares.dtype.type(q) * cumulative[:, -1:]
+    index = np.minimum((cumulative < target).sum(axis=1), shares.shape[1] - 1)[:, None]
+    inside = np.take_along_axis(shares, index, 1)
     before = np.take_along_axis(cumulative, index, 1) - inside
-    position = np.divide(target - before, inside, out=np.full_like(inside, 0.5), where=inside > 0)
-    age = (index + position - 0.5)[:, 0]
-    return np.where(np.isnan(cumulative[:, -1]), np.nan, age).clip(0, MAX_AGE).astype(np.float32)
+    position = np.divide(target - before, inside, out=np.full_like(inside, 0.5), where=inside > 0).astype(np.float64)
+    value = np.take_along_axis(np.broadcast_to(values, shares.shape), index, 1) + width * (position - 0.5)
+    return np.where(np.isnan(cumulative[:, -1]), np.nan, value[:, 0])

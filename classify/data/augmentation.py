@@ -1,4 +1,4 @@
-"""The same faces seen a few times more, distorted a little, so that heads learn what stays of a face."""
+"""Augmentation: faces are encoded again from slightly distorted crops, so that heads learn what stays of a face."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from ...embedder.errors import MaskclsError
 from ...embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder
 from ...embedder.faceset.crops import check_photos, read_crops
 from ...embedder.storage.atomic import reserve
-from ...embedder.storage.manifest import key_of
-from ...embedder.storage.shards import Shard, ShardFolder
+from ...embedder.storage.step_cache import Step, StepCache
 
 if TYPE_CHECKING:
     from .face_set import FaceSet, Progress, Rows
@@ -29,7 +28,7 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class AugmentedFaces:
-    """Faces of a table as an encoder saw them.
+    """Faces of a table as encoded from their photos, maybe distorted.
 
     Attributes:
         embeddings: (n, 512) float32.
@@ -47,7 +46,7 @@ class AugmentedFaces:
         return np.asarray(self.all_maps[self._position[rows]])
 
     def subset(self, rows: Rows) -> AugmentedFaces:
-        """The same view of some of the faces, in the order given."""
+        """The same for some of the faces, in the order given."""
         return replace(self, embeddings=self.embeddings[rows], norms=self.norms[rows], _position=self._position[rows])
 
 
@@ -55,19 +54,19 @@ def reencode(
     table: pd.DataFrame,
     encoder: Encoder,
     change: Callable[[Crops, int], Crops] = lambda crops, start: crops,
-    kept: ShardFolder | None = None,
-    number: int = 0,
+    steps: StepCache = StepCache(None),
+    name: str = "",
     progress: Progress = lambda done, total: None,
 ) -> AugmentedFaces:
-    """What an encoder sees in the faces of a table, whose photos are read again.
+    """What an encoder makes of the faces of a table, whose photos are read again.
 
     The maps lie in a temporary file.
 
     Args:
         table: see :func:`~...embedder.faceset.crops.check_photos`.
-        change: crops (m, 160, 160, 3) become others of the same kind; it is told the row of the first one.
-        kept: where batches are kept, so that a killed run goes on; None keeps none.
-        number: of this view among those that are kept there.
+        change: crops (m, 160, 160, 3) and the row of the first one become others of the same kind.
+        steps: where batches are kept, so that a killed run goes on.
+        name: begins the names of the batches there.
 
     Raises:
         MaskclsError: a photo is gone or changed.
@@ -77,20 +76,16 @@ def reencode(
     with TemporaryFile() as file:  # the mapping outlives it
         reserve(file, max(1, count) * int(np.prod(MAP_SHAPE)) * np.dtype(np.float16).itemsize)
         maps = np.memmap(file, np.float16, "w+", shape=(max(1, count), *MAP_SHAPE))
-    done = np.zeros(count, np.bool_)
-    for shard in () if kept is None else map(kept.read, _shards_of(kept, number)):
-        rows = np.array([row["row"] for row in shard.rows])
-        embeddings[rows], maps[rows], done[rows] = shard.embeddings, shard.maps, True
-        norms[rows] = [row["norm"] for row in shard.rows]
-    for start in range(0, count, BATCH):
-        part = slice(start, min(start + BATCH, count))
-        if done[part].all():
-            continue
+
+    def encoded(start: int) -> Step:
         progress(start, count)
-        embeddings[part], maps[part], norms[part] = encoder.encode(change(read_crops(table[part]), start))
-        if kept is not None:
-            batch = [{"view": number, "row": row, "norm": float(norms[row])} for row in range(start, part.stop)]
-            kept.append(Shard(batch, [], embeddings[part], np.asarray(maps[part])))
+        crops = change(read_crops(table[start : start + BATCH]), start)
+        return Step(encoder.encode(crops)._asdict())
+
+    for start in range(0, count, BATCH):
+        part = slice(start, start + BATCH)
+        arrays = steps.once(f"{name}{start:08d}", partial(encoded, start)).arrays
+        embeddings[part], maps[part], norms[part] = arrays["embeddings"], arrays["maps"], arrays["norms"]
     progress(count, count)
     return AugmentedFaces(embeddings, norms, maps, np.arange(count))
 
@@ -103,12 +98,12 @@ def augment(
     folder: Path | None = None,
     progress: Progress = lambda done, total: None,
 ) -> FaceSet:
-    """The pool with ``count`` views of its faces, each distorted in its own way (:func:`.distortion.distorted`).
+    """The pool with ``count`` augmentations of its faces, each distorted in its own way by :mod:`.distortion`.
 
     Args:
         encoder: what the pool was made with.
         seed: of the distortions.
-        folder: where work is kept; a killed run goes on from there. None keeps none.
+        folder: where finished batches are kept; a killed run goes on from there. None keeps none.
 
     Raises:
         MaskclsError: the encoder is another one, or a photo is gone or changed.
@@ -119,12 +114,8 @@ def augment(
             f"{encoder.info.name} ({encoder.info.fingerprint}); pass the same --weights, or embed them again"
         )
     check_photos(pool.table)
-    faces = [
-        *pool.table["face_id"],
-        pool.table["norm"].to_numpy().tobytes(),
-    ]  # the latter tells one framing from another
-    key = key_of(seed, encoder.info.fingerprint, *faces)
-    kept = None if folder is None else ShardFolder(folder, key, encoder.info.runtime)
+    boxes = [np.asarray(pool.table[name].tolist(), np.float64).tobytes() for name in ("box", "norm")]
+    steps = StepCache(folder, seed, encoder.info.fingerprint, encoder.info.runtime, *pool.table["face_id"], *boxes)
     views = []
     for number in range(count):
         views.append(
@@ -132,16 +123,16 @@ def augment(
                 pool.table,
                 encoder,
                 partial(_distorted, seed, number),
-                kept,
-                number,
+                steps,
+                f"{number}-",
                 lambda done, total, number=number: progress(number * total + done, count * total),  # type: ignore[misc]
             )
         )
-    return replace(pool, views=tuple(views))
+    return replace(pool, augmentations=tuple(views))
 
 
 def _distorted(seed: int, number: int, crops: Crops, start: int) -> Crops:
-    """Crops as the view ``number`` of a seed shows them; ``start`` is the row of the first one."""
+    """Crops as augmentation ``number`` of a seed has them; ``start`` is the row of the first one."""
     import torch
 
     from .distortion import distorted
@@ -149,7 +140,3 @@ def _distorted(seed: int, number: int, crops: Crops, start: int) -> Crops:
     with torch.random.fork_rng([]):
         torch.manual_seed(int(np.random.default_rng((seed, number, start)).integers(2**62)))
         return distorted(torch.from_numpy(crops)).permute(0, 2, 3, 1).contiguous().numpy()
-
-
-def _shards_of(kept: ShardFolder, number: int) -> list[int]:
-    return [shard for shard in range(len(kept)) if kept.done(shard)[0][0]["view"] == number]

@@ -1,4 +1,4 @@
-"""What any retrieval must beat: majority class, linear models, a small MLP and plain kNN on the same faces."""
+"""Baselines on the same faces: majority class, linear models, a small MLP and plain kNN."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ BASELINES: Mapping[str, tuple[str, Make, Make]] = {
     "linear on the same features": ("features", _linear_classifier, _linear_regressor),
     "MLP on the same features": ("features", _mlp_classifier, _mlp_regressor),
 }
-"""Name -> what it reads, its classifier and its regressor.
+"""Name -> its inputs, its classifier and its regressor.
 
 ``features`` are those of the age space: the embedding beside the pooled feature map. Linear is logistic regression with
 balanced classes, and ridge for the years.
@@ -81,25 +81,25 @@ balanced classes, and ridge for the years.
 
 
 def baseline_inputs(pool: FaceSet) -> dict[str, Floats]:
-    """What baselines read of all faces of a pool, the same in every fold."""
+    """Inputs of the baselines (n, features) for all faces of a pool, the same in every fold."""
     features = age_features(pool.embeddings, pool.maps(np.arange(len(pool))))
     return {"features": features, "embedding": features[:, : pool.embeddings.shape[1]]}
 
 
-def baseline_answers(
-    pool: FaceSet, inputs: Mapping[str, Floats], fit: Rows, asked: Rows, seed: int = 0
+def baseline_predictions(
+    pool: FaceSet, inputs: Mapping[str, Floats], fit: Rows, rows: Rows, seed: int = 0
 ) -> dict[str, pd.DataFrame]:
-    """Answers of every baseline fitted on ``fit`` to the rows ``asked``, in the columns of :mod:`.cross_validation`."""
+    """Predictions of every baseline for ``rows``, fitted on ``fit``, in the columns of :mod:`.cross_validation`."""
     return {
-        name: _answers(pool, inputs[reads], fit, asked, make, regressor, seed)
+        name: _predictions(pool, inputs[reads], fit, rows, make, regressor, seed)
         for name, (reads, make, regressor) in BASELINES.items()
     }
 
 
-def _answers(
-    pool: FaceSet, inputs: Floats, fit: Rows, asked: Rows, classifier: Make, regressor: Make, seed: int
+def _predictions(
+    pool: FaceSet, inputs: Floats, fit: Rows, rows: Rows, classifier: Make, regressor: Make, seed: int
 ) -> pd.DataFrame:
-    answers = truth_of(pool, asked)
+    answers = truth_of(pool, rows)
     low, high = (pool.table[column].to_numpy(np.float32)[fit] for column in ("age_low", "age_high"))
     middle = (low + high) / 2
     known = ~np.isnan(middle)
@@ -115,27 +115,27 @@ def _answers(
                 answers[list(columns.values())] = np.nan
                 continue
             fitted = classifier(seed).fit(inputs[fit[usable]], kinds)
-            probabilities = pd.DataFrame(fitted.predict_proba(inputs[asked]), columns=fitted.classes_)
+            probabilities = pd.DataFrame(fitted.predict_proba(inputs[rows]), columns=fitted.classes_)
             answers[task] = probabilities.idxmax(axis=1).to_numpy()
             for name, column in columns.items():
                 answers[column] = probabilities[name].to_numpy() if name in probabilities else 0.0
         answers["age"] = np.nan
         if known.any():
-            answers["age"] = regressor(seed).fit(inputs[fit[known]], middle[known]).predict(inputs[asked])
+            answers["age"] = regressor(seed).fit(inputs[fit[known]], middle[known]).predict(inputs[rows])
     return answers.assign(age_low=np.nan, age_high=np.nan)
 
 
 def without_vote(built: FoldModel) -> pd.DataFrame | None:
-    """The fold's answers with the age network's own years in place of the vote; None where the space is linear."""
+    """The fold's predictions with the age network's own years in place of the vote; None where the space is linear."""
     space, settings = built.model.age_space, replace(built.model.settings, calibration=NO_CALIBRATION, miscoverage=0.1)
     if not isinstance(space, LearnedSpace):
         return None
-    years = np.empty((len(built.asked), YEARS), np.float32)
-    for start in range(0, len(built.seen), BATCH):
-        rows = np.arange(start, min(start + BATCH, len(built.seen)))
-        years[rows] = space.years(built.seen.embeddings[rows], built.seen.maps(rows))
+    years = np.empty((len(built.scored), YEARS), np.float32)
+    for start in range(0, len(built.faces), BATCH):
+        rows = np.arange(start, min(start + BATCH, len(built.faces)))
+        years[rows] = space.years(built.faces.embeddings[rows], built.faces.maps(rows))
     said = from_years(years, built.model.prior, settings)
-    return built.answers.assign(
+    return built.predictions.assign(
         age_band=np.array(AGE_BANDS)[said.said],
         age=said.age,
         age_low=said.low,

@@ -8,7 +8,7 @@ from typing import Any
 from ..data.face_set import FaceSet, Rows
 from ..metrics.scores import summarise
 from ..model.loading import BUILTIN, load_model
-from .cross_validation import MASKCLS, answers_of
+from .cross_validation import MASKCLS, predictions_of
 from .evaluate import BASELINE_NOTE, HEADLINES, ROUNDS
 
 NAME = "built-in model"
@@ -28,7 +28,7 @@ def beside_builtin(summary: Mapping[str, Any], pool: FaceSet, scored: Rows, seed
     """
     model = load_model(None)
     model.check_encoder(pool.encoder, BUILTIN)
-    answered = summarise(answers_of(model, pool, scored), ROUNDS, seed)
+    answered = summarise(predictions_of(model, pool, scored), ROUNDS, seed)
     own, builtin = (
         {"name": name} | {metric: found["overall"][metric] for metric in HEADLINES}
         for name, found in ((MASKCLS, summary), (NAME, answered))

@@ -1,4 +1,4 @@
-"""Small drawings as inline SVG, coloured by the page that holds them."""
+"""Charts as inline SVG, coloured by the page that holds them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def reliability(bins: Sequence[Mapping[str, Any]], name: str) -> Markup:
 
 
 def abstention(points: Sequence[Mapping[str, Any]], name: str) -> Markup:
-    """Accuracy (solid) and macro F1 (dashed) over the share of faces that is answered."""
+    """Accuracy (solid) and macro F1 (dashed) over the share of the faces that is predicted."""
     curves = {
         key: sorted(
             (x, y)
@@ -81,7 +81,9 @@ def abstention(points: Sequence[Mapping[str, Any]], name: str) -> Markup:
         _line("second dashed", curves["macro_f1"], across, up),
         _line("first", curves["accuracy"], across, up),
     ]
-    return _plot(shapes, across, up, "share of faces answered", "", f"{name}: accuracy and macro F1 by coverage")
+    return _plot(
+        shapes, across, up, "coverage (share of faces predicted)", "", f"{name}: accuracy and macro F1 by coverage"
+    )
 
 
 def _top_scale(values: Sequence[float]) -> Scale:

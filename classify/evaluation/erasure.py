@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...embedder.erasure.files import Leftovers, Tables, shows
+from ...embedder.erasure.files import Tables, shows
 from ...embedder.erasure.protocol import Artefact, Listing, Plain, kind_of
 from ...embedder.erasure.traces import Traces
 from ...embedder.photo import SUFFIXES
 from ..predict.erasure import VOTERS
-from .error_gallery_folder import FACES, KIND, MANIFEST, PAGES
+from .error_gallery_folder import KIND, MANIFEST
 
 splits = Tables("rows of splits", ("face_id", "fold"), lists=VOTERS)
 predictions = Tables("rows of out-of-fold predictions", ("face_id",), lists=VOTERS)
-gallery_leftovers = Leftovers((MANIFEST, FACES, *PAGES))
 
 
 def error_galleries(listing: Listing) -> Iterator[Artefact]:
@@ -36,11 +34,10 @@ def face_thumbnails(listing: Listing) -> Iterator[Artefact]:
 def _erase_gallery(folder: Path, traces: Traces, dry_run: bool) -> int:
     if not shows(folder, traces):
         return 0
-    if not dry_run:  # renamed first, so that what a killed run leaves is recognised as a leftover
-        former = folder.with_name(f".{folder.name}.former")
-        shutil.rmtree(former, ignore_errors=True)
-        os.replace(folder, former)
-        shutil.rmtree(former)
+    if not dry_run:  # the manifest goes last, so that what a killed run leaves is recognised as a gallery
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == MANIFEST):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        folder.rmdir()
     return 1
 
 

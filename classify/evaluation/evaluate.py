@@ -1,10 +1,11 @@
-"""The ``evaluate`` job: out-of-fold answers, their scores, and beside them the baselines and the size of the leak."""
+"""The ``evaluate`` job: out-of-fold predictions and their scores, those of baselines, and the size of the leak."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,23 @@ import numpy as np
 import pandas as pd
 
 from ...embedder.errors import MaskclsError
+from ...embedder.storage.step_cache import Step, StepCache
 from ..data.face_set import FaceSet, Rows
 from ..data.leakage_guard import fold_notes
-from ..labels.pseudo_labels.labels import Thresholds
 from ..metrics.scores import summarise
 from ..model.build import build_model
-from ..model.finetune import FineTuning
 from ..tasks import ANSWER_COLUMNS
-from .baselines import WITHOUT_VOTE, baseline_answers, baseline_inputs, without_vote
-from .cross_validation import MASKCLS, FoldModel, answers_of, cross_validate
-from .kept import Kept, Tables
-from .self_training import WITHOUT
+from .baselines import WITHOUT_VOTE, baseline_inputs, baseline_predictions, without_vote
+from .cross_validation import (
+    MASKCLS,
+    WITHOUT_PSEUDO_LABELS,
+    BuildSettings,
+    FoldModel,
+    Progress,
+    Tables,
+    cross_validate,
+    predictions_of,
+)
 from .splits import pool_folds, read_split, scarce_classes
 
 ROUNDS = 1000
@@ -42,16 +49,14 @@ HONEST = "people apart"
 FORBIDDEN = "random split, own person may not vote"
 ALLOWED = "random split, own person votes"
 
-Step = Callable[[str, int, int], None]
-
 
 @dataclass(frozen=True)
 class Plan:
-    """Who is scored, and when who is held out.
+    """Which faces are scored, and in which fold each person is held out.
 
     Attributes:
         fold: (n,) fold of every face of the pool, :data:`TRAIN_ONLY` for people without a scored face.
-        scored: rows that are answered for.
+        scored: rows to predict.
         folds: number of folds.
     """
 
@@ -61,19 +66,35 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What came out.
+class EvaluationSettings(BuildSettings):
+    """What is evaluated.
 
     Attributes:
-        answers: see :func:`.cross_validation.cross_validate`.
-        summary: see :func:`..metrics.scores.summarise`; also ``data``, and if asked for ``baselines`` and ``leakage``.
-        kept: the finished folds, to be cleared once the answers are safe.
-        others: answers of the baselines, and of what was built without pseudo-labels, by name.
+        baselines: also fit every baseline in every fold (``summary["baselines"]``).
+        leakage: also score a random split, with and without votes of the own person (``summary["leakage"]``).
+        rounds: resamples of people for the intervals.
     """
 
-    answers: pd.DataFrame
+    baselines: bool = False
+    leakage: bool = False
+    rounds: int = ROUNDS
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result.
+
+    Attributes:
+        predictions: see :func:`.cross_validation.cross_validate`.
+        summary: see :func:`..metrics.scores.summarise`; also ``data``, and if asked for ``baselines``, ``leakage`` and
+            ``pseudo_labels``.
+        cache: the finished folds, to be cleared once the predictions are written.
+        others: predictions of the baselines, and of what was built without pseudo-labels, by name.
+    """
+
+    predictions: pd.DataFrame
     summary: dict[str, Any]
-    kept: Kept
+    cache: StepCache
     others: Tables
 
 
@@ -93,7 +114,7 @@ def plan(
     Args:
         train_only: folders of photos (``root`` of the pool's table) that only take part in building.
         split: path of a split file to use instead of making one.
-        score_folds: answer for this many of the folds only; the people of the others are always built from.
+        score_folds: predict this many of the folds only; the people of the others are always built from.
 
     Raises:
         MaskclsError: nothing to score, fewer people than folds, or a split file that is unusable or leaks.
@@ -113,97 +134,84 @@ def plan(
 def evaluate(
     pool: FaceSet,
     chosen: Plan,
-    seed: int = 0,
-    *,
-    senior_from: int = 60,
-    baselines: bool = False,
-    leakage: bool = False,
-    rounds: int = ROUNDS,
-    keep: Path | None = None,
-    step: Step = lambda what, done, total: None,
-    finetuning: FineTuning | None = None,
-    least: Thresholds | None = None,
+    settings: EvaluationSettings = EvaluationSettings(),
+    cache_folder: Path | None = None,
+    progress: Progress = lambda what, done, total: None,
 ) -> Evaluation:
-    """Answer for all scored faces out of fold, and score the answers.
+    """Predict all scored faces out of fold, and score the predictions.
 
     Args:
-        senior_from: first year of the oldest band as the gallery counts it; truth always begins at 60.
-        baselines: also fit every baseline in every fold (``summary["baselines"]``).
-        leakage: also score a random split, with and without votes of the own person (``summary["leakage"]``).
-        rounds: resamples of people for the intervals.
-        keep: folder for finished folds; a killed run on the same data and settings goes on from there.
-        finetuning: also train FaceNet's last blocks, in every fold anew.
-        least: see :func:`.cross_validation.cross_validate` (``summary["pseudo_labels"]`` is with and without them).
+        cache_folder: for finished folds; a killed run on the same data and settings goes on from there.
 
     Raises:
-        MaskclsError: pseudo-labels may train no fold, see :func:`~..data.leakage_guard.fold_notes`, or are not to be
-            had together with what else is asked for.
+        MaskclsError: pseudo-labels may train no fold, see :func:`~..data.leakage_guard.fold_notes`, or cannot be
+            combined with what else is asked for.
     """
-    if not pool.real.all() and leakage:
+    if not pool.real.all() and settings.leakage:
         raise MaskclsError("--leakage: not with pseudo-labels; the size of the leak is that of the labelled faces")
-    if least is not None and finetuning:
+    if settings.self_training is not None and settings.finetuning:
         raise MaskclsError("--unlabelled: not with --finetune")
     notes = fold_notes(pool, chosen.fold, np.unique(chosen.fold[chosen.scored]).tolist())
-    table, labels = pool.table, ["face_id", "mask", "gender", "race", "age_low", "age_high", "drawn_on", "teacher"]
-    data = pd.util.hash_pandas_object(table[labels]).to_numpy().tobytes()
-    settings: tuple[object, ...] = (version("maskcls"), *ANSWER_COLUMNS, pool.encoder.fingerprint)
-    settings = (*settings, seed, senior_from, baselines, len(pool.views))
-    if finetuning is not None:
-        settings = (*settings, finetuning.depth, finetuning.passes)
-    settings = (
-        *settings,
-        *sorted((least or {}).items()),
-        *(taught.people.tobytes() for taught in pool.teachers.values()),
-    )
-    kept = Kept(keep, data, chosen.fold.tobytes(), chosen.scored.tobytes(), *settings)
-
-    inputs = cache(lambda: baseline_inputs(pool))
+    cache = StepCache(cache_folder, *_key(pool, chosen, settings))
+    inputs = functools.cache(lambda: baseline_inputs(pool))
 
     def others(built: FoldModel) -> Tables:
-        if not baselines:
+        if not settings.baselines:
             return {}
         direct = without_vote(built)
-        simple = baseline_answers(pool, inputs(), built.fit, built.asked, seed)
+        simple = baseline_predictions(pool, inputs(), built.fit, built.scored, settings.seed)
         return simple if direct is None else simple | {WITHOUT_VOTE: direct}
 
-    tables = cross_validate(
-        pool,
-        chosen.fold,
-        chosen.scored,
-        seed,
-        senior_from=senior_from,
-        each=others,
-        kept=kept,
-        step=step,
-        finetuning=finetuning,
-        least=least,
-    )
-    summaries = {name: summarise(answers, rounds, seed) for name, answers in tables.items()}
+    tables = cross_validate(pool, chosen.fold, chosen.scored, settings, others, cache, progress)
+    summaries = {name: summarise(found, settings.rounds, settings.seed) for name, found in tables.items()}
     summary = summaries[MASKCLS]
-    if WITHOUT in summaries:
-        both = {WITH: summary, WITHOUT: summaries.pop(WITHOUT)}
-        summary["pseudo_labels"] = _comparison("name", both, PSEUDO_NOTE)
-    if baselines:
-        summary["baselines"] = _comparison("name", summaries, BASELINE_NOTE)
-    if leakage:
-        summary["leakage"] = _comparison(
-            "how", {HONEST: summary} | _leaks(pool, chosen, seed, senior_from, rounds, kept, step), LEAK_NOTE
-        )
+    if WITHOUT_PSEUDO_LABELS in summaries:
+        both = {WITH: summary, WITHOUT_PSEUDO_LABELS: summaries.pop(WITHOUT_PSEUDO_LABELS)}
+        summary["pseudo_labels"] = _comparison(both, PSEUDO_NOTE)
+    if settings.baselines:
+        summary["baselines"] = _comparison(summaries, BASELINE_NOTE)
+    if settings.leakage:
+        leaks = _leaks(pool, chosen, settings, cache, progress)
+        summary["leakage"] = _comparison({HONEST: summary} | leaks, LEAK_NOTE)
+    finetuning = settings.finetuning
     summary["data"] = {
         "faces": len(chosen.scored),
         "people": len(np.unique(pool.people[chosen.scored])),
         "built_from_faces": len(pool),
         "copies": pool.copies,
         "folds": chosen.folds,
-        "seed": seed,
-        "senior_from": senior_from,
-        "views": len(pool.views),
+        "seed": settings.seed,
+        "senior_from": settings.senior_from,
         "finetuned": None if finetuning is None else f"from {finetuning.depth}, {finetuning.passes} passes",
         "encoder": f"{pool.encoder.name} ({pool.encoder.fingerprint})",
         "notes": [*notes, *scarce_classes(pool.subset(chosen.scored), chosen.folds)],
     }
-    others_answers = {name: table for name, table in tables.items() if name != MASKCLS}
-    return Evaluation(tables[MASKCLS], summary, kept, others_answers)
+    return Evaluation(tables[MASKCLS], summary, cache, {name: one for name, one in tables.items() if name != MASKCLS})
+
+
+def data_key(pool: FaceSet, fold: Rows, scored: Rows) -> tuple[object, ...]:
+    """Everything in the data that changes a model of a fold or its predictions: faces, labels, identities, folds."""
+    table = pool.table.drop(columns=["box", "landmarks"])
+    return (
+        version("maskcls"),
+        *ANSWER_COLUMNS,
+        pool.encoder.fingerprint,
+        pd.util.hash_pandas_object(table).to_numpy().tobytes(),
+        pool.people.tobytes(),
+        *((teacher.people.tobytes(), teacher.unplaced) for teacher in pool.teachers.values()),
+        fold.tobytes(),
+        scored.tobytes(),
+    )
+
+
+def _key(pool: FaceSet, chosen: Plan, settings: EvaluationSettings) -> tuple[object, ...]:
+    """See :class:`StepCache`; the resamples are drawn after the folds, and are no part of it."""
+    finetuning = settings.finetuning
+    return (
+        *data_key(pool, chosen.fold, chosen.scored),
+        *(settings.seed, settings.senior_from, settings.baselines, settings.self_training),
+        None if finetuning is None else (finetuning.depth, finetuning.passes),
+    )
 
 
 BASELINE_NOTE = (
@@ -221,29 +229,32 @@ LEAK_NOTE = (
 
 
 def _leaks(
-    pool: FaceSet, chosen: Plan, seed: int, senior_from: int, rounds: int, kept: Kept, step: Step
+    pool: FaceSet, chosen: Plan, settings: EvaluationSettings, cache: StepCache, progress: Progress
 ) -> dict[str, dict[str, Any]]:
     """Summaries under a random split, the own person's votes forbidden and allowed."""
+    seed, senior_from = settings.seed, settings.senior_from
     fold = np.full(len(pool), TRAIN_ONLY, np.int64)
     fold[chosen.scored] = np.random.default_rng(seed).permutation(len(chosen.scored)) % chosen.folds
 
-    def answered(number: int) -> Tables:
-        asked = np.flatnonzero(fold == number)
+    def predicted(number: int) -> Step:
+        rows = np.flatnonzero(fold == number)
         model, _ = build_model(pool.subset(np.flatnonzero(fold != number)), seed, senior_from=senior_from)
-        own = pool.people[asked]
-        return {FORBIDDEN: answers_of(model, pool, asked, own=own), ALLOWED: answers_of(model, pool, asked)}
+        forbidden = predictions_of(model, pool, rows, own=pool.people[rows])
+        return Step(tables={FORBIDDEN: forbidden, ALLOWED: predictions_of(model, pool, rows)})
 
     parts: dict[str, list[pd.DataFrame]] = {FORBIDDEN: [], ALLOWED: []}
     for number in range(chosen.folds):
-        step("random split", number, chosen.folds)
-        for name, table in kept.tables(f"random-{number}", partial(answered, number)).items():
+        progress("random split", number, chosen.folds)
+        for name, table in cache.once(f"random-{number}", partial(predicted, number)).tables.items():
             parts[name].append(table)
-    step("random split", chosen.folds, chosen.folds)
-    return {name: summarise(pd.concat(tables, ignore_index=True), rounds, seed) for name, tables in parts.items()}
+    progress("random split", chosen.folds, chosen.folds)
+    return {
+        name: summarise(pd.concat(found, ignore_index=True), settings.rounds, seed) for name, found in parts.items()
+    }
 
 
-def _comparison(head: str, summaries: Mapping[str, Mapping[str, Any]], note: str) -> dict[str, Any]:
+def _comparison(summaries: Mapping[str, Mapping[str, Any]], note: str) -> dict[str, Any]:
     rows = [
-        {head: name} | {metric: found["overall"][metric] for metric in HEADLINES} for name, found in summaries.items()
+        {"name": name} | {metric: found["overall"][metric] for metric in HEADLINES} for name, found in summaries.items()
     ]
     return {"rows": rows, "metrics": list(HEADLINES), "note": note}

@@ -1,4 +1,4 @@
-"""What the HTML pages share: escaping, and how names, shares, years and counts are written."""
+"""Templates of the HTML pages, and the format of names, shares, years and counts in them."""
 
 from __future__ import annotations
 

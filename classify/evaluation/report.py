@@ -1,4 +1,4 @@
-"""One self-contained page of figures: the summary of an evaluation as tables and small drawings."""
+"""The report: the summary of an evaluation as one self-contained page of tables and charts."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SMALL = 3
 """Classes of a confusion matrix that has room for shares beside the counts."""
 _RANKED_BY = ("joint_accuracy", "age_band_accuracy", "gender_accuracy", "mask_accuracy", "age_mae")
 _COMPARISONS = (
-    ("Pseudo-labels", "pseudo_labels", "name"),
-    ("Baselines", "baselines", "name"),
-    ("Leakage", "leakage", "how"),
+    ("Pseudo-labels", "pseudo_labels"),
+    ("Baselines", "baselines"),
+    ("Leakage", "leakage"),
 )
-"""Title, key and head of the first column."""
+"""Title and key."""
 
 Row = dict[str, Any]
 
@@ -37,7 +37,7 @@ def write_evaluation(path: Path, summary: Mapping[str, Any]) -> None:
     """
     slices = _rows(summary.get("slices"))
     page = render(
-        "page.html",
+        "report.html",
         data=_mapping(summary.get("data")),
         worst=_worst(slices),
         overall=_measured(_mapping(summary.get("overall"))),
@@ -50,10 +50,7 @@ def write_evaluation(path: Path, summary: Mapping[str, Any]) -> None:
         slices=slices,
         people_compared=_mapping(summary.get("masked_vs_bare")).get("people"),
         differences=_differences(_mapping(summary.get("masked_vs_bare"))),
-        senior=_rows(summary.get("senior_from")),
-        comparisons=[
-            one for title, key, head in _COMPARISONS if (one := _comparison(title, _mapping(summary.get(key)), head))
-        ],
+        comparisons=[one for title, key in _COMPARISONS if (one := _comparison(title, _mapping(summary.get(key))))],
     )
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
@@ -159,12 +156,12 @@ def _differences(part: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
-def _comparison(title: str, part: Mapping[str, Any], head: str) -> Row:
+def _comparison(title: str, part: Mapping[str, Any]) -> Row:
     """A table of named rows over metrics; a cell is a number or a mapping with an interval."""
     metrics = [str(metric) for metric in part.get("metrics") or ()]
     rows = [
         {
-            "name": row.get(head),
+            "name": row.get("name"),
             "cells": [
                 {"metric": metric, **(cell if isinstance(cell := row.get(metric), Mapping) else {"value": cell})}
                 for metric in metrics
@@ -172,4 +169,4 @@ def _comparison(title: str, part: Mapping[str, Any], head: str) -> Row:
         }
         for row in _rows(part.get("rows"))
     ]
-    return {"title": title, "head": head, "metrics": metrics, "rows": rows, "note": part.get("note")} if rows else {}
+    return {"title": title, "metrics": metrics, "rows": rows, "note": part.get("note")} if rows else {}

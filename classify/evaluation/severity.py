@@ -1,8 +1,9 @@
-"""What an answer got wrong, and what each mistake costs, so that the worst can be looked at first.
+"""Severity of errors, so that the worst are looked at first.
 
-A wrong mask or gender costs the confidence in the wrong answer, 0 to 1. A wrong age band costs how many bands truth and
-answer are apart, and 0.1 for every year that the true age lies beyond the border of the band that was said: 60 called
-30-59 costs 1.0, 75 called 30-59 costs 2.5, 75 called <30 costs 6.5. The cost of a face is the sum.
+The severity of a wrong mask or gender is the probability of the predicted class, 0 to 1. That of a wrong age band is
+the number of bands between the true and the predicted one, plus 0.1 for every year between the true age and the
+predicted band: 60 predicted as 30-59 has 1.0, 75 as 30-59 has 2.5, 75 as <30 has 6.5. The severity of a face is the
+sum.
 """
 
 from __future__ import annotations
@@ -15,37 +16,37 @@ from ...embedder.labels import AGE_BANDS, BAND_STARTS, band_numbers
 from ..tasks import PROBABILITIES
 from .html import number
 
-COST_OF_A_YEAR = 0.1
+SEVERITY_OF_A_YEAR = 0.1
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """One task of one face. What is not known is ``None``, and a task of which either side is unknown is not wrong.
+class Outcome:
+    """True and predicted class of one task for one face; ``None`` is unknown.
 
     Attributes:
-        confidence: probability of the answer.
-        for_truth: probability of the true class.
-        cost: 0 unless wrong.
+        p_predicted: probability of the predicted class.
+        p_truth: probability of the true class.
+        severity: 0 unless wrong.
     """
 
     task: str
     truth: str | None
-    said: str | None
-    confidence: float | None
-    for_truth: float | None
-    cost: float
+    predicted: str | None
+    p_predicted: float | None
+    p_truth: float | None
+    severity: float
 
     @property
     def wrong(self) -> bool:
-        """Whether truth and answer are both known and differ."""
-        return self.truth is not None and self.said is not None and self.truth != self.said
+        """Whether true and predicted class are known and differ."""
+        return self.truth is not None and self.predicted is not None and self.truth != self.predicted
 
 
-def verdicts(row: Mapping[str, Any]) -> list[Verdict]:
-    """Mask, gender and age band of one row of answers with their truth (``true_mask``, ``mask``, ``p_wear``, ...)."""
+def outcomes(row: Mapping[str, Any]) -> list[Outcome]:
+    """Mask, gender and age band of a row of out-of-fold predictions (``true_mask``, ``mask``, ``p_wear``, ...)."""
     band = _band(number(row.get("true_age_low")), number(row.get("true_age_high")))
     truths = {"mask": row.get("true_mask"), "gender": row.get("true_gender"), "age_band": band}
-    return [_verdict(task, truths[task], row) for task in PROBABILITIES]
+    return [_outcome(task, truths[task], row) for task in PROBABILITIES]
 
 
 def _band(low: float | None, high: float | None) -> str | None:
@@ -56,21 +57,21 @@ def _band(low: float | None, high: float | None) -> str | None:
     return AGE_BANDS[first] if first == last else None
 
 
-def _verdict(task: str, truth: object, row: Mapping[str, Any]) -> Verdict:
+def _outcome(task: str, truth: object, row: Mapping[str, Any]) -> Outcome:
     columns = PROBABILITIES[task]
-    true, said = (str(name) if name in columns else None for name in (truth, row.get(task)))
-    confidence, for_truth = (None if name is None else number(row.get(columns[name])) for name in (said, true))
-    cost = 0.0
-    if true is not None and said is not None and true != said:
+    true, predicted = (str(name) if name in columns else None for name in (truth, row.get(task)))
+    p_predicted, p_truth = (None if name is None else number(row.get(columns[name])) for name in (predicted, true))
+    severity = 0.0
+    if true is not None and predicted is not None and true != predicted:
         if task == "age_band":
-            cost = _age_cost(true, said, row["true_age_low"], row["true_age_high"])
+            severity = _age_severity(true, predicted, row["true_age_low"], row["true_age_high"])
         else:
-            cost = 1.0 if confidence is None else confidence
-    return Verdict(task, true, said, confidence, for_truth, cost)
+            severity = 1.0 if p_predicted is None else p_predicted
+    return Outcome(task, true, predicted, p_predicted, p_truth, severity)
 
 
-def _age_cost(true: str, said: str, low: float, high: float) -> float:
-    apart = AGE_BANDS.index(true) - AGE_BANDS.index(said)
-    border = AGE_BANDS.index(said) + (1 if apart > 0 else 0)
+def _age_severity(true: str, predicted: str, low: float, high: float) -> float:
+    apart = AGE_BANDS.index(true) - AGE_BANDS.index(predicted)
+    border = AGE_BANDS.index(predicted) + (1 if apart > 0 else 0)
     beyond = low - BAND_STARTS[border] if apart > 0 else BAND_STARTS[border] - high
-    return abs(apart) + COST_OF_A_YEAR * beyond
+    return abs(apart) + SEVERITY_OF_A_YEAR * beyond

@@ -22,8 +22,8 @@ from ...embedder.storage.atomic import replacing
 WIDTH = 64
 EMBEDDING_WIDTH = 64
 MEMBERS = 3
-"""Networks, begun from different random numbers, that answer together (deep ensembles: Lakshminarayanan et al. 2017,
-https://arxiv.org/abs/1612.01474)."""
+"""Networks of an ensemble, of different initial weights, whose outputs are averaged (deep ensembles: Lakshminarayanan
+et al. 2017, https://arxiv.org/abs/1612.01474)."""
 
 
 def map_branch(channels: int, width: int, narrow: int, dropout: float) -> nn.Sequential:
@@ -53,7 +53,7 @@ def embedding_branch(width: int, dropout: float) -> nn.Sequential:
 
 
 class TwoBranches(nn.Module):
-    """Two convolutions on the feature map, beside a small layer on the embedding: what every network here begins with.
+    """Two convolutions on the feature map, beside a small layer on the embedding: the input of every network here.
 
     The unit embedding is scaled by sqrt(512), so that its entries have variance 1.
     """
@@ -96,7 +96,7 @@ class Head(nn.Module):
 
 
 def in_half_precision(net: nn.Module) -> None:
-    """Round a network's weights to what is stored of them, so that it answers the same before and after."""
+    """Round a network's weights as they are stored, so that its output is the same before and after."""
     net.half().float()
 
 
@@ -108,7 +108,7 @@ def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def mirrored_mean(
     net: nn.Module, embeddings: npt.NDArray[np.float32], maps: npt.NDArray[np.float16], width: int
 ) -> Tensor:
-    """What a network says (n, width), mean of the map and its mirror image, in evaluation mode and block by block."""
+    """Output of a network (n, width), mean of the map and its mirror image, in evaluation mode and block by block."""
     outputs = [torch.empty(0, width)]
     net.eval()
     with torch.inference_mode():

@@ -38,10 +38,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class HeadReport:
-    """How a head did on held-out people: faces there, accuracy and macro F1.
+    """Scores of a head on the held-out people that chose its epochs and its temperature.
 
-    Each member is scored on the people it held out itself, so the whole head, which cannot be, is a little better.
-    ``epochs`` are those that were kept, one a member.
+    Attributes:
+        faces: it was trained on or held out.
+        held_out_faces: of the held-out people.
+        accuracy, macro_f1: there, 0 to 1; NaN without held-out faces.
+        epochs: that were kept, one per member.
     """
 
     faces: int
@@ -52,7 +55,7 @@ class HeadReport:
 
 
 def usable_classes(pool: FaceSet, task: str, classes: tuple[str, ...]) -> tuple[str, ...]:
-    """The classes of a task that at least two people show by labels of no model; a head needs two such classes."""
+    """The classes of a task with labels, not pseudo-labels, of at least two people; a head needs two such classes."""
     real = pool.real
     people = pd.Series(pool.people[real]).groupby(pool.table[task].to_numpy()[real]).nunique()
     return tuple(name for name in classes if people.get(name, 0) >= MIN_PEOPLE_A_CLASS)
@@ -60,7 +63,7 @@ def usable_classes(pool: FaceSet, task: str, classes: tuple[str, ...]) -> tuple[
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Steps this small only lose by being shared out, ten times over on a busy machine."""
+    """Limit torch to one thread: more make steps this small slower, ten times on a busy machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -75,38 +78,38 @@ def train_head(
 ) -> tuple[TrainedHead, HeadReport]:
     """Train the head of ``mask`` or ``gender`` on all faces that have that label.
 
-    Each member holds out another tenth of the people; the epoch with the least log loss there is kept, and the
-    temperature of the probabilities is fitted there (Guo et al. 2017, https://arxiv.org/abs/1706.04599). Faces are
+    A tenth of the people is held out from all members: there each member's epoch of least log loss is chosen, and the
+    temperature of the mean of all (Guo et al. 2017, https://arxiv.org/abs/1706.04599), as it is used. Faces are
     drawn by class and mask state with probability proportional to frequency ** (1 - BALANCE), and those of people with
     many photos less often; held-out faces weigh the same way.
 
-    Rows with pseudo-labels take no part: what gave them may have seen the people held out. :func:`retrained` is theirs.
+    Rows with pseudo-labels take no part, since the model that gave them may have seen the people held out; see
+    :func:`retrained`.
     """
     rows = _labelled(pool, task, classes)
     labels = _codes(pool, task, classes, rows)
+    fit, held_out = _split(labels, pool.people[rows], seed)
+    queries = pool.embeddings[rows[held_out]], pool.maps(rows[held_out])
+    weight = _draw_probabilities(pool, task, rows[held_out])
     head = Head(len(classes))
-    said: list[npt.NDArray[np.float32]] = []
-    truth: list[Rows] = []
+    outputs: list[npt.NDArray[np.float32]] = []
     epochs: list[int] = []
-    for number, (fit, held_out) in enumerate(_splits(labels, pool.people[rows], seed)):
+    for number in range(MEMBERS):
         training = _Training(pool, task, classes, rows[fit], seed, number)
-        asked = pool.embeddings[rows[held_out]], pool.maps(rows[held_out])
-        weight = _draw_probabilities(pool, task, rows[held_out])
-        least, kept, answers = np.inf, 0, np.empty(0, np.float32)
+        least, kept, output = np.inf, 0, np.empty(0, np.float32)
         for epoch in training.passes():
             progress(number * training.epochs + epoch, MEMBERS * training.epochs)
-            logits = mirrored_mean(training.net, *asked, len(classes)).numpy()
+            logits = mirrored_mean(training.net, *queries, len(classes)).numpy()
             loss = float(weight @ log_losses(logits, labels[held_out]))
             if epoch == 1 or loss <= least:
-                least, kept, answers = loss, epoch, logits
+                least, kept, output = loss, epoch, logits
                 head.members[number].load_state_dict(training.net.state_dict())
             elif epoch - kept >= PATIENCE:
                 break
-        said.append(answers)
-        truth.append(labels[held_out])
+        outputs.append(output)
         epochs.append(kept)
     in_half_precision(head)
-    return _calibrated(head, classes, np.concatenate(said), np.concatenate(truth), len(rows), tuple(epochs))
+    return _calibrated(head, classes, np.mean(outputs, axis=0), labels[held_out], len(rows), tuple(epochs))
 
 
 @one_thread()
@@ -121,14 +124,14 @@ def retrained(
     """A head trained anew with the pseudo-labels of a pool; what was chosen for it on held-out people stays.
 
     Args:
-        head, report: what :func:`train_head` made of the same pool and seed. The passes over the faces are as many as
-            there, in proportion, the temperature is the same, and each member leaves out the same people.
+        head, report: from :func:`train_head` with the same pool and seed. Passes over the faces are in proportion to
+            its own, the temperature is the same, and the same people are left out.
     """
     rows = _labelled(pool, task, head.classes)
     pseudo = np.flatnonzero(pool.table[task].isin(head.classes).to_numpy(bool) & ~pool.real)
     net = Head(len(head.classes))
-    splits = _splits(_codes(pool, task, head.classes, rows), pool.people[rows], seed)
-    for number, ((fit, _), kept) in enumerate(zip(splits, report.epochs, strict=True)):
+    fit, _ = _split(_codes(pool, task, head.classes, rows), pool.people[rows], seed)
+    for number, kept in enumerate(report.epochs):
         training = _Training(pool, task, head.classes, np.concatenate([rows[fit], pseudo]), seed, number)
         last = training.epochs * kept / _epochs(len(fit))
         for epoch in training.passes():
@@ -163,7 +166,7 @@ class _Training:
             for step in range(steps):
                 chosen = random.choice(len(self._rows), max(2, min(BATCH, len(self._rows))), p=self._draw)
                 rows = self._rows[chosen]
-                embeddings, halves = self._pool.to_train_on(rows, random)
+                embeddings, halves = self._pool.training_batch(rows, random)
                 maps = torch.from_numpy(halves).float()
                 maps = maps.flip(3) if step % 2 else maps
                 output = net(maps, torch.from_numpy(embeddings))
@@ -175,7 +178,7 @@ class _Training:
 
 
 def member_random(seed: int, member: int) -> np.random.Generator:
-    """The randomness of one member of a committee; torch's is seeded from it."""
+    """The random numbers of one member of an ensemble; torch's are seeded from them."""
     random = np.random.default_rng((seed, member))
     torch.manual_seed(int(random.integers(2**62)))
     return random
@@ -198,15 +201,15 @@ def _calibrated(
     faces: int,
     epochs: tuple[int, ...],
 ) -> tuple[TrainedHead, HeadReport]:
-    """The head of a network, and how it did, by what it said of held-out people."""
+    """The head of a network, and its report, by its logits (n, classes) for held-out faces."""
     from sklearn.metrics import f1_score
 
     net.eval()
     if not len(labels):
         return TrainedHead(net, classes, 1.0), HeadReport(faces, 0, float("nan"), float("nan"), epochs)
-    said = logits.argmax(1)
-    accuracy = float((said == labels).mean())
-    macro_f1 = float(f1_score(labels, said, average="macro"))
+    predicted = logits.argmax(1)
+    accuracy = float((predicted == labels).mean())
+    macro_f1 = float(f1_score(labels, predicted, average="macro"))
     head = TrainedHead(net, classes, fit_temperature(logits, labels))
     return head, HeadReport(faces, len(labels), accuracy, macro_f1, epochs)
 
@@ -228,19 +231,18 @@ def log_losses(logits: npt.NDArray[np.float32], labels: Rows) -> npt.NDArray[np.
     return np.asarray(logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels], np.float64)
 
 
-def _splits(labels: Rows, people: Rows, seed: int) -> list[tuple[Rows, Rows]]:
-    """For each member positions to fit on and positions of people it holds out, stratified by class.
+def _split(labels: Rows, people: Rows, seed: int) -> tuple[Rows, Rows]:
+    """Positions to fit on and positions of held-out people, stratified by class.
 
-    The members hold out different people, unless there are fewer than so many: the folds are no more than the people
-    of the rarest class.
+    A tenth of the people is held out, or one of the rarest class where it has fewer than ten.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
     per_class = pd.Series(people).groupby(labels).nunique()
     folds = max(2, int(min(HELD_OUT_FOLDS, per_class.min())))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    parts = list(splitter.split(labels, labels, people))
-    return [(parts[i % folds][0].astype(np.int64), parts[i % folds][1].astype(np.int64)) for i in range(MEMBERS)]
+    fit, held_out = next(iter(splitter.split(labels, labels, people)))
+    return fit.astype(np.int64), held_out.astype(np.int64)
 
 
 def balanced(kinds: Rows, balance: float, people: Rows) -> npt.NDArray[np.float64]:
@@ -261,7 +263,7 @@ def _epochs(faces: int) -> int:
 
 
 def _labelled(pool: FaceSet, task: str, classes: tuple[str, ...]) -> Rows:
-    """Rows that somebody, no model, gave one of these labels."""
+    """Rows with one of these labels that is not a pseudo-label."""
     return np.flatnonzero(pool.table[task].isin(classes).to_numpy(bool) & pool.real)
 
 

@@ -47,14 +47,14 @@ class Counts:
     def mean(cls, values: Floats) -> Counts:
         """Two columns, the sum of the values (n,) and their number; faces whose value is NaN take no part."""
         first = np.where(np.isnan(values), -1, 0)
-        return cls.cells(first, 1, values).beside(cls.cells(first, 1))
+        return cls.cells(first, 1, values).hstack(cls.cells(first, 1))
 
     def totals(self) -> Floats:
         """(width,) totals over all faces."""
         return np.bincount(self.columns, self.amounts, self.width).astype(np.float64)
 
-    def beside(self, other: Counts) -> Counts:
-        """The columns of both, the other's behind these."""
+    def hstack(self, other: Counts) -> Counts:
+        """The columns of both, the other's after these."""
         return Counts(
             np.concatenate([self.faces, other.faces]),
             np.concatenate([self.columns, other.columns + self.width]),
@@ -110,6 +110,13 @@ class Bootstrap:
         people = len(np.unique(person))
         low, high = _interval(samples[1:] if people > 1 else samples[:0])
         return Estimate(samples[0], low, high, len(np.unique(counts.faces)), people)
+
+    def difference(self, counts: Counts, base: Counts, statistic: Statistic) -> Estimate:
+        """A statistic of the counts minus that of the base, both of one width, and its paired interval."""
+        width = counts.width
+        return self.estimate(
+            counts.hstack(base), lambda totals: statistic(totals[:, :width]) - statistic(totals[:, width:])
+        )
 
     def mean(self, values: Floats) -> Estimate:
         """Mean of the values (n,) over the faces where they are not NaN."""

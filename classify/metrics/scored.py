@@ -1,4 +1,4 @@
-"""Answers beside the truth, as arrays: what was said of each face, what is true, and how sure the model was."""
+"""Predictions and true labels of faces as arrays."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS = (
     *(name for names in PROBABILITIES.values() for name in names.values()),
     *("age", "age_low", "age_high"),
 )
-"""What :func:`grade` reads of a table of answers."""
+"""Columns of a table of predictions that :func:`scored_faces` reads."""
 
 _TRIPLES = sorted(product(MASKS, GENDERS, AGE_BANDS), key=lambda names: class_id(*names))
 JOINT_CLASSES = tuple(" ".join(names) for names in _TRIPLES)
@@ -30,41 +30,41 @@ _JOINT_IDS = np.array([class_id(*names) for names in product(MASKS, GENDERS, AGE
 
 
 @dataclass(frozen=True)
-class Task:
-    """A question put to n faces, with k classes.
+class TaskPredictions:
+    """Labels and predictions of one task with k classes for n faces.
 
     Attributes:
         classes: k names.
-        truth: (n,) class number, :data:`UNKNOWN` where the dataset does not say.
-        said: (n,) class number, :data:`UNKNOWN` where the model has no answer.
+        truth: (n,) class number, :data:`UNKNOWN` where there is no label.
+        predicted: (n,) class number, :data:`UNKNOWN` where the model predicts nothing.
         probabilities: (n, k), NaN where the model has none.
     """
 
     classes: tuple[str, ...]
     truth: Ints
-    said: Ints
+    predicted: Ints
     probabilities: Floats
 
     @property
     def known(self) -> Bools:
-        """(n,) whether the face is labelled and answered; only such faces are scored."""
-        return np.asarray((self.truth != UNKNOWN) & (self.said != UNKNOWN), bool)
+        """(n,) whether the face has a label and a prediction; only such faces are scored."""
+        return np.asarray((self.truth != UNKNOWN) & (self.predicted != UNKNOWN), bool)
 
     @property
-    def right(self) -> Floats:
-        """(n,) 1 for a right answer, 0 for a wrong one, NaN where not :attr:`known`."""
-        return np.where(self.known, self.truth == self.said, np.nan)
+    def correct(self) -> Floats:
+        """(n,) 1 for a correct prediction, 0 for a wrong one, NaN where not :attr:`known`."""
+        return np.where(self.known, self.truth == self.predicted, np.nan)
 
     @property
     def confidence(self) -> Floats:
-        """(n,) probability of the class that was said, NaN where not :attr:`known` or without probability."""
-        said = np.take_along_axis(self.probabilities, self.said.clip(0)[:, None], 1)[:, 0]
-        return np.where(self.known, said, np.nan)
+        """(n,) probability of the predicted class, NaN where not :attr:`known` or without probability."""
+        predicted = np.take_along_axis(self.probabilities, self.predicted.clip(0)[:, None], 1)[:, 0]
+        return np.where(self.known, predicted, np.nan)
 
     @property
     def cells(self) -> Ints:
-        """(n,) cell of the flattened confusion matrix, truth * k + said; :data:`UNKNOWN` where not :attr:`known`."""
-        return np.where(self.known, self.truth * len(self.classes) + self.said, UNKNOWN)
+        """(n,) index into the flattened confusion matrix, truth * k + predicted; :data:`UNKNOWN` where not known."""
+        return np.where(self.known, self.truth * len(self.classes) + self.predicted, UNKNOWN)
 
     def counts(self, among: Bools | None = None) -> Counts:
         """Confusion counts (k * k columns), of the faces ``among`` (n,) if given."""
@@ -73,24 +73,24 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Graded:
-    """Everything that scores are made of, for n faces.
+class ScoredFaces:
+    """Labels and predictions of n faces, of all tasks.
 
     Attributes:
         people: (n,) person numbers.
-        mask, gender, age_band, joint: the three questions and the 18 classes made of them.
+        mask, gender, age_band, joint: the three tasks and the 18 classes made of them.
         true_age: (n,) exact age in years, NaN where unknown or only a band is known.
-        age: (n,) years said.
-        age_error: (n,) years between the age said and the nearest end of the true age or band, 0 within it.
+        age: (n,) predicted years.
+        age_error: (n,) years between the predicted age and the nearest end of the true age or band, 0 within it.
         covered: (n,) 1 where the 80 % interval holds the exact age, 0 where not, NaN where either is missing.
-        race, source: (n,) words, null where unknown.
+        race, source: (n,) names, null where unknown.
     """
 
     people: Ints
-    mask: Task
-    gender: Task
-    age_band: Task
-    joint: Task
+    mask: TaskPredictions
+    gender: TaskPredictions
+    age_band: TaskPredictions
+    joint: TaskPredictions
     true_age: Floats
     age: Floats
     age_error: Floats
@@ -99,8 +99,8 @@ class Graded:
     source: npt.NDArray[np.object_]
 
     @property
-    def tasks(self) -> dict[str, Task]:
-        """The four by name."""
+    def tasks(self) -> dict[str, TaskPredictions]:
+        """The four tasks by name."""
         return {name: getattr(self, name) for name in (*CLASSES, "joint")}
 
     @property
@@ -110,38 +110,39 @@ class Graded:
 
     @property
     def masked(self) -> Bools:
-        """(n,) faces that truly wear a mask properly."""
+        """(n,) faces that truly wear a mask correctly."""
         return np.asarray(self.mask.truth == MASKS.index("wear"), bool)
 
 
-def grade(answers: pd.DataFrame) -> Graded:
-    """Arrays of a table of answers, one row a face.
+def scored_faces(predictions: pd.DataFrame) -> ScoredFaces:
+    """Arrays of a table of predictions, one row a face.
 
     Args:
-        answers: :data:`COLUMNS`: ``person`` (number) and ``source``; the truth, null where the dataset does not say,
-            ages in years from low to high, both ends included; answers as in ``predictions.csv``, null where the
-            model has none.
+        predictions: :data:`COLUMNS`: ``person`` (number) and ``source``; true labels, null where unknown, ages in years
+            from low to high, both ends included; predictions as in ``predictions.csv``, null where there are none.
 
-    A true age says the band only where both of its ends fall into the same one. A head that does not know one of the
+    A true age has a band only where both of its ends fall into the same one. A head that does not know one of the
     classes has no probability for it; that counts as 0.
 
     Raises:
-        ValueError: a class name that is none.
+        ValueError: an unknown class name.
     """
-    true_low, true_high = _floats(answers, "true_age_low"), _floats(answers, "true_age_high")
-    age, low, high = (_floats(answers, name) for name in ("age", "age_low", "age_high"))
+    true_low, true_high = _floats(predictions, "true_age_low"), _floats(predictions, "true_age_high")
+    age, low, high = (_floats(predictions, name) for name in ("age", "age_low", "age_high"))
     exact = np.where(true_low == true_high, true_low, np.nan)
     truth = {
-        "mask": class_numbers(answers["true_mask"], MASKS),
-        "gender": class_numbers(answers["true_gender"], GENDERS),
+        "mask": class_numbers(predictions["true_mask"], MASKS),
+        "gender": class_numbers(predictions["true_gender"], GENDERS),
         "age_band": _true_bands(true_low, true_high),
     }
     mask, gender, age_band = (
-        Task(classes, truth[name], class_numbers(answers[name], classes), _probabilities(answers, name))
+        TaskPredictions(
+            classes, truth[name], class_numbers(predictions[name], classes), _probabilities(predictions, name)
+        )
         for name, classes in CLASSES.items()
     )
-    return Graded(
-        people=answers["person"].to_numpy(np.int64),
+    return ScoredFaces(
+        people=predictions["person"].to_numpy(np.int64),
         mask=mask,
         gender=gender,
         age_band=age_band,
@@ -150,29 +151,29 @@ def grade(answers: pd.DataFrame) -> Graded:
         age=age,
         age_error=years_outside(age, true_low, true_high),
         covered=np.where(np.isnan(exact + low + high), np.nan, (low <= exact) & (exact <= high)),
-        race=answers["true_race"].to_numpy(object),
-        source=answers["source"].to_numpy(object),
+        race=predictions["true_race"].to_numpy(object),
+        source=predictions["source"].to_numpy(object),
     )
 
 
-def joined(mask: Task, gender: Task, age_band: Task) -> Task:
+def joined(mask: TaskPredictions, gender: TaskPredictions, age_band: TaskPredictions) -> TaskPredictions:
     """The 18 classes: known where all three are, with the product of the three probabilities."""
-    triples = (mask.truth, gender.truth, age_band.truth), (mask.said, gender.said, age_band.said)
-    truth, said = (
+    triples = (mask.truth, gender.truth, age_band.truth), (mask.predicted, gender.predicted, age_band.predicted)
+    truth, predicted = (
         np.where(np.min(numbers, axis=0) == UNKNOWN, UNKNOWN, _JOINT_IDS[tuple(numbers)]) for numbers in triples
     )
     products = np.einsum("nm,ng,na->nmga", mask.probabilities, gender.probabilities, age_band.probabilities)
     probabilities = np.full((len(truth), len(JOINT_CLASSES)), np.nan)
     probabilities[:, _JOINT_IDS.ravel()] = products.reshape(len(truth), len(JOINT_CLASSES))
-    return Task(JOINT_CLASSES, truth, said, probabilities)
+    return TaskPredictions(JOINT_CLASSES, truth, predicted, probabilities)
 
 
-def class_numbers(words: pd.Series, classes: tuple[str, ...]) -> Ints:
+def class_numbers(names: pd.Series, classes: tuple[str, ...]) -> Ints:
     """(n,) position of each word in the classes, :data:`UNKNOWN` where it is null."""
-    numbers = pd.Index(classes, dtype=object).get_indexer(pd.Index(words.to_numpy(object)))
-    strange = words[(numbers < 0) & words.notna().to_numpy()]
-    if len(strange):
-        raise ValueError(f"{words.name} {strange.iloc[0]!r} is none of {', '.join(classes)}")
+    numbers = pd.Index(classes, dtype=object).get_indexer(pd.Index(names.to_numpy(object)))
+    unknown_names = names[(numbers < 0) & names.notna().to_numpy()]
+    if len(unknown_names):
+        raise ValueError(f"{names.name} {unknown_names.iloc[0]!r} is not one of {', '.join(classes)}")
     return numbers.astype(np.int64)
 
 
@@ -181,11 +182,11 @@ def _true_bands(low: Floats, high: Floats) -> Ints:
     return np.where(~np.isnan(low + high) & (band == band_numbers(high)), band, UNKNOWN)
 
 
-def _probabilities(answers: pd.DataFrame, task: str) -> Floats:
-    columns = np.stack([_floats(answers, name) for name in PROBABILITIES[task].values()], axis=1)
+def _probabilities(predictions: pd.DataFrame, task: str) -> Floats:
+    columns = np.stack([_floats(predictions, name) for name in PROBABILITIES[task].values()], axis=1)
     missing = np.isnan(columns)
     return np.where(missing & ~missing.all(axis=1, keepdims=True), 0, columns)
 
 
-def _floats(answers: pd.DataFrame, column: str) -> Floats:
-    return np.asarray(pd.to_numeric(answers[column]).to_numpy(np.float64, na_value=np.nan))
+def _floats(predictions: pd.DataFrame, column: str) -> Floats:
+    return np.asarray(pd.to_numeric(predictions[column]).to_numpy(np.float64, na_value=np.nan))

@@ -1,4 +1,4 @@
-"""Who is served worst? Scores by race, gender, age, mask, dataset, and pairs of these."""
+"""Scores of subgroups by true label, and of masked against bare faces of the same people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .scored import Graded, Task
+from ...embedder.labels import AGE_BANDS
+from .bootstrap import Bootstrap, Counts, Floats, Ints, mean, number
+from .scored import Bools, ScoredFaces, TaskPredictions
 
 MIN_FACES = 20
 """A slice, and each figure in it, rests on at least so many faces; with fewer the worst slices would be accidents."""
@@ -26,11 +28,11 @@ SLICES = (
 FIGURES = ("mask_accuracy", "gender_accuracy", "age_band_accuracy", "age_mae", "joint_accuracy")
 
 
-def slices(scored: Graded) -> list[dict[str, Any]]:
-    """Faces, people and :data:`FIGURES` of each slice by what is true, worst first.
+def slices(scored: ScoredFaces) -> list[dict[str, Any]]:
+    """Faces, people and :data:`FIGURES` of each slice by true labels, worst first.
 
-    Worst: by joint accuracy (all three answers right, over faces with all three labels), where there is none by age
-    band accuracy; slices with neither come last. A figure of fewer than :data:`MIN_FACES` faces is ``None``.
+    Worst: by joint accuracy (all three predictions correct, over faces with all three labels), where there is none by
+    age band accuracy; slices with neither come last. A figure of fewer than :data:`MIN_FACES` faces is ``None``.
     """
     faces = pd.DataFrame(
         {
@@ -40,11 +42,11 @@ def slices(scored: Graded) -> list[dict[str, Any]]:
             "mask": _names(scored.mask),
             "source": scored.source,
             "person": scored.people,
-            "mask_accuracy": scored.mask.right,
-            "gender_accuracy": scored.gender.right,
-            "age_band_accuracy": scored.age_band.right,
+            "mask_accuracy": scored.mask.correct,
+            "gender_accuracy": scored.gender.correct,
+            "age_band_accuracy": scored.age_band.correct,
             "age_mae": scored.age_error,
-            "joint_accuracy": scored.joint.right,
+            "joint_accuracy": scored.joint.correct,
         }
     )
     rows = [
@@ -55,10 +57,28 @@ def slices(scored: Graded) -> list[dict[str, Any]]:
         for values, group in faces.groupby(list(names))
         if len(group) >= MIN_FACES
     ]
-    return sorted(rows, key=_badness)
+    return sorted(rows, key=_rank)
 
 
-def _names(task: Task) -> npt.NDArray[np.object_]:
+def masked_vs_bare(scored: ScoredFaces, bootstrap: Bootstrap) -> dict[str, Any]:
+    """Accuracies and years of error with and without a mask, the difference (masked minus bare) and its interval.
+
+    A figure is taken over the people who have a masked and a bare face with its label, all of their such faces
+    pooled. ``people`` are those with a masked and a bare face, in a figure those it rests on.
+    """
+    old = scored.age_band.truth == AGE_BANDS.index(">=60")
+    values = {
+        "gender accuracy": scored.gender.correct,
+        "age band accuracy": scored.age_band.correct,
+        "age MAE": scored.age_error,
+        "recall >=60": np.where(old, scored.age_band.correct, np.nan),
+    }
+    both = _with_both(scored, np.ones(len(scored.people), bool))
+    people = {"people": len(np.unique(scored.people[both]))}
+    return people | {name: _difference(scored, bootstrap, figure) for name, figure in values.items()}
+
+
+def _names(task: TaskPredictions) -> npt.NDArray[np.object_]:
     return np.array([*task.classes, None], object)[task.truth]
 
 
@@ -67,6 +87,35 @@ def _mean(values: pd.Series) -> float | None:
     return float(known.mean()) if len(known) >= MIN_FACES else None
 
 
-def _badness(row: dict[str, Any]) -> tuple[float, str]:
+def _rank(row: dict[str, Any]) -> tuple[float, str]:
     scores = (row["joint_accuracy"], row["age_band_accuracy"])
     return next((score for score in scores if score is not None), math.inf), row["slice"]
+
+
+def _difference(scored: ScoredFaces, bootstrap: Bootstrap, values: Floats) -> dict[str, Any]:
+    paired = _with_both(scored, ~np.isnan(values))
+    bare, masked = (np.where(paired & state, values, np.nan) for state in (scored.bare, scored.masked))
+    estimate = bootstrap.estimate(Counts.mean(bare).hstack(Counts.mean(masked)), _bare_masked_difference)
+    bare_value, masked_value, difference = (number(value) for value in estimate.value)
+    return {
+        "bare": bare_value,
+        "masked": masked_value,
+        "difference": difference,
+        "low": number(estimate.low[2]),
+        "high": number(estimate.high[2]),
+        "people": estimate.people,
+    }
+
+
+def _bare_masked_difference(totals: Floats) -> Floats:
+    bare, masked = mean(totals[:, :2]), mean(totals[:, 2:])
+    return np.stack([bare, masked, masked - bare], axis=1)
+
+
+def _with_both(scored: ScoredFaces, usable: Bools) -> Bools:
+    """(n,) faces of the people who have a usable masked face and a usable bare one."""
+
+    def people(state: Bools) -> Ints:
+        return scored.people[usable & state]
+
+    return np.isin(scored.people, np.intersect1d(people(scored.bare), people(scored.masked)))

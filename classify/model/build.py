@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +17,6 @@ from ...index.storage import kind_in_memory
 from ..age.prototypes import gallery_of, make_prototypes
 from ..age.space import AgeSpace, fill_gallery
 from ..age.tuning import TunedVote, VoteReport, with_age
-from ..age.vote import VoteSettings
 from ..data.face_set import FaceSet
 from ..data.provenance import seen_of
 from ..heads.training import HeadReport
@@ -33,10 +31,17 @@ STRANGE = 0.01
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What was built, and how it did on held-out people; ``None`` where there was too little to hold out.
+    """What was built, and its scores on the held-out people that chose its settings.
 
-    ``gallery`` is the number of faces or prototypes in it; ``sweep`` holds vote settings for other first years of the
-    oldest band.
+    They are no estimate for other people: nothing is held out from the choice. ``maskcls evaluate`` estimates that.
+
+    Attributes:
+        faces, people: in the pool.
+        gallery: faces or prototypes in the gallery.
+        copies: exact copies of a photo that were left out.
+        vote: None where there were too few people to hold out.
+        heads: by task.
+        missing: tasks without a prediction, for lack of labels.
     """
 
     faces: int
@@ -46,7 +51,6 @@ class BuildReport:
     vote: VoteReport | None
     heads: dict[str, HeadReport]
     missing: tuple[str, ...]
-    sweep: Mapping[int, VoteSettings]
 
 
 def build_model(
@@ -55,7 +59,6 @@ def build_model(
     step: Step = lambda what, done, total: None,
     *,
     senior_from: int = BAND_STARTS[2],
-    sweep: Sequence[int] = (),
     finetuning: FineTuning | None = None,
     gallery_kind: str = "auto",
     first: tuple[Model, BuildReport] | None = None,
@@ -67,7 +70,6 @@ def build_model(
 
     Args:
         senior_from: see :func:`..age.tuning.fit_vote`.
-        sweep: see :func:`..age.tuning.fit_vote`.
         finetuning: also train FaceNet's last blocks, see :func:`.fitting.fit_tuned`.
         gallery_kind: see :func:`~...index.storage.check_kind`.
         first: what this function made, with the same arguments, of the pool without its rows with pseudo-labels; it is
@@ -79,14 +81,14 @@ def build_model(
         MaskclsError: there are too few faces to fine-tune on or to make prototypes of, or a photo is gone.
     """
     if prototypes and finetuning:
-        raise MaskclsError("--prototypes: not with --finetune")
+        raise MaskclsError("prototypes: not with fine-tuning")
     pool = replace(pool, table=with_bare(pool.table))
     if finetuning is not None:
-        fitted = fit_tuned(pool, seed, step, senior_from, sweep, finetuning)
+        fitted = fit_tuned(pool, seed, step, senior_from, finetuning)
     elif first is None:
-        fitted = fit_frozen(pool, seed, step, senior_from, sweep, prototypes)
+        fitted = fit_frozen(pool, seed, step, senior_from, prototypes)
     else:
-        vote = TunedVote(first[0].age_space, first[0].settings, first[1].vote, first[1].sweep)
+        vote = TunedVote(first[0].age_space, first[0].settings, first[1].vote)
         fitted = Fitted(pool, first[0].heads, first[1].heads, vote)
     if finetuning is None and not pool.real.all():
         fitted = fit_again(fitted, pool, seed, step)
@@ -97,9 +99,7 @@ def build_model(
     gallery = gallery.fitting(kind_in_memory(gallery_kind))
     missing = tuple(task for task in TASKS if task not in fitted.heads) + (() if len(rows) else ("age",))
     people = len(np.unique(pool.people))
-    report = BuildReport(
-        len(pool), len(table), people, pool.copies, fitted.vote.report, fitted.reports, missing, fitted.vote.sweep
-    )
+    report = BuildReport(len(pool), len(table), people, pool.copies, fitted.vote.report, fitted.reports, missing)
     model = Model(
         gallery,
         table,
@@ -127,14 +127,14 @@ def gallery_for(space: AgeSpace, faces: FaceSet, prototypes: int) -> tuple[Galle
     """The gallery of faces that all have an age, or of their prototypes, and its table.
 
     Raises:
-        MaskclsError: nowhere are there enough people alike for a prototype.
+        MaskclsError: there are not enough people alike for a prototype.
     """
     if not prototypes:
         table = faces.table[list(GALLERY_COLUMNS)].assign(group=faces.people)
         return fill_gallery(space, faces, gallery_ids(table["face_id"])), table
     made = make_prototypes(space, faces, prototypes)
     if len(faces) and not len(made.table):
-        raise MaskclsError(f"--prototypes: nowhere {prototypes} people of one age, gender and mask state; take fewer")
+        raise MaskclsError(f"no {prototypes} people are of one age, gender and mask state; make prototypes of fewer")
     return gallery_of(made, GALLERY_COLUMNS)
 
 
@@ -156,7 +156,7 @@ def _card(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "maskcls": version("maskcls"),
         "seed": seed,
-        "views": len(pool.views),
+        "views": len(pool.augmentations),
         "finetuned": None if finetuning is None else {"from": finetuning.depth, "passes": finetuning.passes},
         "faces": report.faces,
         "gallery": report.gallery,
@@ -164,7 +164,7 @@ def _card(
         "people": report.people,
         "pseudo_labelled": {str(name): int(count) for name, count in table["teacher"].value_counts().items()},
         "counts": {name: {str(k): int(v) for k, v in column.value_counts().items()} for name, column in counts.items()},
-        "held_out": {
+        "chosen_on_held_out_people": {
             "age_vote": asdict(report.vote) if report.vote else None,
             **{task: asdict(head) for task, head in report.heads.items()},
         },

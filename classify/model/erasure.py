@@ -8,27 +8,25 @@ from pathlib import Path
 
 import numpy as np
 
-from ...embedder.erasure.files import Leftovers
 from ...embedder.erasure.protocol import Listing, kind_of
 from ...embedder.erasure.traces import Traces
 from ...embedder.facenet.encoder import MAP_SHAPE
 from ...embedder.photo import stored
+from ...embedder.storage.lock import LOCK
 from ...embedder.table import gallery_ids
 from ...index.base import normalised
-from ...index.storage import FILE, SERVER
+from ...index.storage import FILE, SERVER, drop_replaced
 from ..age.vote import Floats
-from .folder import MANIFEST, backup_of, recover
 from .gallery_edit import drop_faces, edit_model
 from .gallery_list import of_faces
 from .model import Model
-from .storage import BACKBONE, FILES, KIND, SEEN
+from .storage import FILES, KIND, MANIFEST, OPTIONAL_FILES
 
 NEIGHBOURS = 50
 """Nearest faces that are looked at for each of the person's vectors."""
 SAME = 0.999999
 """Cosine similarity from which two vectors are one."""
-MODEL_FILES = (*FILES, FILE, SERVER, SEEN, BACKBONE, MANIFEST)
-model_leftovers = Leftovers(MODEL_FILES)
+MODEL_FILES = (*FILES, *OPTIONAL_FILES, FILE, SERVER, MANIFEST)
 
 
 @dataclass(frozen=True)
@@ -66,30 +64,24 @@ class StoredModelFolder:
 
     @classmethod
     def find(cls, listing: Listing) -> Iterator[StoredModelFolder]:
-        """See :data:`...embedder.erasure.protocol.Kind`; also models whose replacement was cut off."""
-        if MANIFEST in listing.files and kind_of(listing.path / MANIFEST) == KIND:
-            listing.claim(*MODEL_FILES, ".lock")
+        """See :data:`...embedder.erasure.protocol.Kind`."""
+        if kind_of(listing.path / MANIFEST) == KIND:
+            listing.claim(*MODEL_FILES, LOCK)
             yield cls(listing.path)
-        for name in sorted(listing.folders):
-            folder = listing.path / name.removeprefix(".").removesuffix(".old")
-            if backup_of(folder).name == name and not folder.exists() and kind_of(listing.path / name / MANIFEST):
-                yield cls(folder)
 
     def open(self) -> Model:
         """The model."""
         return Model.load(self.path)
-
-    def recover(self) -> None:
-        """See :class:`...embedder.erasure.protocol.Artefact`."""
-        recover(self.path)
 
     def erase(self, traces: Traces, *, dry_run: bool = False) -> int:
         """See :class:`...embedder.erasure.protocol.Artefact`; what heads and age space have learned stays learned."""
         model = self.open()
         count = len(of_faces(model.table, traces.faces))
         count = count or sum(int((one.persons(sorted(traces.hashes)) >= 0).sum()) for one in model.seen)
-        if count and not dry_run:
-            edit_model(self.path, lambda model: (_without(model, traces), None))
+        if not dry_run:
+            if count:
+                edit_model(self.path, lambda model: (_without(model, traces), None))
+            drop_replaced(self.path)  # tables on a server that a killed replacement left
         return count
 
     def vectors(self, faces: frozenset[str]) -> dict[str, Floats]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -51,9 +51,7 @@ class Fitted:
     tuned: Mapping[str, Tensor] | None = None
 
 
-def fit_frozen(
-    pool: FaceSet, seed: int, step: Step, senior_from: int, sweep: Sequence[int], prototypes: int = 0
-) -> Fitted:
+def fit_frozen(pool: FaceSet, seed: int, step: Step, senior_from: int, prototypes: int = 0) -> Fitted:
     """Heads and vote on FaceNet as it is; see :func:`..heads.training.train_head` and :func:`..age.tuning.fit_vote`."""
     heads, reports = train_heads(pool, seed, step)
     vote = fit_vote(
@@ -61,7 +59,6 @@ def fit_frozen(
         seed,
         lambda done, total: step("fitting age vote", done, total),
         senior_from=senior_from,
-        sweep=sweep,
         prototypes=prototypes,
     )
     return Fitted(pool, heads, reports, vote)
@@ -94,9 +91,7 @@ def fit_again(first: Fitted, pool: FaceSet, seed: int, step: Step) -> Fitted:
     return Fitted(pool, heads, reports, replace(first.vote, space=space))
 
 
-def fit_tuned(
-    pool: FaceSet, seed: int, step: Step, senior_from: int, sweep: Sequence[int], wanted: FineTuning
-) -> Fitted:
+def fit_tuned(pool: FaceSet, seed: int, step: Step, senior_from: int, wanted: FineTuning) -> Fitted:
     """Heads and age space trained together with FaceNet's last blocks.
 
     A tenth of the people is held out of all training; the vote settings and the heads' temperatures are chosen there,
@@ -138,8 +133,8 @@ def fit_tuned(
     rows = rows[real[rows]]
     faces, is_fit = pool.subset(rows), np.isin(rows, fit)
     voters = Voters(len(faces))
-    voters.ask(space, faces, np.flatnonzero(is_fit), np.flatnonzero(~is_fit))
-    vote = choose_vote(space, faces, np.flatnonzero(~is_fit), voters, senior_from, sweep)
+    voters.find(space, faces, np.flatnonzero(is_fit), np.flatnonzero(~is_fit))
+    vote = choose_vote(space, faces, np.flatnonzero(~is_fit), voters, senior_from)
     return Fitted(pool, heads, reports, vote, tuned)
 
 

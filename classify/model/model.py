@@ -1,4 +1,4 @@
-"""The model in memory: asks the gallery who is near, and lets them vote."""
+"""The model in memory: finds the nearest people in the gallery, and lets them vote."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ import pandas as pd
 from ...embedder.table import gallery_ids
 from ..age.vote import (
     NOBODY,
-    RAW_PER_VOTER,
     AgeVotes,
     Floats,
     Ints,
     age_distribution,
     band_shares,
-    one_vote_a_person,
     person_bands,
     prior_of,
     vote,
     year_profiles,
 )
+from ..age.voters import RAW_PER_VOTER, VoterGallery
 from .storage import StoredModel
 
 
 @dataclass(frozen=True)
 class Ages:
-    """Answers to n queries with their evidence: gallery rows (n, k) and similarities (n, k) of the voters."""
+    """Predictions for n queries with their evidence: gallery rows (n, k) and similarities (n, k) of the voters."""
 
     votes: AgeVotes
     voters: Ints
@@ -38,7 +37,7 @@ class Ages:
 
 @dataclass(frozen=True)
 class Model(StoredModel):
-    """Everything needed to answer; its parts and its folder are :class:`.storage.StoredModel`'s."""
+    """Everything needed to predict; its parts and its folder are :class:`.storage.StoredModel`'s."""
 
     @cached_property
     def _groups(self) -> Ints:
@@ -59,8 +58,8 @@ class Model(StoredModel):
         return person_bands(*self._age_range, self._groups, self.settings.starts)
 
     @cached_property
-    def band_ballots(self) -> Floats:
-        """Share of each band in what each gallery face says of age (m, 3); rows sum to 1."""
+    def band_profiles(self) -> Floats:
+        """Share of each band in the label distribution of each gallery face (m, 3); rows sum to 1."""
         return band_shares(self._profiles, self.settings.starts)
 
     @cached_property
@@ -68,19 +67,20 @@ class Model(StoredModel):
         return self.table["age_low"].to_numpy(np.float32), self.table["age_high"].to_numpy(np.float32)
 
     @cached_property
-    def _row_of_id(self) -> pd.Series[int]:
-        return pd.Series(np.arange(len(self.table)), index=gallery_ids(self.table["face_id"]))
+    def _voters(self) -> VoterGallery:
+        row_of_id = pd.Series(np.arange(len(self.table)), index=gallery_ids(self.table["face_id"]))
+        return VoterGallery(self.gallery, self._groups, row_of_id)
 
     @cached_property
     def _group_of_file(self) -> dict[str, int]:
         return dict(zip(self.table["file_sha256"], self._groups.tolist(), strict=True))
 
     def own_group(self, file_sha256: str) -> int:
-        """The gallery's person of a photo that is itself in the gallery, else :data:`~..age.vote.NOBODY`."""
+        """Person of a photo that is itself in the gallery, else :data:`~..age.vote.NOBODY`."""
         return self._group_of_file.get(file_sha256, NOBODY)
 
     def ages(self, embeddings: Floats, maps: npt.NDArray[np.float16], own: Ints) -> Ages:
-        """Let the gallery vote on the age of n faces.
+        """The vote of the gallery on the age of n faces.
 
         Args:
             embeddings: (n, 512).
@@ -94,16 +94,12 @@ class Model(StoredModel):
 
         Args:
             embeddings, maps, own: see :meth:`ages`.
-            people: looked for, k; the first of them are those that vote.
+            people: number to find, k; the first of them are those that vote.
 
         Returns:
-            Gallery rows (n, k), nearest first, and similarities (n, k); see :func:`..age.vote.one_vote_a_person`.
+            Gallery rows (n, k), nearest first, and similarities (n, k); see :func:`..age.voters.one_vote_a_person`.
         """
-        found = self.gallery.search(self.age_space.project(embeddings, maps), min(len(self.gallery), self.reach))
-        rows = np.where(
-            found.ids < 0, NOBODY, self._row_of_id.reindex(found.ids.ravel()).to_numpy().reshape(found.ids.shape)
-        )
-        return one_vote_a_person(rows.astype(np.int64), found.similarities, self._groups, own, people)
+        return self._voters.nearest(self.age_space.project(embeddings, maps), people, own, self.reach)
 
     @property
     def reach(self) -> int:
@@ -111,14 +107,14 @@ class Model(StoredModel):
         return self.settings.voters * RAW_PER_VOTER
 
     def count(self, voters: Ints, similarities: Floats, prior: Floats | None = None) -> Ages:
-        """Count the votes of voters (n, k) that are known already, for instance under other settings.
+        """The vote of voters (n, k) that were found already.
 
         Args:
-            prior: shares of the bands in the gallery, (3,) or (n, 3); by default as they are.
+            prior: shares of the bands, (3,) or (n, 3); by default those of the gallery.
         """
         shares = self.prior if prior is None else prior
         return Ages(vote(voters, similarities, self._profiles, shares, self.settings), voters, similarities)
 
     def years(self, ages: Ages) -> Floats:
-        """What the voters of n answers agree on: distributions over whole years (n, 121); NaN without voters."""
+        """Distributions over whole years (n, 121) that the voters of n predictions give; NaN without voters."""
         return age_distribution(ages.voters, ages.similarities, self._profiles, self.settings.temperature)

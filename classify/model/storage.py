@@ -20,6 +20,7 @@ from ...embedder.faceset.provenance import SeenPeople, read_seen, seen_content
 from ...embedder.faceset.store import encoder_of
 from ...embedder.photo import shown
 from ...embedder.storage.atomic import replacing, write_json
+from ...embedder.storage.atomic_folder import NEXT, OWN, commit, ensure_whole, is_interrupted, recover, stage
 from ...embedder.storage.lock import locked
 from ...embedder.storage.manifest import checksums, parsing, read_manifest, write_manifest
 from ...embedder.table import check_rows, gallery_ids
@@ -28,15 +29,16 @@ from ...index.storage import FILE, SERVER, drop_tables, load_gallery, owned_tabl
 from ..age.space import AgeSpace, load_age_space, save_age_space
 from ..age.vote import VoteSettings, read_settings
 from ..heads.network import TrainedHead, head_settings, load_heads, save_heads
-from .folder import MANIFEST, check_target, recover, replace_model, staging_of
 
 FORMAT = 4
 KIND = "maskcls-model"
+MANIFEST = "model.json"
 MAKE = "maskcls build-index FACES --out MODEL"
 FILES = ("gallery.parquet", "age_space.safetensors", "heads.safetensors")
 BACKBONE = "backbone.safetensors"
 SEEN = "seen.json"
 """People a model was built from, see :attr:`StoredModel.seen`."""
+OPTIONAL_FILES = (BACKBONE, SEEN)
 GALLERY_COLUMNS = (
     "face_id",
     "dataset",
@@ -100,27 +102,28 @@ class StoredModel:
         Raises:
             MaskclsError: ``folder`` holds something that is not a model.
         """
-        folder = folder.resolve()
         check_target(folder)
-        staging = staging_of(folder)
-        with locked(staging):
-            replaced = owned_tables(folder)
-            drop_tables(owned_tables(staging))
-            for path in staging.iterdir():  # of a run that was killed
-                if path.name != ".lock":
-                    path.unlink()
-            stored = save_gallery(self.gallery, staging, self.gallery_kind, replaced)
-            self.table.to_parquet(staging / "gallery.parquet", index=False)
-            save_age_space(staging / "age_space.safetensors", self.age_space)
-            save_heads(staging / "heads.safetensors", self.heads)
-            if self.tuned is not None:
-                with replacing(staging / BACKBONE) as temporary:
-                    save_file(dict(self.tuned), temporary)
-            if self.seen:
-                write_json(staging / SEEN, {"seen": seen_content(self.seen)})
-            write_manifest(staging / MANIFEST, self._manifest(staging, stored))
-            replace_model(folder, staging)  # the lock moves with the folder, so that nobody else writes to it
-            (folder / ".lock").unlink(missing_ok=True)
+        with locked(folder):
+            self.write(folder)
+
+    def write(self, folder: Path) -> None:
+        """Write the model, for a caller that holds the folder's lock; a kill leaves the old or the new model."""
+        if not is_interrupted(folder):
+            drop_tables(owned_tables(folder / NEXT))  # of a run that was killed
+        recover(folder)
+        replaced = owned_tables(folder)
+        staging = stage(folder)
+        stored = save_gallery(self.gallery, staging, self.gallery_kind, replaced)
+        self.table.to_parquet(staging / "gallery.parquet", index=False)
+        save_age_space(staging / "age_space.safetensors", self.age_space)
+        save_heads(staging / "heads.safetensors", self.heads)
+        if self.tuned is not None:
+            with replacing(staging / BACKBONE) as temporary:
+                save_file(dict(self.tuned), temporary)
+        if self.seen:
+            write_json(staging / SEEN, {"seen": seen_content(self.seen)})
+        write_manifest(staging / MANIFEST, self._manifest(staging, stored))
+        commit(folder, (FILE, SERVER, *FILES, *OPTIONAL_FILES))
         drop_tables(replaced)
 
     def _manifest(self, folder: Path, stored: str) -> dict[str, Any]:
@@ -136,7 +139,7 @@ class StoredModel:
             "data": dict(self.card),
             "gallery": self.gallery_kind,
             "files": checksums(
-                folder, [stored, *FILES, *(name for name in (BACKBONE, SEEN) if (folder / name).exists())]
+                folder, [stored, *FILES, *(name for name in OPTIONAL_FILES if (folder / name).exists())]
             ),
         }
 
@@ -147,7 +150,7 @@ class StoredModel:
         Raises:
             MaskclsError: one line saying which part is missing, damaged or of another format.
         """
-        recover(folder.resolve())
+        ensure_whole(folder)
         manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE, FILES)
         with parsing(folder, MAKE):
             return cls._parsed(folder, manifest)
@@ -192,6 +195,20 @@ class StoredModel:
                 f"{shown(folder)}: built with encoder {self.encoder.name} ({self.encoder.fingerprint}), this run has "
                 f"{encoder.name} ({encoder.fingerprint}); pass the --weights it was built with, or build it again"
             )
+
+
+def check_target(folder: Path) -> None:
+    """Make sure that a model may be saved to a folder: a new one, an empty one, or one that holds a model.
+
+    Raises:
+        MaskclsError: it is something else.
+    """
+    if folder.is_file():
+        raise MaskclsError(f"{shown(folder)}: a file, not a folder; choose another --out")
+    if (folder / MANIFEST).exists() or (folder / NEXT / MANIFEST).exists() or not folder.exists():
+        return
+    if {path.name for path in folder.iterdir()} - OWN:
+        raise MaskclsError(f"{shown(folder)}: not empty and not a model; choose another --out")
 
 
 def _read_seen(folder: Path) -> tuple[SeenPeople, ...]:

@@ -8,27 +8,34 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ...embedder.erasure.files import older_caches, pages, step_caches, temporary_files
+from ...embedder.erasure.files import Staged, pages, step_caches, temporary_files
 from ...embedder.erasure.protocol import Artefact, Kind, Listing
 from ...embedder.erasure.traces import Traces
 from ...embedder.errors import MaskclsError
+from ...embedder.faceset import store
 from ...embedder.faceset.erasure import StoredSet, patches
 from ...embedder.masks.erasure import drawn_masks
 from ...embedder.photo import SUFFIXES, shown, stored
 from ...embedder.storage.atomic import write_json
+from ...embedder.storage.atomic_folder import NEXT, ensure_whole
 from ...embedder.storage.manifest import key_of
 from ...embedder.storage.step_cache import StepCache
 from ..evaluation import erasure as evaluation
+from ..evaluation import error_gallery_folder
 from ..labels.audit import issues
-from ..model.erasure import StoredModelFolder, model_leftovers
+from ..model.erasure import MODEL_FILES, StoredModelFolder
 from ..predict import erasure as predict
 from .person import PersonSelector, find_person
 from .receipt import make_receipt
 from .verify import Verification, verify
 
+_STAGED = (
+    *(*store.FILES, *store.OPTIONAL_FILES, store.MANIFEST, *MODEL_FILES),
+    *(error_gallery_folder.MANIFEST, error_gallery_folder.FACES, *error_gallery_folder.PAGES),
+)
 KINDS: tuple[Kind, ...] = (
-    *(temporary_files, model_leftovers, evaluation.gallery_leftovers, step_caches, older_caches),
-    *(StoredSet.find, StoredModelFolder.find, drawn_masks, evaluation.error_galleries),
+    *(temporary_files, Staged(_STAGED), StoredSet.find, step_caches),
+    *(StoredModelFolder.find, drawn_masks, evaluation.error_galleries),
     *(issues.erasable, patches, evaluation.splits, predict.predictions, predict.submissions, predict.rejects),
     *(evaluation.predictions, predict.voters, predict.explanations, evaluation.face_thumbnails, pages),
 )
@@ -128,10 +135,6 @@ def erase_person(
         )
     skip = {receipt_file, pending_folder}
     artefacts, files = find_artefacts(folders, skip)
-    if not dry_run:
-        for artefact in artefacts:
-            artefact.recover()
-        artefacts, files = find_artefacts(folders, skip)
     sets = [one for one in artefacts if isinstance(one, StoredSet)]
     models = [one for one in artefacts if isinstance(one, StoredModelFolder)]
     cache = StepCache(pending_folder, key)
@@ -184,6 +187,10 @@ def find_artefacts(folders: Sequence[Path], skip: Collection[Path]) -> tuple[lis
             raise MaskclsError(f"{shown(folder)}: no such folder")
         for here, subfolders, names in os.walk(folder.resolve()):
             path = Path(here)
+            if NEXT in subfolders:
+                ensure_whole(path)  # a killed commit is finished, as by any reader
+                subfolders[:] = [one.name for one in path.iterdir() if one.is_dir() and not one.is_symlink()]
+                names = [one.name for one in path.iterdir() if one.name not in subfolders]
             subfolders[:] = [name for name in subfolders if not name.endswith(PENDING) and path / name not in skip]
             if path in seen:
                 subfolders.clear()

@@ -14,14 +14,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ..storage.atomic import replacing, write_csv
+from ..storage.atomic_folder import NEXT
 from ..storage.lock import locked
 from ..storage.step_cache import SUFFIX, is_step
 from .protocol import Artefact, Listing, Plain
 from .search import PATH
 from .traces import Traces
 
-GENERATOR = b'<meta name="generator" content="maskcls">'
-"""In the head of every page that a command writes."""
+GENERATOR = b'<meta name="generator" content="maskcls'
+"""Begins a line in the head of every page that a command writes."""
 HEAD = 1024
 """Bytes of a page in which :data:`GENERATOR` is looked for."""
 _FACES = ("face_id", "face_ids")
@@ -160,34 +161,24 @@ def step_caches(listing: Listing) -> Iterator[Artefact]:
             yield Plain("kept work of unfinished runs", folder, remove_folder)
 
 
-def older_caches(listing: Listing) -> Iterator[Artefact]:
-    """Kept work that is no step cache yet."""
-    for name in sorted(listing.files | listing.folders):
-        path = listing.path / name
-        ours = path.is_file() or any((path / one).exists() for one in ("key.json", "checkpoint.safetensors", ".shards"))
-        if re.fullmatch(r"\..+\.(folds|finetune|views|partial)", name) and ours:
-            listing.claim(name)
-            yield Plain("kept work of unfinished runs", path, remove_folder if path.is_dir() else _unlink)
-
-
 @dataclass(frozen=True)
-class Leftovers:
-    """Folders beside an artefact in which it was being written, or stood while it was being replaced.
+class Staged:
+    """Files that a killed run staged in a folder (:mod:`..storage.atomic_folder`) and never committed.
 
     Attributes:
-        files: all that such a folder can hold; a folder with anything else is not touched.
+        files: all that can be staged; a folder with anything else is not touched.
     """
 
     files: Collection[str]
 
     def __call__(self, listing: Listing) -> Iterator[Artefact]:
         """See :data:`.protocol.Kind`."""
-        for name in sorted(listing.folders):
-            if re.fullmatch(r"\..+\.(next|old|former)", name, re.DOTALL):
-                there = {path.name for path in (listing.path / name).iterdir()}
-                if {one for one in there if not _TEMPORARY.fullmatch(one)} <= {".lock", *self.files}:
-                    listing.claim(name)
-                    yield Plain("leftovers of killed runs", listing.path / name, remove_folder)
+        staging = listing.path / NEXT
+        if NEXT in listing.folders:
+            there = {path.name for path in staging.iterdir()}
+            if {name for name in there if not _TEMPORARY.fullmatch(name)} <= set(self.files):
+                listing.claim(NEXT)
+                yield Plain("leftovers of killed runs", staging, _remove_staged)
 
 
 def remove_folder(folder: Path, traces: Traces, dry_run: bool) -> int:
@@ -199,6 +190,13 @@ def remove_folder(folder: Path, traces: Traces, dry_run: bool) -> int:
     if not dry_run and folder.is_dir():
         with locked(folder):
             shutil.rmtree(folder)
+    return 1
+
+
+def _remove_staged(staging: Path, traces: Traces, dry_run: bool) -> int:
+    if not dry_run and staging.parent.is_dir():
+        with locked(staging.parent):  # which a run that is staging holds
+            shutil.rmtree(staging, ignore_errors=True)
     return 1
 
 

@@ -38,10 +38,6 @@ class Artefact(Protocol):
         """The file or folder."""
         ...
 
-    def recover(self) -> None:
-        """Finish or undo what a killed run began, so that the artefact can be read."""
-        ...
-
     def erase(self, traces: Traces, *, dry_run: bool = False) -> int:
         """Erase a person and return how much was removed, or would be with ``dry_run``.
 
@@ -60,14 +56,11 @@ Kind = Callable[[Listing], Iterable[Artefact]]
 
 @dataclass(frozen=True)
 class Plain:
-    """An artefact that needs no recovery; ``do`` is its :meth:`Artefact.erase`, given its path."""
+    """An artefact of one path; ``do`` is its :meth:`Artefact.erase`, given its path."""
 
     what: str
     path: Path
     do: Callable[[Path, Traces, bool], int]
-
-    def recover(self) -> None:
-        """See :class:`Artefact`."""
 
     def erase(self, traces: Traces, *, dry_run: bool = False) -> int:
         """See :class:`Artefact`."""

@@ -12,9 +12,10 @@ import pandas as pd
 
 from ..errors import MaskclsError
 from ..labels import LabelError, age_text, parse_age, parse_gender, parse_mask
-from ..photo import shown
+from ..photo import normal_form, shown
+from ..storage.atomic_folder import recover
 from ..storage.lock import locked
-from .store import LOG_COLUMNS, PATCH_COLUMNS, EmbeddingSet, finish_interrupted, open_set, replace_tables
+from .store import LOG_COLUMNS, PATCH_COLUMNS, EmbeddingSet, SetTables, open_set, replace_tables
 
 Line = Mapping[Any, Any]
 _COLUMNS: dict[str, tuple[str, ...]] = {"mask": ("mask",), "gender": ("gender",), "age": ("age_low", "age_high")}
@@ -81,7 +82,7 @@ def apply_patch(folders: list[Path], patch: pd.DataFrame) -> Outcome:
     """Apply a patch to embedding sets; each set changes as a whole or not at all.
 
     A line is refused where its face is in none of the sets, its field or label is none, or its ``old`` is not what
-    the set says now.
+    the set has now.
 
     Raises:
         MaskclsError: a set is missing, damaged or written to by another run.
@@ -143,7 +144,7 @@ def corrected(table: pd.DataFrame, log: pd.DataFrame) -> pd.DataFrame:
 
 
 def confirmed_labels(found: EmbeddingSet) -> set[tuple[str, str, str]]:
-    """``(face_id, field, label)`` of the labels of a set that somebody has looked at and found or made right."""
+    """``(face_id, field, label)`` of the labels of a set that somebody has confirmed or corrected."""
     log = found.corrections[["face_id", "field", "new"]]
     return set(log.itertuples(index=False, name=None))
 
@@ -169,13 +170,13 @@ class _Labels:
         name = line["field"]
         old, new = (canonical(name, line[side]) for side in ("old", "new"))
         rows = self._faces(line)
-        says = {self._texts[name][row] for row in rows}
-        if says == {new}:
+        now = {self._texts[name][row] for row in rows}
+        if now == {new}:
             (outcome.confirmed if old == new else outcome.done).add(number)
             return old == new
-        if says != {old}:
-            said = " and ".join(sorted(text or "nothing" for text in says))
-            outcome.refused[number] = f"{shown(str(self._paths[rows[0]]))}: {name} is {said}, not {old or 'nothing'}"
+        if now != {old}:
+            found = " and ".join(sorted(text or "nothing" for text in now))
+            outcome.refused[number] = f"{shown(str(self._paths[rows[0]]))}: {name} is {found}, not {old or 'nothing'}"
             return False
         value = _PARSERS[name](new)
         values = value if name == "age" else (value,)
@@ -196,11 +197,12 @@ class _Labels:
 
     def _faces(self, line: Line) -> list[int]:
         rows = self._rows.get(line["face_id"], [])
-        return [row for row in rows if line["path"] in ("", self._paths[row])]
+        path = normal_form(line["path"])
+        return [row for row in rows if path in ("", normal_form(self._paths[row]))]
 
 
 def _open(folder: Path) -> tuple[EmbeddingSet, _Labels]:
-    finish_interrupted(folder)
+    recover(folder)
     found = open_set(folder)
     if found.pseudo is not None:
         raise MaskclsError(
@@ -210,7 +212,7 @@ def _open(folder: Path) -> tuple[EmbeddingSet, _Labels]:
 
 
 def _save(folder: Path, found: EmbeddingSet, table: pd.DataFrame, log: pd.DataFrame) -> None:
-    replace_tables(folder, table, found.rejects, found.encoder, found.settings, log)
+    replace_tables(folder, SetTables(table, found.rejects, found.encoder, found.settings, log))
 
 
 def _unusable(line: Line) -> str | None:

@@ -14,26 +14,29 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..datasets.layouts import Dataset, Listed
+from ..datasets.dataset import Dataset, Listed
 from ..detection.align import sharpness
 from ..detection.finder import FaceFinder, FaceMode
 from ..errors import MaskclsError
-from ..facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder, EncoderInfo
+from ..facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder
 from ..labels import Labels
-from ..photo import file_state, shown, stored, stored_below
+from ..photo import NO_FILE, file_state, shown, stored, stored_below
 from ..pipeline import EncodedFace, EncodedPhoto, encode_photos
+from ..storage.atomic_folder import recover
 from ..storage.lock import locked
-from ..storage.shards import Shard, ShardFolder
+from ..storage.step_cache import Step, StepCache
 from ..table import COLUMNS
 from .corrections import corrected
+from .finished import OLD, Finished, Position
 from .forgotten import REASON, Forgotten, read_forgotten
-from .known import OLD, Place, by_source, face_rows, known_photos, reject_rows
-from .store import MANIFEST, REJECT_COLUMNS, EmbeddingSet, SetWriter, finish_interrupted, open_set, replace_tables
+from .store import FORMAT, MANIFEST, REJECT_COLUMNS, STEPS, EmbeddingSet, SetTables, SetWriter, open_set, replace_tables
 
 Progress = Callable[[int, int], None]
 """Called with the number of photos done and the number to do."""
 Encode = Callable[[Sequence[Path]], Iterator[list[EncodedPhoto]]]
 """Photos to what became of them, batch by batch, in order."""
+_NO_STATE = {"file_size": NO_FILE.size, "file_mtime_ns": NO_FILE.mtime_ns}
+"""Of a reject that is about a label, not about a file."""
 
 
 @dataclass(frozen=True)
@@ -60,42 +63,51 @@ def embed_folder(
     progress: Progress = lambda done, total: None,
     encode: Encode | None = None,
 ) -> EmbedReport:
-    """Embed the photos of a dataset into the set ``out``, which is created, resumed or brought up to date.
+    """Embed the photos of a data set into the set ``out``, which is created, resumed or brought up to date.
 
-    Photos are recognised by path, size and modification time. The set mirrors the folder: rows of photos that
-    are gone are dropped, labels are read anew. The outcome does not depend on where a former run was cut. A photo
-    that the set has been told to forget, or a mask drawn on it, becomes a reject.
+    Photos are recognised by path, size and modification time. The set mirrors the folder: rows of photos that are gone
+    are dropped, labels are read anew. A photo that is in the set stays in it whatever is wrong with its labels, which
+    are unknown then. The outcome does not depend on where a former run was killed. A photo that the set must forget,
+    or a mask drawn on it, becomes a reject.
 
     Args:
         encode: takes the place of :func:`..pipeline.encode_photos` on this machine, see :mod:`..ray`.
 
     Raises:
-        MaskclsError: ``out`` belongs to another folder, encoder or face mode, is damaged or cannot be written.
+        MaskclsError: ``out`` belongs to another folder, encoder or face mode, is damaged or cannot be written; or no
+            label can be used, or no face of the set would be left, and nothing was changed.
     """
     settings = {"root": stored(root.resolve()), "layout": dataset.layout, "face": mode}
     with locked(out):
-        finish_interrupted(out)
+        recover(out)
         old = open_set(out) if (out / MANIFEST).exists() else None
         if old is not None:
             _check_same(out, old, encoder, settings)
-        shards = ShardFolder(out, f"{encoder.info.fingerprint} {mode}", encoder.info.runtime)
-        known = known_photos(old, shards)
-        todo = [item for item in dataset.photos if item.refused is None and not _is_done(item.path, root, known)]
+        steps = StepCache(out / STEPS, FORMAT, encoder.info.fingerprint, mode, settings["root"])
+        for _ in steps.steps():  # reads all of them, so that damaged ones are dropped before their notes are believed
+            pass
+        finished = Finished(old, steps)
+        known = finished.positions()
+        todo = [
+            item for item in dataset.photos if _is_usable(item, root, known) and not _is_done(item.path, root, known)
+        ]
         if gone := _forgotten(todo, read_forgotten(out), root):
-            shards.append(gone)
-            refused_now = {row["path"] for row in gone.rejects}
-            todo = [item for item in todo if stored_below(item.path, root) not in refused_now]
+            steps.append(notes={"faces": [], "rejects": gone, "runtime": encoder.info.runtime})
+            rejected = {row["path"] for row in gone}
+            todo = [item for item in todo if stored_below(item.path, root) not in rejected]
         progress(0, len(todo))
         done = 0
-        paths = [item.path for item in todo]
         if encode is None:
             encode = partial(encode_photos, finder=finder, encoder=encoder, mode=mode, jobs=jobs, batch_size=batch_size)
-        for batch in encode(paths):
-            shards.append(_shard(batch, root))
+        for batch in encode([item.path for item in todo]):
+            step = _step(batch, root, encoder.info.runtime)
+            steps.append(step.arrays, notes=step.notes)
             done += len(batch)
             progress(done, len(todo))
         del known
-        return _save(dataset, root, out, encoder, settings, old, shards, embedded=len(todo))
+        report = _save(dataset, root, out, encoder, settings, finished, embedded=len(todo))
+        steps.clear()
+        return report
 
 
 def _check_same(out: Path, old: EmbeddingSet, encoder: Encoder, settings: dict[str, str]) -> None:
@@ -115,28 +127,36 @@ def _check_same(out: Path, old: EmbeddingSet, encoder: Encoder, settings: dict[s
             )
 
 
-def _is_done(path: Path, root: Path, known: Mapping[str, Place]) -> bool:
-    place = known.get(stored_below(path, root))
-    return place is not None and place.state == file_state(path)
+def _is_usable(item: Listed, root: Path, known: Mapping[str, Position]) -> bool:
+    """Whether a photo has a row: its labels can be used, or it lies there and has vectors already."""
+    if item.refused is None:
+        return True
+    position = known.get(stored_below(item.path, root))
+    return position is not None and not position.rejected and file_state(item.path) != NO_FILE
 
 
-def _forgotten(todo: Sequence[Listed], forgotten: Forgotten, root: Path) -> Shard | None:
-    """The photos that must not come back, as rejects; None where there are none."""
+def _is_done(path: Path, root: Path, known: Mapping[str, Position]) -> bool:
+    position = known.get(stored_below(path, root))
+    return position is not None and position.state == file_state(path)
+
+
+def _forgotten(todo: Sequence[Listed], forgotten: Forgotten, root: Path) -> list[dict[str, Any]]:
+    """Rejects of the photos that must not come back."""
     if not forgotten.keys:
-        return None
+        return []
     gone = [item.path for item in todo if item.labels.drawn_on in forgotten or forgotten.holds_file(item.path)]
-    rejects = [
+    return [
         {"path": stored_below(path, root), "reason": REASON, "file_size": state.size, "file_mtime_ns": state.mtime_ns}
         for path in gone
         for state in [file_state(path)]
     ]
-    return Shard([], rejects, *_arrays([])) if rejects else None
 
 
-def _shard(batch: Sequence[EncodedPhoto], root: Path) -> Shard:
+def _step(batch: Sequence[EncodedPhoto], root: Path, runtime: str) -> Step:
+    """A batch as :class:`~.finished.Finished` reads it."""
     rows: list[dict[str, Any]] = []
     rejects: list[dict[str, Any]] = []
-    faces = []
+    faces: list[EncodedFace] = []
     for photo in batch:
         name = stored_below(photo.path, root)
         state = {"file_size": photo.state.size, "file_mtime_ns": photo.state.mtime_ns}
@@ -161,12 +181,11 @@ def _shard(batch: Sequence[EncodedPhoto], root: Path) -> Shard:
                 **state,
             }
         )
-    return Shard(rows, rejects, *_arrays(faces))
-
-
-def _arrays(faces: Sequence[EncodedFace]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]]:
-    embeddings = np.array([f.embedding for f in faces], np.float32).reshape(len(faces), EMBEDDING_DIM)
-    return embeddings, np.array([f.map for f in faces], np.float16).reshape(len(faces), *MAP_SHAPE)
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "embeddings": np.array([f.embedding for f in faces], np.float32).reshape(len(faces), EMBEDDING_DIM),
+        "maps": np.array([f.map for f in faces], np.float16).reshape(len(faces), *MAP_SHAPE),
+    }
+    return Step(arrays, notes={"faces": rows, "rejects": rejects, "runtime": runtime})
 
 
 def face_id(file_sha256: str, box: Sequence[float]) -> str:
@@ -181,74 +200,68 @@ def _save(
     out: Path,
     encoder: Encoder,
     settings: dict[str, str],
-    old: EmbeddingSet | None,
-    shards: ShardFolder,
+    finished: Finished,
     embedded: int,
 ) -> EmbedReport:
-    known = known_photos(old, shards)
+    known, old = finished.positions(), finished.old
     labels: list[Labels] = []
-    places: list[Place] = []
+    positions: list[Position] = []
     rejects: list[dict[str, Any]] = []
-    refused: dict[int, Place] = {}
+    rejected: dict[int, Position] = {}
     for item in dataset.photos:
+        is_usable = _is_usable(item, root, known)
         name = stored_below(item.path, root)
-        if item.refused is not None:
-            rejects.append(
-                {"path": name, "reason": f"label refused: {item.refused}", "file_size": -1, "file_mtime_ns": -1}
-            )
-        elif known[name].refused:
-            refused[len(rejects)] = known[name]
+        if is_usable and known[name].rejected:
+            rejected[len(rejects)] = known[name]
             rejects.append({})
-        else:
+            continue
+        if is_usable:
             labels.append(item.labels)
-            places.append(known[name])
+            positions.append(known[name])
+        if problem := item.refused or "; ".join(item.problems):
+            reason = f"label {'ignored' if is_usable else 'refused'}: {problem}"
+            rejects.append({"path": name, "reason": reason, **_NO_STATE})
     del known
-    for position, row in zip(refused, reject_rows(list(refused.values()), old, shards), strict=True):
-        rejects[position] = row
-    table = _labelled(face_rows(places, old, shards), labels, dataset.layout)
+    for index, row in zip(rejected, finished.reject_rows(list(rejected.values())), strict=True):
+        rejects[index] = row
+    _check_any_left(out, old, positions, rejects, refused=not rejected)
+    table = _labelled(finished.face_rows(positions), labels, dataset.layout)
     if old is not None:
         table = corrected(table, old.corrections)
     reject_table = pd.DataFrame(rejects, columns=list(REJECT_COLUMNS)).astype(REJECT_COLUMNS)
     if (
         old is not None
-        and len(old) == len(places)
-        and all(p.source == OLD and p.position == i for i, p in enumerate(places))
+        and len(old) == len(positions)
+        and all(p.step == OLD and p.row == i for i, p in enumerate(positions))
     ):
         if not (table.equals(old.table) and reject_table.equals(old.rejects) and settings == old.settings):
-            replace_tables(out, table, reject_table, old.encoder, settings)
+            replace_tables(out, SetTables(table, reject_table, old.encoder, settings))
     else:
-        writer = SetWriter(out, len(places))
-        _gather(writer, places, old, shards)
-        writer.commit(table, reject_table, _made_with(encoder, old, shards), settings)
-    shards.clear()
+        made_with = replace(encoder.info, runtime=", ".join(sorted(finished.runtimes() or {encoder.info.runtime})))
+        writer = SetWriter(out, len(positions))
+        finished.copy_arrays(positions, writer.embeddings, writer.maps)
+        writer.commit(SetTables(table, reject_table, made_with, settings))
     whole = int((table["face"] == "whole").sum())
-    read = len(dataset.photos) - sum(item.refused is not None for item in dataset.photos)
-    return EmbedReport(len(table), len(rejects), embedded, read - embedded, whole)
+    return EmbedReport(len(table), len(rejects), embedded, len(positions) + len(rejected) - embedded, whole)
 
 
-def _made_with(encoder: Encoder, old: EmbeddingSet | None, shards: ShardFolder) -> EncoderInfo:
-    """The encoder, with every runtime that ever wrote to the set."""
-    before = old.encoder.runtime.split(", ") if old is not None else []
-    runtimes = {*before, *shards.runtimes} or {encoder.info.runtime}
-    return replace(encoder.info, runtime=", ".join(sorted(runtimes)))
-
-
-def _gather(writer: SetWriter, places: Sequence[Place], old: EmbeddingSet | None, shards: ShardFolder) -> None:
-    """Copy every face's vectors to its row of the new set, shard by shard."""
-    for number, rows, positions in by_source(places):
-        if number == OLD:
-            assert old is not None
-            embeddings, maps = old.embeddings, old.maps
-        else:
-            shard = shards.read(number)
-            embeddings, maps = shard.embeddings, shard.maps
-        for start in range(0, len(rows), 4096):
-            part = slice(start, start + 4096)
-            writer.embeddings[rows[part]] = embeddings[positions[part]]
-            writer.maps[rows[part]] = maps[positions[part]]
+def _check_any_left(
+    out: Path,
+    old: EmbeddingSet | None,
+    positions: Sequence[Position],
+    rejects: Sequence[Mapping[str, Any]],
+    *,
+    refused: bool,
+) -> None:
+    """Refuse to save a set without a face if that is due to the labels alone, or empties the old set."""
+    if positions or not rejects or not (refused or (old is not None and len(old))):
+        return
+    what = "no label can be used" if refused else f"none of its {len(old or ())} faces would be left"
+    first = f"{shown(rejects[0]['path'])}: {rejects[0]['reason']}"
+    raise MaskclsError(f"{shown(out)}: not saved, since {what} ({len(rejects)} rejects, the first: {first})")
 
 
 def _labelled(table: pd.DataFrame, labels: Sequence[Labels], layout: str) -> pd.DataFrame:
     """The table with these labels in place of those it has."""
     columns = {key.name: [getattr(label, key.name) for label in labels] for key in fields(Labels)}
-    return table.assign(**columns, source=layout, split=None).astype(COLUMNS)
+    return table.assign(**columns, source=layout).astype(COLUMNS)

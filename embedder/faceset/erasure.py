@@ -12,18 +12,18 @@ import numpy as np
 from ..erasure.files import Tables
 from ..erasure.protocol import Listing, kind_of
 from ..erasure.traces import Traces
-from ..storage.lock import locked
-from ..storage.shards import SHARDS
+from ..storage.atomic_folder import recover
+from ..storage.lock import LOCK, locked
 from .forgotten import FORGOTTEN, read_forgotten
 from .store import (
     FILES,
     KIND,
     MANIFEST,
-    NEXT,
     OPTIONAL_FILES,
+    STEPS,
     EmbeddingSet,
+    SetTables,
     SetWriter,
-    finish_interrupted,
     open_set,
     replace_tables,
 )
@@ -44,23 +44,13 @@ class StoredSet:
     def find(cls, listing: Listing) -> Iterator[StoredSet]:
         """See :data:`..erasure.protocol.Kind`."""
         here = listing.path
-        if (
-            kind_of(here / MANIFEST) == KIND
-            or (NEXT in listing.folders and kind_of(here / NEXT / MANIFEST) == KIND)  # cut during its first commit
-            or SHARDS in listing.folders  # of the first run
-        ):
-            listing.claim(*FILES, *OPTIONAL_FILES, MANIFEST, ".lock", NEXT, SHARDS)
+        if kind_of(here / MANIFEST) == KIND or STEPS in listing.folders:  # steps: of its first run
+            listing.claim(*FILES, *OPTIONAL_FILES, MANIFEST, LOCK, STEPS)
             yield cls(here)
 
     def open(self) -> EmbeddingSet | None:
         """The set; None where no run has finished yet."""
         return open_set(self.path) if (self.path / MANIFEST).exists() else None
-
-    def recover(self) -> None:
-        """See :class:`..erasure.protocol.Artefact`."""
-        if (self.path / NEXT).exists():
-            with locked(self.path):
-                finish_interrupted(self.path)
 
     def erase(self, traces: Traces, *, dry_run: bool = False) -> int:
         """See :class:`..erasure.protocol.Artefact`; every set refuses the person's photos from now on."""
@@ -90,14 +80,14 @@ def forget_in_set(folder: Path, faces: Collection[str], photos: Collection[str],
         MaskclsError: the set is damaged, or another run is writing there.
     """
     with locked(folder):
-        finish_interrupted(folder)
+        recover(folder)
         former = read_forgotten(folder)
         forgotten = former.extended(photos)
         if not (folder / MANIFEST).exists():
             forgotten.save(folder / FORGOTTEN)  # before the batches go, by which the folder is known
-            shutil.rmtree(folder / SHARDS, ignore_errors=True)
+            shutil.rmtree(folder / STEPS, ignore_errors=True)
             return 0
-        shutil.rmtree(folder / SHARDS, ignore_errors=True)
+        shutil.rmtree(folder / STEPS, ignore_errors=True)
         old = open_set(folder)
         gone = old.table["face_id"].isin(list(faces)).to_numpy(bool)
         rejects = old.rejects[~old.rejects["path"].isin(list(paths))].reset_index(drop=True)
@@ -106,13 +96,14 @@ def forget_in_set(folder: Path, faces: Collection[str], photos: Collection[str],
         pseudo = old.pseudo and old.pseudo.without(gone, photos)
         kept = np.flatnonzero(~gone)
         table = old.table.iloc[kept].reset_index(drop=True)
+        tables = SetTables(table, rejects, old.encoder, old.settings, corrections, forgotten, pseudo)
         if gone.any():
             writer = SetWriter(folder, len(kept))
             for start in range(0, len(kept), CHUNK):
                 part = slice(start, start + CHUNK)
                 writer.embeddings[part] = old.embeddings[kept[part]]
                 writer.maps[part] = old.maps[kept[part]]
-            writer.commit(table, rejects, old.encoder, old.settings, corrections, forgotten, pseudo)
+            writer.commit(tables)
         elif forgotten != former or len(rejects) < len(old.rejects) or corrections is not None:
-            replace_tables(folder, table, rejects, old.encoder, old.settings, corrections, forgotten, pseudo)
+            replace_tables(folder, tables)
         return int(gone.sum())

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -21,6 +19,7 @@ from ..errors import MaskclsError
 from ..facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, EncoderInfo
 from ..photo import shown
 from ..storage.atomic import reserve, write_csv
+from ..storage.atomic_folder import NEXT, commit, ensure_whole, stage
 from ..storage.manifest import checksums, parsing, read_manifest, write_manifest
 from ..table import COLUMNS, check_rows
 from .forgotten import FORGOTTEN, Forgotten
@@ -32,9 +31,10 @@ MANIFEST = "encoder.json"
 REJECTS = "rejects.csv"
 MAKE = "maskcls embed PHOTOS --out FACES"
 CORRECTIONS = "corrections.csv"
+STEPS = ".steps"
+"""The folder where a run of ``embed`` keeps its batches until all of them are done."""
 FILES = ("faces.parquet", "embeddings.npy", "maps.npy", REJECTS)
 OPTIONAL_FILES = (CORRECTIONS, FORGOTTEN, PSEUDO_LABELS, TEACHER)
-NEXT = ".next"
 PATCH_COLUMNS = {
     "face_id": "str",
     "path": "str",
@@ -86,13 +86,12 @@ class EmbeddingSet:
 
 
 def open_set(folder: Path) -> EmbeddingSet:
-    """Open an embedding set after checking every file's SHA-256.
+    """Open an embedding set after checking every file's SHA-256; a commit that was cut short is finished first.
 
     Raises:
         MaskclsError: one line saying which part is missing, damaged or of another format.
     """
-    if (folder / NEXT / MANIFEST).exists():
-        raise MaskclsError(f"{shown(folder)}: the last run was interrupted while saving; run `{MAKE}` again")
+    ensure_whole(folder)
     manifest = read_manifest(folder, MANIFEST, KIND, FORMAT, MAKE, FILES)
     with parsing(folder, MAKE):
         return _parsed(folder, manifest)
@@ -149,55 +148,51 @@ def encoder_of(manifest: Mapping[str, Any]) -> EncoderInfo:
     return info
 
 
-class SetWriter:
-    """Stage a complete new state of an embedding set, then put it in place.
+@dataclass(frozen=True)
+class SetTables:
+    """Everything of an embedding set but its arrays, see :class:`EmbeddingSet`.
 
-    The new files are written to a folder inside the set, the manifest last; the commit moves them over the old
-    ones, the manifest last. A run killed before the commit changes nothing, one killed during it is finished by
-    :func:`finish_interrupted`.
+    Attributes:
+        corrections, forgotten, pseudo: new lists of corrected labels, of photos that must not come back, and of where
+            labels come from; without one the set keeps its own.
+        dataset: the id of the data set whose people it shows, if that is another set's; without one the set keeps its
+            own.
+    """
+
+    table: pd.DataFrame
+    rejects: pd.DataFrame
+    encoder: EncoderInfo
+    settings: dict[str, str]
+    corrections: pd.DataFrame | None = None
+    forgotten: Forgotten | None = None
+    pseudo: PseudoLabels | None = None
+    dataset: str | None = None
+
+
+class SetWriter:
+    """Stage new arrays of an embedding set, to be filled by the caller; nothing changes before :meth:`commit`.
+
+    Attributes:
+        embeddings, maps: as in :class:`EmbeddingSet`, writable.
     """
 
     def __init__(self, folder: Path, rows: int) -> None:
-        self.folder = folder
-        staging = _fresh_staging(folder)
+        self._folder = folder
+        staging = stage(folder)
         self.embeddings = _mapped(staging / "embeddings.npy", np.dtype("<f4"), (rows, EMBEDDING_DIM))
         self.maps = _mapped(staging / "maps.npy", np.dtype("<f2"), (rows, *MAP_SHAPE))
 
-    def commit(
-        self,
-        table: pd.DataFrame,
-        rejects: pd.DataFrame,
-        encoder: EncoderInfo,
-        settings: dict[str, str],
-        corrections: pd.DataFrame | None = None,
-        forgotten: Forgotten | None = None,
-        pseudo: PseudoLabels | None = None,
-        dataset: str | None = None,
-    ) -> None:
-        """Save the table beside the arrays filled by the caller and replace the old state.
-
-        ``corrections``, ``forgotten`` and ``pseudo`` are new lists of corrected labels, of photos that must not come
-        back, and of where labels come from; without one the set keeps its own. ``dataset`` is the id of the data set
-        whose people it shows, if that is another set's; without one the set keeps its own.
-        """
+    def commit(self, tables: SetTables) -> None:
+        """Replace the set, if there is one, by the arrays and tables."""
         self.embeddings.flush()
         self.maps.flush()
-        _commit(self.folder, table, rejects, encoder, settings, corrections, forgotten, pseudo, dataset)
+        _commit(self._folder, tables)
 
 
-def replace_tables(
-    folder: Path,
-    table: pd.DataFrame,
-    rejects: pd.DataFrame,
-    encoder: EncoderInfo,
-    settings: dict[str, str],
-    corrections: pd.DataFrame | None = None,
-    forgotten: Forgotten | None = None,
-    pseudo: PseudoLabels | None = None,
-) -> None:
-    """Replace the table, the rejects and, if given, the other lists of a set whose vectors stay as they are."""
-    _fresh_staging(folder)
-    _commit(folder, table, rejects, encoder, settings, corrections, forgotten, pseudo)
+def replace_tables(folder: Path, tables: SetTables) -> None:
+    """Replace the tables of a set whose vectors stay as they are."""
+    stage(folder)
+    _commit(folder, tables)
 
 
 def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.memmap[Any, Any]:
@@ -208,34 +203,16 @@ def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.memm
     return array
 
 
-def _fresh_staging(folder: Path) -> Path:
+def _commit(folder: Path, tables: SetTables) -> None:
     staging = folder / NEXT
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    return staging
-
-
-def _commit(
-    folder: Path,
-    table: pd.DataFrame,
-    rejects: pd.DataFrame,
-    encoder: EncoderInfo,
-    settings: dict[str, str],
-    corrections: pd.DataFrame | None,
-    forgotten: Forgotten | None,
-    pseudo: PseudoLabels | None,
-    dataset: str | None = None,
-) -> None:
-    """Add tables and manifest to the staged files and move them all; what is not staged stays as it is."""
-    staging = folder / NEXT
-    table.to_parquet(staging / "faces.parquet", index=False)
-    write_csv(staging / REJECTS, rejects)
-    if corrections is not None:
-        write_csv(staging / CORRECTIONS, corrections)
-    if forgotten is not None:
-        forgotten.save(staging / FORGOTTEN)
-    if pseudo is not None:
-        pseudo.save(staging)
+    tables.table.to_parquet(staging / "faces.parquet", index=False)
+    write_csv(staging / REJECTS, tables.rejects)
+    if tables.corrections is not None:
+        write_csv(staging / CORRECTIONS, tables.corrections)
+    if tables.forgotten is not None:
+        tables.forgotten.save(staging / FORGOTTEN)
+    if tables.pseudo is not None:
+        tables.pseudo.save(staging)
     files: dict[str, str] = {}
     for name in (*FILES, *OPTIONAL_FILES):
         place = staging if (staging / name).exists() else folder
@@ -244,16 +221,16 @@ def _commit(
     content = {
         "format": FORMAT,
         "kind": KIND,
-        "dataset": dataset or _kept_dataset(folder) or new_dataset_id(),
-        "rows": len(table),
-        "encoder": asdict(encoder),
-        "fingerprint": encoder.fingerprint,
-        "settings": settings,
+        "dataset": tables.dataset or _kept_dataset(folder) or new_dataset_id(),
+        "rows": len(tables.table),
+        "encoder": asdict(tables.encoder),
+        "fingerprint": tables.encoder.fingerprint,
+        "settings": tables.settings,
         "versions": {name: version(name) for name in ("torch", "facenet-pytorch", "numpy", "pillow")},
         "files": files,
     }
     write_manifest(staging / MANIFEST, content)
-    finish_interrupted(folder)
+    commit(folder)
 
 
 def _kept_dataset(folder: Path) -> str | None:
@@ -262,13 +239,3 @@ def _kept_dataset(folder: Path) -> str | None:
         return _dataset_of(json.loads((folder / MANIFEST).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError):
         return None
-
-
-def finish_interrupted(folder: Path) -> None:
-    """Finish a commit that was cut short, or drop a staging folder that never got its manifest."""
-    staging = folder / NEXT
-    if (staging / MANIFEST).exists():
-        for name in (*FILES, *OPTIONAL_FILES, MANIFEST):
-            if (staging / name).exists():
-                os.replace(staging / name, folder / name)
-    shutil.rmtree(staging, ignore_errors=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..datasets.layouts import LABELS
+from ..datasets.table import LABELS
 from ..erasure.files import Tables, columns_of, read_table, rows_about
 from ..erasure.protocol import Artefact, Listing, Plain
 from ..erasure.traces import Traces

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..datasets.layouts import LABELS, Dataset, Listed
+from ..datasets.dataset import Dataset, Listed
+from ..datasets.table import LABELS
 from ..detection.finder import FaceFinder
 from ..errors import MaskclsError
 from ..labels import Labels, Mask

@@ -1,1 +1,1 @@
-"""How files are kept: atomic writes, manifests with checksums, locks, and the cache of steps of resuming jobs."""
+"""How files are kept: atomic files and folders, manifests with checksums, locks, and the one cache of resuming jobs."""

@@ -27,8 +27,11 @@ def replacing(path: Path) -> Iterator[Path]:
         left_over.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as the umask has it; safetensors writes 0600, which no other user could read
+        temporary.unlink()
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # safetensors writes 0600, which no other user could read
+        temporary.chmod(mode)
         _sync(temporary)
         os.replace(temporary, path)
     except SafetensorError as error:  # all it raises while writing: the disk is full or broken
@@ -54,6 +57,15 @@ def reserve(file: IO[bytes], size: int) -> None:
         os.posix_fallocate(file.fileno(), 0, size)
 
 
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as Parquet where the suffix is ``.parquet``, else as CSV, atomically."""
+    with replacing(path) as temporary:
+        if path.suffix.lower() == ".parquet":
+            table.to_parquet(temporary, index=False)
+        else:
+            write_csv(temporary, table)
+
+
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table as CSV that reads back the same.
 
@@ -76,14 +88,6 @@ def _left_over(folder: Path) -> dict[str, list[Path]]:
             except OSError:
                 pass
     return found
-
-
-@cache
-def _umask() -> int:
-    """The umask of this process, which can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _sync(path: Path) -> None:

@@ -65,7 +65,7 @@ def read_manifest(
     if SEAL in manifest and manifest[SEAL] != _seal(manifest):  # those of older versions have none
         raise MaskclsError(f"{where}: {name} is damaged (SHA-256 differs); make it again with `{make}`")
     sums = manifest.get("files")
-    if not isinstance(sums, dict) or not set(files) <= sums.keys() or not all(map(_is_plain, sums)):
+    if not isinstance(sums, dict) or not set(files) <= sums.keys() or not all(map(is_plain, sums)):
         raise MaskclsError(foreign)
     for file, expected in sums.items():
         if not (folder / file).is_file():
@@ -97,7 +97,7 @@ def _seal(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-def _is_plain(name: str) -> bool:
+def is_plain(name: str) -> bool:
     """Whether a name stays inside its folder."""
     return name not in ("", ".", "..") and not set(name) & {"/", "\\", "\0"}
 

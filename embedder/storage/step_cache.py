@@ -113,7 +113,7 @@ class StepCache:
         """Keep a step, in place of a former one of this name."""
         if self.folder is None:
             return
-        content = {key: np.ascontiguousarray(value) for key, value in arrays.items()}
+        content = {key: np.asarray(value, order="C") for key, value in arrays.items()}
         for key, table in tables.items():
             content[_TABLE + key] = np.frombuffer(table.to_parquet(), np.uint8)
         text = json.dumps(notes)

@@ -21,7 +21,7 @@ from maskcls.classify.labels.pseudo_labels.label_set import label_set
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.model import Model
 from maskcls.embedder.facenet.encoder import MAP_SHAPE, EncoderInfo
-from maskcls.embedder.faceset.store import LOG_COLUMNS, REJECT_COLUMNS, EmbeddingSet, SetWriter
+from maskcls.embedder.faceset.store import LOG_COLUMNS, REJECT_COLUMNS, EmbeddingSet, SetTables, SetWriter
 from maskcls.embedder.table import face_table, gallery_ids
 from maskcls.index.flat import Gallery
 
@@ -160,7 +160,7 @@ def write_set() -> Callable[[Path, EmbeddingSet], Path]:
         writer = SetWriter(folder, len(faces))
         writer.embeddings[:] = faces.embeddings
         writer.maps[:] = faces.maps
-        writer.commit(faces.table, faces.rejects, faces.encoder, faces.settings, pseudo=faces.pseudo)
+        writer.commit(SetTables(faces.table, faces.rejects, faces.encoder, faces.settings, pseudo=faces.pseudo))
         return folder
 
     return write

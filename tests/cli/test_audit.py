@@ -17,7 +17,7 @@ def maskcls(*arguments: str | Path) -> Result:
 def test_audit_then_relabel_then_audit(contest_faces: Path, tmp_path: Path) -> None:
     faces, out = tmp_path / "faces", tmp_path / "audit"
     shutil.copytree(contest_faces, faces)
-    done = maskcls("audit", faces, "--out", out, "--folds", "3", "--min-probability", "0.1")
+    done = maskcls("audit", faces, "--out", out, "--folds", "2", "--min-probability", "0.1")
     assert done.exit_code == 0, done.output
     assert {path.name for path in out.iterdir()} == {"issues.csv", "patch.csv"}
     issues = pd.read_csv(out / "issues.csv")
@@ -29,7 +29,7 @@ def test_audit_then_relabel_then_audit(contest_faces: Path, tmp_path: Path) -> N
     applied = maskcls("relabel", faces, "--patch", out / "patch.csv")
     assert applied.exit_code == 0, applied.output
     assert f"{len(patch)} labels changed, 0 confirmed" in applied.stdout
-    again = maskcls("audit", faces, "--out", out, "--folds", "3")
+    again = maskcls("audit", faces, "--out", out, "--folds", "2")
     assert again.exit_code == 0, again.output
     made = set(patch[["face_id", "field", "new"]].itertuples(index=False, name=None))
     left = pd.read_csv(out / "issues.csv", dtype=str, keep_default_na=False)

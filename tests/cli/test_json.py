@@ -21,7 +21,7 @@ from maskcls.classify.model.build import build_model
 from maskcls.classify.serving import server as serve_server
 from maskcls.cli.main import app
 from maskcls.embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, FaceNetEncoder
-from maskcls.embedder.faceset.store import REJECT_COLUMNS, SetWriter
+from maskcls.embedder.faceset.store import REJECT_COLUMNS, SetTables, SetWriter
 from maskcls.embedder.table import face_table
 
 FACES, PHOTOS_A_PERSON = 48, 4
@@ -74,7 +74,7 @@ def faces(encoder: FaceNetEncoder, tmp_path_factory: pytest.TempPathFactory) -> 
     writer.maps[:] = rng.random((FACES, *MAP_SHAPE), np.float32)
     rejects = pd.DataFrame([], columns=list(REJECT_COLUMNS)).astype(REJECT_COLUMNS)
     settings = {"root": str(folder.parent), "layout": "folders", "face": "auto"}
-    writer.commit(face_table(rows), rejects, encoder.info, settings)
+    writer.commit(SetTables(face_table(rows), rejects, encoder.info, settings))
     return folder
 
 
@@ -150,7 +150,7 @@ def answers(world: World) -> list[Path]:
     split, files = world.out / "split.csv", [world.out / "a.parquet", world.out / "b.parquet"]
     assert run("split", world.faces, "--out", split, "--folds", "2").exit_code == 0
     for seed, file in enumerate(files):
-        evaluate = ("evaluate", world.faces, "--split", split, "--seed", str(seed), "--answers", file)
+        evaluate = ("evaluate", world.faces, "--split", split, "--seed", str(seed), "--predictions", file)
         assert run(*evaluate).exit_code == 0
     return files
 

@@ -16,6 +16,7 @@ from maskcls.classify.comparison.cnn.settings import Backbone, Crop, Settings
 from maskcls.cli import train
 from maskcls.cli.main import app
 
+pytestmark = pytest.mark.usefixtures("small_backbone")
 TINY = ("--image-size", "32", "--epochs", "2", "--folds", "2", "--batch-size", "16", "--no-bfloat16")
 
 
@@ -32,7 +33,7 @@ def fails(result: Result, *words: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def runs(painted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(painted: Path, small_backbone: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two runs of the painted people."""
     folder = tmp_path_factory.mktemp("runs")
     plain = call("train", painted, "--out", folder / "plain", *TINY, "--learning-rate", "0.003")
@@ -54,7 +55,7 @@ def test_a_run_explains_itself(runs: Path, painted: Path) -> None:
         *("fold-0.safetensors", "fold-1.safetensors"),
     }
     tables = {"answers.parquet", "faces.parquet"}
-    assert {path.name for path in run.iterdir()} == {*config["files"], *tables, "config.json", ".lock"}
+    assert {path.name for path in run.iterdir()} == {*config["files"], *tables, "config.json"}
     with Image.open(run / "curves.png") as picture:
         assert picture.format == "PNG"
     curves = pd.read_csv(run / "curves.csv")
@@ -70,11 +71,11 @@ def test_a_run_explains_itself(runs: Path, painted: Path) -> None:
 
 
 def test_answers_have_the_columns_of_evaluate(runs: Path) -> None:
-    from maskcls.classify.evaluation.cross_validation import KEPT
+    from maskcls.classify.evaluation.cross_validation import FACE_COLUMNS
     from maskcls.classify.tasks import ANSWER_COLUMNS
 
     answers = pd.read_parquet(runs / "plain" / "answers.parquet")
-    assert {*ANSWER_COLUMNS, *KEPT, "person", "fold", "true_mask", "true_age_low"} <= set(answers)
+    assert {*ANSWER_COLUMNS, *FACE_COLUMNS, "person", "fold", "true_mask", "true_age_low"} <= set(answers)
     np.testing.assert_allclose(answers[["p_wear", "p_incorrect", "p_normal"]].sum(axis=1), 1, atol=2e-4)
 
 
@@ -82,10 +83,10 @@ def test_runs_are_listed_and_compared(runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "runs.json"
     done = call("runs", runs, "--json", out)
     assert done.exit_code == 0, done.output
-    assert "plain: resnet18, face 32 px, 72 faces answered" in done.stdout
+    assert "plain: resnet18, face 32 px, 72 faces predicted" in done.stdout
     assert "  label_smoothing: - (plain), age=0.1 (smooth)" in done.stdout
     assert "  balance: 0.0 (plain), 1.0 (smooth)" in done.stdout
-    assert "72 faces of 24 people that all of them answered" in done.stdout
+    assert "72 faces of 24 people that all of them predict" in done.stdout
     rows = json.loads(out.read_text())["rows"]
     assert [row["name"] for row in rows] == ["plain", "smooth"]
     gain = rows[1]["mask accuracy"]["value"] - rows[0]["mask accuracy"]["value"]
@@ -98,14 +99,14 @@ def test_runs_beside_other_answers(runs: Path, tmp_path: Path) -> None:
     done = call("runs", runs / "smooth", "--beside", tmp_path / "retrieval.parquet")
     assert done.exit_code == 0, done.output
     assert "30 faces" in done.stdout
-    assert "gain on retrieval" in done.stdout
+    assert "difference to retrieval" in done.stdout
 
 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        pytest.param({"true_mask": "wear"}, "other labels of 48 faces; make the older answers again", id="relabelled"),
-        pytest.param({"face_id": "0"}, "no face was answered by all", id="other faces"),
+        pytest.param({"true_mask": "wear"}, "other labels of 48 faces; predict again", id="relabelled"),
+        pytest.param({"face_id": "0"}, "no face is predicted by all", id="other faces"),
     ],
 )
 def test_runs_that_cannot_be_compared(runs: Path, tmp_path: Path, columns: dict[str, str], message: str) -> None:
@@ -115,7 +116,7 @@ def test_runs_that_cannot_be_compared(runs: Path, tmp_path: Path, columns: dict[
 
 def test_no_answers_to_compare_with(runs: Path, tmp_path: Path) -> None:
     path = tmp_path / "other.parquet"
-    fails(call("runs", runs, "--beside", path), f"{path}: cannot be read as answers (No such file or directory)")
+    fails(call("runs", runs, "--beside", path), f"{path}: cannot be read as predictions (No such file or directory)")
     pd.DataFrame({"face_id": ["a"]}).to_parquet(path)
     fails(call("runs", runs, "--beside", path), "column person is missing")
 

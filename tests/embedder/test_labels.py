@@ -11,6 +11,7 @@ from maskcls.embedder.labels import (
     AGE_BANDS,
     GENDERS,
     MASKS,
+    UNKNOWN,
     LabelError,
     age_band,
     check_age,
@@ -46,14 +47,14 @@ def test_ages(text: str, years: tuple[float | None, float | None]) -> None:
     assert parse_age(text) == years
 
 
-@pytest.mark.parametrize("text", ["-3", "NaN", "nan", "inf", "-inf", "200", "120.5", "39-30", "1e9", "110-130", "500+"])
+@pytest.mark.parametrize("text", ["-3", "inf", "-inf", "200", "120.5", "39-30", "1e9", "110-130", "500+"])
 def test_ages_out_of_range(text: str) -> None:
     with pytest.raises(LabelError) as error:
         parse_age(text)
     assert str(error.value) == f"age {text!r} is outside 0-120 years"
 
 
-@pytest.mark.parametrize("text", ["old", "30-", "-", "30--39", "3O", "thirty", "<30", "30-39-49", "2_5", "30\n40"])
+@pytest.mark.parametrize("text", ["old", "30-", "30--39", "3O", "thirty", "<30", "30-39-49", "2_5", "30\n40"])
 def test_texts_that_are_no_age(text: str) -> None:
     with pytest.raises(LabelError) as error:
         parse_age(text)
@@ -74,7 +75,7 @@ def test_any_text_is_an_age_or_a_label_error(text: str) -> None:
         low, high = parse_age(text)
     if low is None or high is None:
         assert low is high is None
-        assert not text.strip()
+        assert text.strip().lower() in UNKNOWN
     else:
         assert 0 <= low <= high <= 120
 
@@ -87,7 +88,7 @@ def test_masks(text: str, mask: str | None) -> None:
     assert parse_mask(text) == mask
 
 
-@pytest.mark.parametrize("text", ["on", "off", "mask", "0", "wears", "nan"])
+@pytest.mark.parametrize("text", ["on", "off", "mask", "0", "wears"])
 def test_unknown_masks(text: str) -> None:
     with pytest.raises(LabelError) as error:
         parse_mask(text)
@@ -102,7 +103,7 @@ def test_genders(text: str, gender: str | None) -> None:
     assert parse_gender(text) == gender
 
 
-@pytest.mark.parametrize("text", ["x", "0", "1", "man", "woman", "females", "nan"])
+@pytest.mark.parametrize("text", ["x", "0", "1", "man", "woman", "females"])
 def test_unknown_genders(text: str) -> None:
     with pytest.raises(LabelError) as error:
         parse_gender(text)

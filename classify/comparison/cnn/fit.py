@@ -18,20 +18,16 @@ from ....embedder.errors import MaskclsError
 from ...heads.training import fit_temperature, log_losses
 from ...model.checkpoint import Checkpoint
 from ...model.finetune import rate
-from .augment import augmentation, augmented, normalised
 from .log import Log
-from .losses import TaskLoss, class_balanced, smoothed_targets
-from .network import Network, logits_of
-from .photos import Photos
-from .pretrained import Pretrained, put_in
-from .sampling import order, sampling_weights
+from .network import Network, Pretrained, logits_of, put_in
+from .photos import Photos, augmentation, augmented, normalised
 from .settings import Settings, Task
-from .targets import Targets
+from .targets import Targets, TaskLoss, class_balanced, order, sampling_weights, smoothed_targets
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
-ASKED_AT_ONCE = 128
+BATCH = 128
 PLATEAU_PATIENCE = 2
 """Epochs without a better validation loss after which ``plateau`` lowers the learning rate to a tenth."""
 
@@ -52,7 +48,7 @@ class Part:
     """Rows of the pool that a network is trained on, and those of held-out people that choose its epoch.
 
     Attributes:
-        factors: (n,) how many times as often each face of the pool is drawn, see :func:`.sampling.sample_factors`.
+        factors: (n,) how many times as often each face of the pool is drawn, see :func:`.targets.sample_factors`.
     """
 
     fit: Ints
@@ -164,21 +160,23 @@ def train_network(
                 found = _validated(net, photos, targets, part.held_out, tasks, settings, machine)
                 if log.end_epoch(epoch + 1, speed, found):
                     best.load_state_dict(net.state_dict())
-            checkpoint.notes = log.text()
+            checkpoint.notes = log.notes()
             checkpoint.reached(done, last=done == total)
     progress(total, total)
     best = best.to(memory_format=torch.channels_last).to(machine.device).eval()
-    logits = ask(best, photos, part.held_out, settings.flip, machine)
+    logits = face_logits(best, photos, part.held_out, settings.flip, machine)
     temperatures = {task: _temperature(logits[task], targets.true[task][part.held_out]) for task in tasks}
     return Trained(best, classes, temperatures, log.curve)
 
 
-def ask(net: nn.Module, photos: Photos, rows: Ints, flip: bool, machine: Machine) -> dict[str, npt.NDArray[np.float32]]:
+def face_logits(
+    net: nn.Module, photos: Photos, rows: Ints, flip: bool, machine: Machine
+) -> dict[str, npt.NDArray[np.float32]]:
     """Logits (len(rows), classes) by task; with ``flip`` the mean of each face and its mirror image."""
     net.eval()
     parts: dict[str, list[Tensor]] = {}
-    for start in range(0, len(rows), ASKED_AT_ONCE):
-        images = normalised(photos.images(rows[start : start + ASKED_AT_ONCE])).to(machine.device)
+    for start in range(0, len(rows), BATCH):
+        images = normalised(photos.images(rows[start : start + BATCH])).to(machine.device)
         for task, logits in logits_of(net, images, flip, machine.bfloat16).items():
             parts.setdefault(task, []).append(logits.cpu())
     return {task: torch.cat(logits).numpy() for task, logits in parts.items()}
@@ -221,7 +219,7 @@ def _validated(
     machine: Machine,
 ) -> dict[str, float]:
     """Log loss at the best temperatures, summed over the tasks, and each task's accuracy and macro F1."""
-    logits = ask(net, photos, held_out, settings.flip, machine)
+    logits = face_logits(net, photos, held_out, settings.flip, machine)
     found: dict[str, float] = {"validation_loss": 0.0}
     for task in tasks:
         labels = targets.true[task][held_out]

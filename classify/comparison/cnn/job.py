@@ -1,8 +1,9 @@
-"""From sets, a recipe and options to a job that can be run."""
+"""What is trained on what: from sets, a recipe and options to a job."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,46 @@ from ....embedder.errors import MaskclsError
 from ....embedder.facenet.encoder import pick_device
 from ....embedder.photo import shown
 from ....embedder.storage.manifest import checksums
-from ...data.face_set import merge_sets, open_sets
-from ...evaluation.evaluate import plan
-from .fit import Machine
-from .pretrained import Pretrained, download_pretrained, read_pretrained
-from .recipes import NO_RECIPE, read_recipe
-from .settings import Backbone
-from .train import Job
+from ...data.face_set import FaceSet, merge_sets, open_sets
+from ...evaluation.evaluate import Plan, plan
+from .fit import CPU, Machine
+from .network import Pretrained, download_pretrained, read_pretrained
+from .settings import NO_RECIPE, Backbone, Settings, read_recipe
 
 SLOW_IN_BFLOAT16 = ("efficientnet_b0",)
 """Measured at 128 pixels on a processor with AVX512-BF16: efficientnet_b0 takes 1.5 times as long, resnet18 half."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be trained on what.
+
+    Attributes:
+        named: the tasks were asked for by name, see :func:`.targets.targets_of`.
+        weights: to start from; None starts from scratch.
+        about: what else the run's ``config.json`` tells: recipe, command, sets.
+    """
+
+    pool: FaceSet
+    plan: Plan
+    settings: Settings
+    seed: int = 0
+    named: bool = False
+    machine: Machine = CPU
+    weights: Pretrained | None = None
+    about: Mapping[str, Any] | None = None
+
+    def lines(self) -> list[str]:
+        """What is about to be done, for the terminal."""
+        kinds, size = ("whole photos", "faces")[self.settings.crop == "face"], self.settings.image_size
+        start = f"from {shown(self.weights.name)}" if self.weights else "from scratch (ImageNet weights: --weights)"
+        precision = "bfloat16" if self.machine.bfloat16 else "float32"
+        return [
+            f"{len(self.plan.scored)} faces scored in {self.plan.folds} folds of people, {len(self.pool)} faces to "
+            f"train from, {self.pool.copies} exact copies left out",
+            f"{self.settings.backbone} on {kinds} of {size} x {size} pixels, {start}, "
+            f"{precision} on {self.machine.device}",
+        ]
 
 
 def prepare(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,13 +15,13 @@ class Log:
         self.curve, self.running, self.seconds = curve, running, seconds
 
     @classmethod
-    def read(cls, text: str) -> Log:
-        """What :meth:`text` gave; a new log for an empty text."""
-        return cls(**json.loads(text)) if text else cls([], [], 0.0)
+    def read(cls, notes: Mapping[str, Any] | None) -> Log:
+        """What :meth:`notes` gave; a new log for None."""
+        return cls(**notes) if notes else cls([], [], 0.0)
 
-    def text(self) -> str:
-        """All of it as JSON; numbers read back the same."""
-        return json.dumps({"curve": self.curve, "running": self.running, "seconds": self.seconds})
+    def notes(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        return {"curve": self.curve, "running": self.running, "seconds": self.seconds}
 
     @property
     def losses(self) -> list[float]:

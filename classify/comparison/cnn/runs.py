@@ -1,4 +1,4 @@
-"""Runs in a folder, side by side, each scored on the faces that all of them answered."""
+"""Runs in a folder, side by side, each scored on the faces that all of them predict."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ import pandas as pd
 
 from ....embedder.errors import MaskclsError
 from ....embedder.photo import shown
-from ...metrics.bootstrap import Bootstrap, Counts, Floats, Statistic, mean, number
+from ...metrics.bootstrap import Bootstrap, Counts, Floats, Statistic, mean
 from ...metrics.confusion import flattened, macro_f1
-from ...metrics.scored import COLUMNS, Graded, grade
+from ...metrics.scored import COLUMNS, ScoredFaces, scored_faces
+from ..ensemble.members import read_table
 from .trained import ANSWERS, read_config
 
-Measure = Callable[[Graded], tuple[Counts, Statistic]]
+Measure = Callable[[ScoredFaces], tuple[Counts, Statistic]]
 ROUNDS = 1000
 
 
-def _share(right: Callable[[Graded], Floats]) -> Measure:
+def _share(right: Callable[[ScoredFaces], Floats]) -> Measure:
     return lambda scored: (Counts.mean(right(scored)), mean)
 
 
@@ -30,67 +31,62 @@ def _macro(task: str) -> Measure:
 
 
 MEASURES: dict[str, Measure] = {
-    "mask accuracy": _share(lambda scored: scored.mask.right),
+    "mask accuracy": _share(lambda scored: scored.mask.correct),
     "mask macro F1": _macro("mask"),
-    "gender accuracy": _share(lambda scored: scored.gender.right),
-    "gender accuracy, masked": _share(lambda scored: np.where(scored.masked, scored.gender.right, np.nan)),
-    "age band accuracy": _share(lambda scored: scored.age_band.right),
+    "gender accuracy": _share(lambda scored: scored.gender.correct),
+    "gender accuracy, masked": _share(lambda scored: np.where(scored.masked, scored.gender.correct, np.nan)),
+    "age band accuracy": _share(lambda scored: scored.age_band.correct),
     "age band macro F1": _macro("age_band"),
-    "recall >=60": _share(lambda scored: np.where(scored.age_band.truth == 2, scored.age_band.right, np.nan)),
+    "recall >=60": _share(lambda scored: np.where(scored.age_band.truth == 2, scored.age_band.correct, np.nan)),
     "18-class macro F1": _macro("joint"),
 }
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One way of answering: a run, or a table of answers made elsewhere.
+    """A run, or a table of predictions made elsewhere.
 
     Attributes:
         config: of a run, else empty.
-        answers: out-of-fold answers, None while a run is not finished.
+        predictions: out-of-fold predictions, None while a run is not finished.
     """
 
     name: str
     config: Mapping[str, Any]
-    answers: pd.DataFrame | None
+    predictions: pd.DataFrame | None
 
 
 def find_runs(folder: Path) -> list[Entry]:
     """The runs directly in a folder, by name; or the one run that the folder is.
 
     Raises:
-        MaskclsError: there is none, or a run's answers cannot be read.
+        MaskclsError: there is none, or a run's predictions cannot be read.
     """
     here = [folder] if read_config(folder) else sorted(folder.iterdir()) if folder.is_dir() else []
     found = [(path, config) for path in here if (config := read_config(path))]
     if not found:
         raise MaskclsError(f"{shown(folder)}: no runs in there; make one with `maskcls train FACES --out RUN`")
     return [
-        Entry(shown(path.name), config, read_answers(path / ANSWERS) if "files" in config else None)
+        Entry(shown(path.name), config, read_predictions(path / ANSWERS) if "files" in config else None)
         for path, config in found
     ]
 
 
-def read_answers(path: Path) -> pd.DataFrame:
-    """Out-of-fold answers with their truth, as ``train`` and ``evaluate --answers`` write them.
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Out-of-fold predictions with true labels, as ``train`` and ``evaluate`` write them.
 
     Raises:
         MaskclsError: the file cannot be read or is no such table.
     """
-    try:
-        with path.open("rb") as file:
-            table = pd.read_parquet(file) if path.suffix == ".parquet" else pd.read_csv(file)
-    except Exception as error:  # pandas and pyarrow raise many types on a damaged table
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:150]
-        raise MaskclsError(f"{shown(path)}: cannot be read as answers ({shown(reason)})") from error
+    table = read_table(path)
     if missing := [name for name in ("face_id", *COLUMNS) if name not in table]:
-        raise MaskclsError(f"{shown(path)}: no answers of `train` or `evaluate`: column {missing[0]} is missing")
+        raise MaskclsError(f"{shown(path)}: no predictions of `train` or `evaluate`: column {missing[0]} is missing")
     return table
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Figures of several ways of answering on the same faces.
+    """Scores of several entries on the same faces.
 
     Attributes:
         faces, people: what the figures rest on.
@@ -104,12 +100,12 @@ class Comparison:
 
 
 def compare(entries: Sequence[Entry], rounds: int = ROUNDS, seed: int = 0) -> Comparison:
-    """Score finished entries on the faces that all of them answered; people are resampled, for all alike.
+    """Score finished entries on the faces that all of them predict; people are resampled, for all alike.
 
     Raises:
-        MaskclsError: no face was answered by all, or two entries give a face other labels.
+        MaskclsError: no face is predicted by all, or two entries give a face other labels.
     """
-    tables = {entry.name: entry.answers.set_index("face_id") for entry in entries if entry.answers is not None}
+    tables = {entry.name: entry.predictions.set_index("face_id") for entry in entries if entry.predictions is not None}
     if not tables:
         return Comparison(0, 0, [])
     first, *others = tables.values()
@@ -117,16 +113,16 @@ def compare(entries: Sequence[Entry], rounds: int = ROUNDS, seed: int = 0) -> Co
     for table in others:
         common = common.intersection(table.index, sort=False)
     if not len(common):
-        raise MaskclsError(f"{' and '.join(tables)}: no face was answered by all; compare runs on the same sets")
+        raise MaskclsError(f"{' and '.join(tables)}: no face is predicted by all; compare runs on the same sets")
     people = first.loc[common, "person"]
-    scored = {name: grade(table.loc[common].assign(person=people)) for name, table in tables.items()}
+    scored = {name: scored_faces(table.loc[common].assign(person=people)) for name, table in tables.items()}
     bootstrap = Bootstrap(people.to_numpy(np.int64), rounds, seed)
-    (base_name, base), *others_graded = scored.items()
-    for name, one in others_graded:
+    (base_name, base), *others_scored = scored.items()
+    for name, one in others_scored:
         relabelled = [task.truth != base.tasks[kind].truth for kind, task in one.tasks.items()]
         if count := int(np.any(relabelled, axis=0).sum()):
             raise MaskclsError(
-                f"{base_name} and {name}: other labels of {count} faces; make the older answers again to compare them"
+                f"{base_name} and {name}: other labels of {count} faces; predict again with the current labels"
             )
     rows = []
     for name, one in scored.items():
@@ -135,17 +131,10 @@ def compare(entries: Sequence[Entry], rounds: int = ROUNDS, seed: int = 0) -> Co
             counts, statistic = made(one)
             row[measure] = bootstrap.estimate(counts, statistic).row()
             if name != base_name:
-                row["difference"][measure] = _difference(bootstrap, made(base)[0], counts, statistic)
+                gain = bootstrap.difference(counts, made(base)[0], statistic).row()
+                row["difference"][measure] = {end: gain[end] for end in ("value", "low", "high")}
         rows.append(row)
     return Comparison(len(common), int(people.nunique()), rows)
-
-
-def _difference(bootstrap: Bootstrap, base: Counts, other: Counts, statistic: Statistic) -> dict[str, Any]:
-    def less(totals: Floats) -> Floats:
-        return statistic(totals[:, base.width :]) - statistic(totals[:, : base.width])
-
-    estimate = bootstrap.estimate(base.beside(other), less)
-    return {name: number(getattr(estimate, name)) for name in ("value", "low", "high")}
 
 
 def differing(entries: Sequence[Entry]) -> dict[str, list[str]]:

@@ -1,18 +1,22 @@
-"""Labels as a network reads them: a class number for each face and task, -1 where a dataset does not say."""
+"""What a network learns from: class numbers of the faces, how often each face is drawn, and the loss."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.utils.data import WeightedRandomSampler
 
 from ....embedder.errors import MaskclsError
 from ....embedder.labels import AGE_BANDS, BAND_STARTS, GENDERS, MASKS
 from .settings import Settings, Task
 
+Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 CLASSES: dict[Task, tuple[str, ...]] = {"mask": MASKS, "gender": GENDERS, "age": AGE_BANDS}
 COLUMNS: dict[Task, str] = {"mask": "mask", "gender": "gender", "age": "age_band"}
@@ -89,3 +93,96 @@ def _words(table: pd.DataFrame, senior_from: int) -> dict[Task, pd.Series[str]]:
 
 def _numbers(words: pd.Series[str], classes: tuple[str, ...]) -> Ints:
     return pd.Index(classes, dtype=object).get_indexer(pd.Index(words.to_numpy(object))).astype(np.int64)
+
+
+def sampling_weights(labels: Sequence[Ints], balance: float, factors: Floats) -> Floats:
+    """How often each face is drawn in relation to others (n,), mean 1.
+
+    Args:
+        labels: class numbers (n,) of each task a network learns; faces alike in all of them are one kind, and the
+            faces of a kind weigh ``number of its faces ** -balance``.
+        balance: 0 draws kinds as they come, 1 all kinds equally often.
+        factors: (n,) times as often, see :func:`sample_factors`.
+    """
+    kinds = np.unique(np.stack(labels), axis=1, return_inverse=True)[1].ravel()
+    weights = np.bincount(kinds)[kinds].astype(np.float64) ** -balance * factors
+    return np.asarray(weights / weights.mean(), np.float64)
+
+
+def sample_factors(table: pd.DataFrame, wanted: Mapping[str, float]) -> Floats:
+    """(n,) the product of the factors of ``race:NAME`` and ``source:NAME`` that fit a face, case ignored.
+
+    Raises:
+        MaskclsError: no face has such a race or source; those that there are are named.
+    """
+    factors = np.ones(len(table))
+    for name, factor in wanted.items():
+        column, _, value = name.partition(":")
+        fits = (table[column].str.lower() == value.lower()).fillna(False).to_numpy(bool)
+        if not fits.any():
+            have = ", ".join(sorted(table[column].dropna().unique())) or "none"
+            raise MaskclsError(f"--weight {name}: no face has this {column}; there are: {have}")
+        factors[fits] *= factor
+    return factors
+
+
+def order(weights: Floats, seed: int, epoch: int) -> Ints:
+    """Positions (n,) of the faces of an epoch: each once, at random, or drawn by weight where weights differ."""
+    generator = torch.Generator().manual_seed(int(np.random.default_rng((seed, epoch)).integers(2**62)))
+    uneven = bool(np.ptp(weights) > 0)
+    sampler = WeightedRandomSampler(weights.tolist(), len(weights), replacement=uneven, generator=generator)
+    return np.fromiter(sampler, np.int64, len(weights))
+
+
+def smoothed_targets(classes: int, share: float, neighbours: bool = False) -> Tensor:
+    """Target distribution (classes, classes) of each true class, rows adding up to 1.
+
+    Args:
+        share: of the target (0-1) that is spread: over all classes, the true one among them (Szegedy et al. 2016,
+            https://arxiv.org/abs/1512.00567), as torch does it.
+        neighbours: spread it over the classes beside the true one only, for classes that have an order.
+    """
+    if not neighbours:
+        return (1 - share) * torch.eye(classes) + share / classes
+    beside = torch.zeros(classes, classes)
+    for row in range(classes):
+        near = [column for column in (row - 1, row + 1) if 0 <= column < classes]
+        beside[row, near] = 1 / len(near) if near else 0.0
+    targets = torch.eye(classes) * (1 - share) + beside * share
+    return targets / targets.sum(dim=1, keepdim=True)
+
+
+def class_balanced(counts: Sequence[int], beta: float) -> Tensor:
+    """Weight (classes,) of each class by its effective number of faces, adding up to the number of classes.
+
+    The effective number is ``(1 - beta ** n) / (1 - beta)`` (Cui et al. 2019, https://arxiv.org/abs/1901.05555);
+    a ``beta`` of 0 weighs all classes alike, one near 1 by inverse frequency. A class without a face weighs nothing.
+    """
+    number = torch.tensor(counts, dtype=torch.float64)
+    weights = torch.where(number > 0, (1 - beta) / (1 - beta**number).clamp(min=1e-12), 0.0)
+    return (weights * (len(counts) / weights.sum())).float()
+
+
+class TaskLoss(nn.Module):
+    """Mean loss over the faces of a batch that have a label; 0 where none has.
+
+    Args:
+        targets: see :func:`smoothed_targets`.
+        weights: (classes,) weight of each true class; the mean is weighted by it, as in torch's cross entropy.
+        focal: exponent gamma by which well answered faces count less (Lin et al. 2017,
+            https://arxiv.org/abs/1708.02002); 0 is plain cross entropy.
+    """
+
+    def __init__(self, targets: Tensor, weights: Tensor, focal: float = 0.0) -> None:
+        super().__init__()
+        self.targets, self.weights, self.focal = nn.Buffer(targets), nn.Buffer(weights), focal
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Loss () of logits (n, classes) and labels (n,), -1 where there is none."""
+        known = labels >= 0
+        if not bool(known.any()):
+            return logits.sum() * 0
+        said, true = logits[known].float().log_softmax(dim=1), labels[known]
+        each = -(self.targets[true] * (1 - said.exp()) ** self.focal * said).sum(dim=1)
+        weight = self.weights[true]
+        return (weight * each).sum() / weight.sum().clamp(min=1e-12)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,25 +19,19 @@ import pandas as pd
 
 from ....embedder.errors import MaskclsError
 from ....embedder.photo import shown
-from ....embedder.storage.atomic import write_csv, write_json
+from ....embedder.storage.atomic import write_csv, write_json, write_table
 from ....embedder.storage.manifest import checksums, key_of
-from ...data.face_set import FaceSet
+from ....embedder.storage.step_cache import Step, StepCache
 from ...data.leakage_guard import fold_notes
 from ...data.provenance import barred, refuse_knowing, unseen
-from ...evaluation.cross_validation import truth_of
-from ...evaluation.evaluate import Plan
-from ...evaluation.kept import Kept, Tables
+from ...evaluation.cross_validation import Progress, truth_of
 from ...evaluation.splits import pool_folds, scarce_classes
 from ...metrics.scores import summarise
-from ...predict.job import write_answers
-from .curves import draw_curves
-from .fit import CPU, Machine, Part, train_network
+from .fit import Part, train_network
+from .job import Job
 from .network import parameters
 from .photos import Photos, read_photos
-from .pretrained import Pretrained
-from .sampling import sample_factors
-from .settings import Settings
-from .targets import Targets, targets_of
+from .targets import Targets, sample_factors, targets_of
 from .trained import (
     ANSWERS,
     CONFIG,
@@ -46,9 +41,10 @@ from .trained import (
     KIND,
     METRICS,
     PICTURE,
-    answer_table,
+    draw_curves,
+    prediction_table,
+    probabilities_of,
     read_config,
-    said,
     save_networks,
 )
 
@@ -57,42 +53,8 @@ HELD_OUT_PARTS = 10
 LIBRARIES = ("maskcls", "torch", "torchvision", "numpy")
 FOLDS = ".folds"
 
-Step = Callable[[str, int, int], None]
 
-
-@dataclass(frozen=True)
-class Job:
-    """What is to be trained on what.
-
-    Attributes:
-        named: the tasks were asked for by name, see :func:`.targets.targets_of`.
-        weights: to start from; None starts from scratch.
-        about: what else the run's ``config.json`` tells: recipe, command, sets.
-    """
-
-    pool: FaceSet
-    plan: Plan
-    settings: Settings
-    seed: int = 0
-    named: bool = False
-    machine: Machine = CPU
-    weights: Pretrained | None = None
-    about: Mapping[str, Any] | None = None
-
-    def lines(self) -> list[str]:
-        """What is about to be done, for the terminal."""
-        kinds, size = ("whole photos", "faces")[self.settings.crop == "face"], self.settings.image_size
-        start = f"from {shown(self.weights.name)}" if self.weights else "from scratch (ImageNet weights: --weights)"
-        precision = "bfloat16" if self.machine.bfloat16 else "float32"
-        return [
-            f"{len(self.plan.scored)} faces scored in {self.plan.folds} folds of people, {len(self.pool)} faces to "
-            f"train from, {self.pool.copies} exact copies left out",
-            f"{self.settings.backbone} on {kinds} of {size} x {size} pixels, {start}, "
-            f"{precision} on {self.machine.device}",
-        ]
-
-
-def train(job: Job, out: Path, step: Step = lambda what, done, total: None) -> dict[str, Any]:
+def train(job: Job, out: Path, progress: Progress = lambda what, done, total: None) -> dict[str, Any]:
     """Train the networks of every scored fold, and write the run's folder.
 
     A run that was killed goes on from its last checkpoint; a finished one is left as it is.
@@ -114,35 +76,34 @@ def train(job: Job, out: Path, step: Step = lambda what, done, total: None) -> d
         shutil.rmtree(out / FOLDS, ignore_errors=True)  # a kill may have come before that
         return dict(json.loads((out / METRICS).read_text(encoding="utf-8")))
     config["started"] = read_config(out).get("started", config["started"])
-    kept = Kept(out / FOLDS, config["key"])
+    cache = StepCache(out / FOLDS, config["key"])
     write_json(out / CONFIG, config)
-    write_answers(out / FACES, _faces(job))
+    write_table(out / FACES, _faces(job))
 
-    @cache
+    @functools.cache
     def photos() -> Photos:
-        progress = partial(step, "reading photos")
-        return read_photos(pool.table, settings.crop, settings.image_size, progress)
+        return read_photos(pool.table, settings.crop, settings.image_size, partial(progress, "reading photos"))
 
-    def trained(fold: int) -> Tables:
-        return _train_fold(job, photos(), targets, parts[fold], fold, out, config["key"], step)
+    def trained(fold: int) -> Step:
+        return _train_fold(job, photos(), targets, parts[fold], fold, out, config["key"], progress)
 
     answers, curves = [], []
     for number, fold in enumerate(parts):
-        step("folds", number, len(parts))
-        tables = kept.tables(f"fold-{fold}", partial(trained, fold))
+        progress("folds", number, len(parts))
+        tables = cache.once(f"fold-{fold}", partial(trained, fold)).tables
         answers.append(tables["answers"])
         curves.append(tables["curves"])
-    step("folds", len(parts), len(parts))
+    progress("folds", len(parts), len(parts))
     answered = pd.concat(answers).loc[job.plan.scored].reset_index(drop=True)
     curve = pd.concat(curves, ignore_index=True)
     metrics = _metrics(job, targets, answered, curve)
-    write_answers(out / ANSWERS, answered)
+    write_table(out / ANSWERS, answered)
     write_csv(out / CURVES, curve)
     draw_curves(out / PICTURE, curve)
     write_json(out / METRICS, metrics)
     files = [CURVES, PICTURE, METRICS, *(f"fold-{fold}.safetensors" for fold in parts)]  # a person may leave the tables
     write_json(out / CONFIG, config | {"finished": _now(), "files": checksums(out, files)})
-    kept.clear()
+    cache.clear()
     return metrics
 
 
@@ -170,8 +131,8 @@ def _part(job: Job, fold: int, factors: np.ndarray[Any, np.dtype[np.float64]]) -
 
 
 def _train_fold(
-    job: Job, photos: Photos, targets: Targets, part: Part, fold: int, out: Path, key: str, step: Step
-) -> dict[str, pd.DataFrame]:
+    job: Job, photos: Photos, targets: Targets, part: Part, fold: int, out: Path, key: str, progress: Progress
+) -> Step:
     networks, curves = [], []
     tasks_of = [tuple(task for task in tasks if task in targets.classes) for tasks in job.settings.networks]
     for number, tasks in enumerate(tasks for tasks in tasks_of if tasks):
@@ -186,17 +147,18 @@ def _train_fold(
             job.weights,
             out / FOLDS / f"fold-{fold}-{number}",
             (key, fold, tasks),
-            partial(step, f"fold {fold} {'+'.join(tasks)}"),
+            partial(progress, f"fold {fold} {'+'.join(tasks)}"),
         )
         networks.append(network)
         curves.append(pd.DataFrame(network.curve).assign(fold=fold, network="+".join(tasks)))
     save_networks(out / f"fold-{fold}.safetensors", networks)
     asked = job.plan.scored[job.plan.fold[job.plan.scored] == fold]
-    answers = answer_table(said(networks, photos, asked, job.settings, job.machine), len(asked))
+    answers = prediction_table(probabilities_of(networks, photos, asked, job.settings, job.machine), len(asked))
     table = pd.concat([truth_of(job.pool, asked), answers], axis=1).assign(fold=fold).set_index(asked)
     curve = pd.concat(curves, ignore_index=True)
     curve = curve[["fold", "network", *(name for name in curve if name not in ("fold", "network"))]]
-    return {"answers": table, "curves": curve.assign(parameters=parameters([one.net for one in networks]))}
+    curve = curve.assign(parameters=parameters([one.net for one in networks]))
+    return Step(tables={"answers": table, "curves": curve})
 
 
 def _pseudo_notes(job: Job) -> list[str]:

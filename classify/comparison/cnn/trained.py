@@ -1,110 +1,42 @@
-"""Trained networks on disk, and what they say of faces."""
+"""What a training leaves: predictions of its networks, the networks, the learning curves, and the files of a run."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from safetensors import SafetensorError, safe_open
+from matplotlib.figure import Figure
 from safetensors.torch import save_file
 from scipy.special import softmax
 from torch import Tensor
 
-from ....embedder.errors import MaskclsError
 from ....embedder.labels import class_id
-from ....embedder.photo import shown
 from ....embedder.storage.atomic import replacing
-from ....embedder.storage.manifest import read_manifest
 from ...tasks import ANSWER_COLUMNS, PROBABILITIES
 from ...tasks import CLASSES as ANSWERED
-from .fit import CPU, Machine, Trained, ask
-from .network import Network
-from .photos import Photos, read_photos
-from .settings import Settings, Task, settings_of
+from .fit import Machine, Trained, face_logits
+from .photos import Photos
+from .settings import Settings, Task
 from .targets import COLUMNS
 
 CONFIG, FACES, ANSWERS, METRICS, CURVES, PICTURE = (
     *("config.json", "faces.parquet", "answers.parquet"),
     *("metrics.json", "curves.csv", "curves.png"),
 )
-KIND, FORMAT, MAKE = "maskcls-run", 1, "maskcls train"
+KIND, FORMAT = "maskcls-run", 1
+
+SIDE_INCHES = 4.0
+DOTS_AN_INCH = 110
 
 Floats = npt.NDArray[np.float64]
 Progress = Callable[[int, int], None]
 Probabilities = dict[Task, Floats]
 """Task -> (n, classes) calibrated probabilities; 0 for a class that was not learnt."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run.
-
-    Attributes:
-        folder: where it lies.
-        config: see ``docs/files.md``.
-        networks: fold -> the networks trained without its people.
-    """
-
-    folder: Path
-    config: Mapping[str, Any]
-    settings: Settings
-    networks: Mapping[int, Sequence[Trained]]
-
-    @property
-    def faces(self) -> pd.DataFrame:
-        """Who took part: ``face_id, file_sha256, person, name, source, fold, scored``.
-
-        The networks of a fold have seen, in training or to choose an epoch, all faces of the other folds.
-        """
-        return pd.read_parquet(self.folder / FACES)
-
-    def probabilities(
-        self,
-        table: pd.DataFrame,
-        folds: Sequence[int] | None = None,
-        machine: Machine = CPU,
-        progress: Progress = lambda done, total: None,
-    ) -> Probabilities:
-        """What the networks of some folds (all of them, unless given) say of the faces of a pool's table, on the mean.
-
-        Raises:
-            MaskclsError: there are no such folds, or a photo is gone or changed.
-        """
-        wanted = list(self.networks) if folds is None else list(folds)
-        if missing := [fold for fold in wanted if fold not in self.networks]:
-            raise MaskclsError(
-                f"{shown(self.folder)}: no network of fold {missing[0]}; there are {list(self.networks)}"
-            )
-        photos = read_photos(table, self.settings.crop, self.settings.image_size, progress)
-        rows = np.arange(len(photos))
-        return mean_probabilities([said(self.networks[fold], photos, rows, self.settings, machine) for fold in wanted])
-
-
-def load_run(folder: Path) -> Run:
-    """Open a finished run.
-
-    Raises:
-        MaskclsError: it is none, not finished, or damaged.
-    """
-    config = read_config(folder)
-    if "files" not in config:
-        raise MaskclsError(f"{shown(folder)}: not finished; run its `{MAKE}` command again to go on")
-    config = read_manifest(folder, CONFIG, KIND, FORMAT, MAKE)
-    settings = settings_of(config["settings"], shown(folder / CONFIG))
-    names = [name for name in config["files"] if name.endswith(".safetensors")]
-    networks = {int(name.removeprefix("fold-").removesuffix(".safetensors")): name for name in names}
-    return Run(
-        folder,
-        config,
-        settings,
-        {fold: load_networks(folder / name, settings) for fold, name in sorted(networks.items())},
-    )
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -116,13 +48,13 @@ def read_config(folder: Path) -> dict[str, Any]:
     return dict(config) if isinstance(config, dict) and config.get("kind") == KIND else {}
 
 
-def said(
+def probabilities_of(
     networks: Sequence[Trained], photos: Photos, rows: npt.NDArray[np.int64], settings: Settings, machine: Machine
 ) -> Probabilities:
     """Calibrated probabilities that the networks of one fold give faces, by task."""
     found: Probabilities = {}
     for trained in networks:
-        logits_of = ask(trained.net, photos, rows, settings.flip, machine)
+        logits_of = face_logits(trained.net, photos, rows, settings.flip, machine)
         for task, learnt in trained.classes.items():
             names = ANSWERED[COLUMNS[task]]
             found[task] = np.zeros((len(rows), len(names)))
@@ -131,12 +63,7 @@ def said(
     return found
 
 
-def mean_probabilities(parts: Sequence[Probabilities]) -> Probabilities:
-    """The mean over networks that learnt the same tasks."""
-    return {task: np.mean([part[task] for part in parts], axis=0) for task in parts[0]}
-
-
-def answer_table(probabilities: Probabilities, count: int) -> pd.DataFrame:
+def prediction_table(probabilities: Probabilities, count: int) -> pd.DataFrame:
     """Rows (:data:`~...tasks.ANSWER_COLUMNS`) for ``count`` faces; what is not said is null: years and voters too."""
     table = pd.DataFrame(index=range(count), columns=list(ANSWER_COLUMNS), dtype=object)
     for task, values in probabilities.items():
@@ -171,24 +98,32 @@ def save_networks(path: Path, networks: Sequence[Trained]) -> None:
         save_file(tensors, temporary, {"networks": json.dumps(about)})
 
 
-def load_networks(path: Path, settings: Settings) -> list[Trained]:
-    """Read what :func:`save_networks` wrote.
+def draw_curves(path: Path, curve: pd.DataFrame) -> None:
+    """Write a PNG: losses, and macro F1 on held-out people, by epoch; one panel of each for every network.
 
-    Raises:
-        MaskclsError: the file is damaged or was not made with these settings.
+    Args:
+        curve: ``fold, network, epoch, train_loss, validation_loss`` and ``TASK_macro_f1``, one row an epoch.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {})["networks"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        networks = []
-        for number, one in enumerate(about):
-            classes = {task: tuple(names) for task, names in one["classes"].items()}
-            heads = {task: len(names) for task, names in classes.items()}
-            net = Network(settings.backbone, settings.image_size, heads)
-            start = f"{number}."
-            net.load_state_dict({n.removeprefix(start): v for n, v in tensors.items() if n.startswith(start)})
-            networks.append(Trained(net.eval(), classes, dict(one["temperatures"])))
-    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
-        raise MaskclsError(f"{shown(path)}: damaged or of another run; train again") from error
-    return networks
+    networks = list(curve["network"].unique())
+    figure = Figure((2 * SIDE_INCHES, len(networks) * SIDE_INCHES * 0.75), layout="constrained")
+    panels = figure.subplots(len(networks), 2, squeeze=False)
+    scores = [name for name in map(str, curve) if name.endswith("_macro_f1")]
+    for (left, right), network in zip(panels, networks, strict=True):
+        mine = curve[curve["network"] == network]
+        for number, (_, rows) in enumerate(mine.groupby("fold")):
+            first = number == 0
+            left.plot(rows["epoch"], rows["train_loss"], "C0--", label="trained on" if first else None)
+            left.plot(rows["epoch"], rows["validation_loss"], "C1-", label="held out" if first else None)
+            best = rows.loc[rows["validation_loss"].idxmin()]
+            left.plot(best["epoch"], best["validation_loss"], "C1o", label="kept" if first else None)
+            for colour, name in enumerate(scores):
+                if rows[name].notna().any():
+                    label = name.removesuffix("_macro_f1") if first else None
+                    right.plot(rows["epoch"], rows[name], f"C{colour + 2}-", label=label)
+        left.set(title=f"{network}: loss", xlabel="epoch")
+        right.set(title="macro F1 on held-out people", xlabel="epoch", ylim=(0, 1))
+        for panel in (left, right):
+            panel.legend()
+            panel.grid(alpha=0.3)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=DOTS_AN_INCH)

@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score, recall_score
 from ....embedder.labels import class_id
 from ...metrics.bootstrap import Bootstrap, Counts, Estimate, Statistic, mean
 from ...metrics.confusion import flattened, macro_f1
-from ...metrics.scored import UNKNOWN, Bools, Graded, grade
+from ...metrics.scored import UNKNOWN, Bools, ScoredFaces, scored_faces
 from ...metrics.scores import overall
 from ...tasks import CLASSES, PROBABILITIES
 from .members import ENSEMBLE, Members
@@ -88,13 +88,13 @@ def mix(members: Members, rounds: int = 1000, seed: int = 0) -> Mixed:
     Args:
         rounds, seed: of the resamples of people for the intervals.
     """
-    scored = [grade(table.assign(person=members.people)) for table in members.tables]
+    scored = [scored_faces(table.assign(person=members.people)) for table in members.tables]
     fold = members.fold
     folds = {int(number): fitted(members, scored, fold != number) for number in np.unique(fold)}
     parts = [mixed_answers(members.tables, scored, mixing)[fold == number] for number, mixing in folds.items()]
     answers = pd.concat([members.faces, pd.concat(parts).sort_index()], axis=1)
     everywhere = fitted(members, scored, np.ones(len(fold), bool))
-    together = grade(answers)
+    together = scored_faces(answers)
     bootstrap = Bootstrap(members.people, rounds, seed)
     scores = {name: overall(one, bootstrap) for name, one in zip(members.names, scored, strict=True)}
     return Mixed(
@@ -106,7 +106,7 @@ def mix(members: Members, rounds: int = 1000, seed: int = 0) -> Mixed:
     )
 
 
-def fitted(members: Members, scored: Sequence[Graded], rows: Bools) -> Mixing:
+def fitted(members: Members, scored: Sequence[ScoredFaces], rows: Bools) -> Mixing:
     """Weights with the least loss on some rows (n,), and the correction with the best age bands there.
 
     The correction maximises macro F1 plus macro recall, as for the vote of a single model. Members that have no answer
@@ -141,7 +141,7 @@ def fitted(members: Members, scored: Sequence[Graded], rows: Bools) -> Mixing:
     return replace(mixing, correction=max(CORRECTIONS, key=quality))
 
 
-def mixed_answers(tables: Sequence[pd.DataFrame], scored: Sequence[Graded], mixing: Mixing) -> pd.DataFrame:
+def mixed_answers(tables: Sequence[pd.DataFrame], scored: Sequence[ScoredFaces], mixing: Mixing) -> pd.DataFrame:
     """What the mixture says of n faces: classes, ``class_id``, probabilities, years and their intervals.
 
     Probabilities and years are weighted means, as are the ends of the intervals. Of the classes that a member with a
@@ -166,16 +166,16 @@ def mixed_answers(tables: Sequence[pd.DataFrame], scored: Sequence[Graded], mixi
     return answers.assign(class_id=pd.Series(ids, dtype="Int64").reindex(answers.index))
 
 
-def _said(scored: Sequence[Graded], task: str, mixing: Mixing) -> tuple[Ints, Floats]:
+def _said(scored: Sequence[ScoredFaces], task: str, mixing: Mixing) -> tuple[Ints, Floats]:
     """Class numbers (n,), -1 where no member answers, and mixed probabilities (n, k)."""
     tasks = [one.tasks[task] for one in scored]
     weights = mixing.weights[task]
     probabilities = _mean(weights, np.stack([one.probabilities for one in tasks]), strict=False)
     proposed = np.zeros(probabilities.shape, bool)
     for weight, one in zip(weights, tasks, strict=True):
-        answered = np.flatnonzero(one.said != UNKNOWN)
+        answered = np.flatnonzero(one.predicted != UNKNOWN)
         if weight > 0:
-            proposed[answered, one.said[answered]] = True
+            proposed[answered, one.predicted[answered]] = True
     score = np.log(np.nan_to_num(probabilities) + 1e-9)
     if task == "age_band":
         score = score - mixing.correction * np.log(mixing.prior)
@@ -214,7 +214,7 @@ def _placed(members: int, usable: Ints, weights: Floats) -> Floats:
 
 
 def _differences(
-    members: Members, scored: Sequence[Graded], together: Graded, bootstrap: Bootstrap
+    members: Members, scored: Sequence[ScoredFaces], together: ScoredFaces, bootstrap: Bootstrap
 ) -> dict[str, tuple[str, Estimate]]:
     """See :attr:`Mixed.differences`."""
     found = {}
@@ -223,18 +223,13 @@ def _differences(
         if np.isnan(values).all():
             continue
         best = int(np.nanargmin(values) if smaller else np.nanargmax(values))
-        ours, theirs = counts(together), counts(scored[best])
-        found[name] = members.names[best], bootstrap.estimate(ours.beside(theirs), _difference(statistic, ours.width))
+        found[name] = members.names[best], bootstrap.difference(counts(together), counts(scored[best]), statistic)
     return found
 
 
-def _difference(statistic: Statistic, width: int) -> Statistic:
-    return lambda totals: statistic(totals[:, :width]) - statistic(totals[:, width:])
-
-
-FIGURES: Mapping[str, tuple[Callable[[Graded], Counts], Statistic, bool]] = {
-    "mask accuracy": (lambda scored: Counts.mean(scored.mask.right), mean, False),
-    "gender accuracy": (lambda scored: Counts.mean(scored.gender.right), mean, False),
+FIGURES: Mapping[str, tuple[Callable[[ScoredFaces], Counts], Statistic, bool]] = {
+    "mask accuracy": (lambda scored: Counts.mean(scored.mask.correct), mean, False),
+    "gender accuracy": (lambda scored: Counts.mean(scored.gender.correct), mean, False),
     "age MAE": (lambda scored: Counts.mean(scored.age_error), mean, True),
     "age band macro F1": (lambda scored: scored.age_band.counts(), flattened(macro_f1), False),
     "18-class macro F1": (lambda scored: scored.joint.counts(), flattened(macro_f1), False),

@@ -13,8 +13,8 @@ import pandas as pd
 from ....embedder.errors import MaskclsError
 from ....embedder.photo import shown
 from ...data.identity import sharing
-from ...evaluation.cross_validation import KEPT, TRUTH
-from ...metrics.scored import COLUMNS, grade
+from ...evaluation.cross_validation import FACE_COLUMNS, TRUTH
+from ...metrics.scored import COLUMNS, scored_faces
 from ...tasks import PROBABILITIES
 
 Ints = npt.NDArray[np.int64]
@@ -34,7 +34,7 @@ class Members:
 
     Attributes:
         names: of the models, by their files.
-        tables: their answers, columns as ``maskcls evaluate --answers`` writes them.
+        tables: their answers, columns as ``maskcls evaluate --predictions`` writes them.
         people: (n,) persons: whom any of the models takes for one is one.
     """
 
@@ -51,7 +51,7 @@ class Members:
     def faces(self) -> pd.DataFrame:
         """What the faces are, beside what is said of them: where they are from, their true labels, person and fold."""
         first = self.tables[0]
-        kept = [name for name in first if name in KEPT or str(name).startswith("true_")]
+        kept = [name for name in first if name in FACE_COLUMNS or str(name).startswith("true_")]
         return first[kept].assign(person=self.people, fold=self.fold)
 
     @property
@@ -128,14 +128,14 @@ def read_table(path: Path) -> pd.DataFrame:
             return pd.read_parquet(file) if path.suffix == ".parquet" else pd.read_csv(file, dtype=_TEXTS)
     except Exception as error:  # pandas and pyarrow raise many types on a damaged table
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:150]
-        raise MaskclsError(f"{shown(path)}: cannot be read as answers ({shown(reason)})") from error
+        raise MaskclsError(f"{shown(path)}: cannot be read as predictions ({shown(reason)})") from error
 
 
 def _read(path: Path) -> pd.DataFrame:
     where, table = shown(path), read_table(path)
     if lacking := [name for name in (*NEEDED, "path") if name not in table]:
         raise MaskclsError(
-            f"{where}: no column {', '.join(lacking)}; name out-of-fold answers as of `maskcls evaluate --answers`"
+            f"{where}: no column {', '.join(lacking)}; name out-of-fold answers as of `maskcls evaluate --predictions`"
         )
     if table.empty:
         raise MaskclsError(f"{where}: no answers in there")
@@ -143,7 +143,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise MaskclsError(f"{where}: a face has two answers; name the answers of one model")
     try:
         table = table.astype({"fold": "int64", "person": "int64"} | dict.fromkeys(_YEARS, "float64"))
-        grade(table)
+        scored_faces(table)
         return table
     except (ValueError, TypeError) as error:
         raise MaskclsError(f"{where}: cannot be read as answers ({shown(str(error))[:150]})") from error

@@ -10,8 +10,8 @@ import pandas as pd
 
 from ....embedder.errors import MaskclsError
 from ....embedder.photo import shown
-from ...metrics.scored import COLUMNS as GRADED
-from ...metrics.scored import grade
+from ...metrics.scored import COLUMNS as SCORED
+from ...metrics.scored import scored_faces
 from ...tasks import PROBABILITIES
 from .ensemble import Mixing, mixed_answers
 from .members import read_table
@@ -47,8 +47,8 @@ def mix_predictions(paths: Sequence[Path], weights: Path) -> pd.DataFrame:
                 "same folder with each model"
             )
     tables = [table.loc[first.index].reset_index() for table in tables]
-    unknown = {name: None for name in GRADED if name.startswith("true_")}
-    scored = [grade(table.assign(person=0, source=None, **unknown)) for table in tables]
+    unknown = {name: None for name in SCORED if name.startswith("true_")}
+    scored = [scored_faces(table.assign(person=0, source=None, **unknown)) for table in tables]
     said = mixed_answers(tables, scored, mixing)
     answered = said[list(PROBABILITIES)].notna().any(axis=1)
     head = tables[0][["path"]].assign(
@@ -79,7 +79,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise MaskclsError(f"{shown(path)}: a photo has two answers; name the answers of one model")
     try:
         table = table.reindex(columns=[*_NEEDED, *_YEARS, "reason"]).astype(dict.fromkeys(_YEARS, "float64"))
-        grade(table.assign(person=0, source=None, **{name: None for name in GRADED if name.startswith("true_")}))
+        scored_faces(table.assign(person=0, source=None, **{name: None for name in SCORED if name.startswith("true_")}))
     except (ValueError, TypeError) as error:
         raise MaskclsError(f"{shown(path)}: cannot be read as answers ({shown(str(error))[:150]})") from error
     return table.set_index("path")

@@ -13,10 +13,11 @@ from ....embedder.errors import MaskclsError
 from ....embedder.faceset.corrections import labels_of
 from ....embedder.faceset.store import PATCH_COLUMNS
 from ....embedder.storage.atomic import replacing, write_csv
+from ....embedder.storage.step_cache import StepCache
 from ...data.face_set import FaceSet, Rows
-from ...evaluation.cross_validation import Step
-from ...evaluation.kept import Kept
-from .conflicts import label_conflicts, named_people, near_copies, odd_folders
+from ...data.identity import person_keys, rows_by_value
+from ...evaluation.cross_validation import Progress
+from .conflicts import label_conflicts, near_copies, odd_folders
 from .issues import LabelIssue
 from .label_quality import age_issues, gender_issues, gender_neighbours, mask_issues
 from .photos import photo_issues, swapped_photos
@@ -35,8 +36,8 @@ def find_label_issues(
     audited: Rows,
     seed: int = 0,
     *,
-    kept: Kept | None = None,
-    step: Step = lambda what, done, total: None,
+    cache: StepCache = StepCache(None),
+    progress: Progress = lambda what, done, total: None,
 ) -> list[LabelIssue]:
     """All issues of the audited faces, the likeliest first, however unlikely; ``rows`` are positions in ``audited``.
 
@@ -44,14 +45,14 @@ def find_label_issues(
         pool: faces to learn from, the audited ones among them.
         fold: (n,) fold of every face of the pool; faces of one person must share it.
         audited: rows of the pool.
-        kept: where finished folds are kept.
+        cache: of finished folds.
 
     Raises:
         MaskclsError: some labels are pseudo-labels, whose model may have learnt the very labels in question.
     """
     if not pool.real.all():
         raise MaskclsError("an audit learns from labels given by people; leave sets with pseudo-labels out")
-    predicted = out_of_fold_predictions(pool, fold, audited, seed, kept=kept, step=step)
+    predicted = out_of_fold_predictions(pool, fold, audited, seed, cache=cache, progress=progress)
     faces, random = pool.subset(audited), np.random.default_rng(seed)
     labels = labels_of(faces.table)
     issues = [
@@ -60,7 +61,7 @@ def find_label_issues(
         *age_issues(faces, predicted, labels["age"], random),
     ]
     wrong = {(row, issue.field): issue.probability for issue in issues for row in issue.rows}
-    issues += label_conflicts(faces, labels, named_people(faces), "person", wrong)
+    issues += label_conflicts(faces, labels, rows_by_value(person_keys(faces.table)), "person", wrong)
     issues += label_conflicts(faces, labels, near_copies(faces), "copies", wrong)
     issues += odd_folders(faces, predicted, labels["mask"])
     issues += swapped_photos(faces, random)

@@ -11,9 +11,10 @@ import pandas as pd
 
 from ....embedder.labels import GENDERS, MASKS, years_outside
 from ....index.flat import Gallery
-from ...age.vote import NOBODY, RAW_PER_VOTER, one_vote_a_person, voter_weights
+from ...age.vote import NOBODY, voter_weights
+from ...age.voters import VoterGallery
 from ...data.face_set import FaceSet, Rows
-from ...data.identity import person_keys
+from ...data.identity import person_keys, rows_by_value
 from ...tasks import PROBABILITIES
 from .issues import LabelIssue, clearest
 from .label_noise import Floats, error_probability
@@ -41,10 +42,7 @@ def label_units(table: pd.DataFrame, labels: pd.Series[str], people: Rows, *, na
     key = person.fillna("") + "\0" + labels + "\0" + people.astype("str")
     if named_only:
         key = key.where(person.notna(), table["face_id"] + "\0" + table["path"])
-    known = np.flatnonzero((labels != "").to_numpy())
-    codes = pd.factorize(key.iloc[known])[0]
-    order = np.argsort(codes, kind="stable")
-    return np.split(known[order], np.flatnonzero(np.diff(codes[order])) + 1) if len(known) else []
+    return rows_by_value(key.where(labels != ""))
 
 
 def mask_issues(predicted: pd.DataFrame, labels: pd.Series[str], random: np.random.Generator) -> list[LabelIssue]:
@@ -104,11 +102,8 @@ def gender_neighbours(pool: FaceSet, asked: Rows) -> Floats:
     known = np.flatnonzero(pool.table["gender"].isin(GENDERS).to_numpy())
     if not len(known):
         return np.full((len(asked), len(GENDERS)), 1 / len(GENDERS))
-    gallery = Gallery(pool.embeddings.shape[1])
-    gallery.add(pool.embeddings[known], np.arange(len(known)))
-    found = gallery.search(pool.embeddings[asked], min(len(known), NEIGHBOURS * RAW_PER_VOTER))
-    own = pool.people[asked]
-    rows, near = one_vote_a_person(found.ids, found.similarities, pool.people[known], own, NEIGHBOURS)
+    gallery = VoterGallery(Gallery.of(pool.embeddings[known], np.arange(len(known)), "exact"), pool.people[known])
+    rows, near = gallery.nearest(pool.embeddings[asked], NEIGHBOURS, pool.people[asked])
     weights = voter_weights(near, TEMPERATURE)
     codes = pd.Categorical(pool.table["gender"].iloc[known], categories=list(GENDERS)).codes
     votes = [(weights * ((rows != NOBODY) & (codes[rows] == number))).sum(axis=1) for number in range(len(GENDERS))]

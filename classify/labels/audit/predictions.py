@@ -7,14 +7,14 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from ....embedder.storage.step_cache import Step, StepCache
 from ....embedder.table import gallery_ids
 from ...age.space import LearnedSpace, fill_gallery, fit_age_space
 from ...age.tuning import with_age
 from ...age.vote import NOBODY, YEARS, VoteSettings
-from ...answer import answer_faces
 from ...data.face_set import FaceSet, Rows
-from ...evaluation.cross_validation import BATCH, Step
-from ...evaluation.kept import Kept, Tables
+from ...evaluation.cross_validation import BATCH, Progress
+from ...model.answers import answer_rows
 from ...model.fitting import train_heads
 from ...model.model import Model
 from ...model.storage import GALLERY_COLUMNS
@@ -30,34 +30,33 @@ def out_of_fold_predictions(
     asked: Rows,
     seed: int = 0,
     *,
-    kept: Kept | None = None,
-    step: Step = lambda what, done, total: None,
+    cache: StepCache = StepCache(None),
+    progress: Progress = lambda what, done, total: None,
 ) -> pd.DataFrame:
     """One row for each asked face, in that order, from heads, age space and gallery made without its fold.
 
     Args:
         fold: (n,) fold of every face of the pool; faces of one person must share it.
         asked: rows of the pool.
-        kept: where finished folds are kept.
+        cache: of finished folds.
 
     Returns:
         :data:`~...tasks.ANSWER_COLUMNS` and :data:`YEAR_COLUMNS`, a distribution over the age in years: the mean of
         the neighbours' vote and the age network's own prediction, NaN where there are no ages to learn from.
     """
-    kept = kept or Kept(None)
     parts = []
     numbers = np.unique(fold[asked]).tolist()
     for done, number in enumerate(numbers):
-        step("folds", done, len(numbers))
+        progress("folds", done, len(numbers))
         rows = asked[fold[asked] == number]
         fit = np.flatnonzero(fold != number)
-        tables = kept.tables(f"fold-{number}", partial(_predict, pool, fit, rows, seed))
-        parts.append(tables["predictions"].set_index(rows))
-    step("folds", len(numbers), len(numbers))
+        step = cache.once(f"fold-{number}", partial(_predict, pool, fit, rows, seed))
+        parts.append(step.tables["predictions"].set_index(rows))
+    progress("folds", len(numbers), len(numbers))
     return pd.concat(parts).loc[asked].reset_index(drop=True)
 
 
-def _predict(pool: FaceSet, fit: Rows, rows: Rows, seed: int) -> Tables:
+def _predict(pool: FaceSet, fit: Rows, rows: Rows, seed: int) -> Step:
     train = pool.subset(fit)
     heads, _ = train_heads(train, seed, lambda what, done, total: None)
     aged = train.subset(with_age(train))
@@ -70,8 +69,9 @@ def _predict(pool: FaceSet, fit: Rows, rows: Rows, seed: int) -> Tables:
         part = rows[start : start + BATCH]
         embeddings, maps = pool.embeddings[part], pool.maps(part)
         ages = model.ages(embeddings, maps, np.full(len(part), NOBODY, np.int64))
-        answers += answer_faces(model, ages, embeddings, maps)
+        answers += answer_rows(model, ages, embeddings, maps)
         voted = model.years(ages)
         years.append((voted + space.years(embeddings, maps)) / 2 if isinstance(space, LearnedSpace) else voted)
     distribution = pd.DataFrame(np.concatenate(years), columns=list(YEAR_COLUMNS))
-    return {"predictions": pd.concat([pd.DataFrame(answers, columns=list(ANSWER_COLUMNS)), distribution], axis=1)}
+    predictions = pd.DataFrame(answers, columns=list(ANSWER_COLUMNS))
+    return Step(tables={"predictions": pd.concat([predictions, distribution], axis=1)})

@@ -30,7 +30,7 @@ def ages_of(pool: FaceSet) -> Floats:
     return pool.table["age_low"].to_numpy(np.float32)
 
 
-def test_own_person_never_votes_and_the_space_has_not_seen_it(faces: FaceSet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_query_person_neither_votes_nor_fits_the_space(faces: FaceSet, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[set[int]] = []
 
     def spy(part: FaceSet, seed: int) -> AgeSpace:
@@ -38,18 +38,18 @@ def test_own_person_never_votes_and_the_space_has_not_seen_it(faces: FaceSet, mo
         return fit_age_space(part, seed)
 
     monkeypatch.setattr(tuning, "fit_age_space", spy)
-    asked = np.arange(1, len(faces), 3)
-    found = tuning.held_out_voters(faces, asked, 0, lambda done, total: None)
-    voters, similarities = found.rows[asked], found.similarities[asked]
+    queries = np.arange(1, len(faces), 3)
+    found = tuning.held_out_voters(faces, queries, 0, lambda done, total: None)
+    voters, similarities = found.rows[queries], found.similarities[queries]
 
-    assert (np.delete(found.rows, asked, axis=0) == NOBODY).all()
-    assert voters.shape == similarities.shape == (len(asked), max(tuning.VOTERS))
+    assert (np.delete(found.rows, queries, axis=0) == NOBODY).all()
+    assert voters.shape == similarities.shape == (len(queries), max(tuning.VOTERS))
     everyone = set(faces.people.tolist())
     held_out = [everyone - people for people in seen]
     assert len(seen) == tuning.FOLDS
     assert sum(map(len, held_out)) == len(everyone)  # everybody is in exactly one fold
     assert set().union(*held_out) == everyone
-    for face, row, similarity in zip(asked, voters, similarities, strict=True):
+    for face, row, similarity in zip(queries, voters, similarities, strict=True):
         chosen = row[row != NOBODY]
         people = faces.people[chosen].tolist()
         assert len(people) == len(set(people)) >= PEOPLE // 2
@@ -62,14 +62,13 @@ def test_own_person_never_votes_and_the_space_has_not_seen_it(faces: FaceSet, mo
 
 def test_full_tuning_chooses_from_the_grid_and_reports(faces: FaceSet) -> None:
     steps: list[tuple[int, int]] = []
-    tuned = tuning.fit_vote(faces, 0, lambda done, total: steps.append((done, total)), sweep=(58, 60))
+    tuned = tuning.fit_vote(faces, 0, lambda done, total: steps.append((done, total)))
     settings, report = tuned.settings, tuned.report
     assert report is not None
     assert settings.senior_from == 60
     assert 0 <= settings.miscoverage <= MAX_MISCOVERAGE
-    assert {year: found.senior_from for year, found in tuned.sweep.items()} == {58: 58, 60: 60}
-    assert tuned.sweep[60] == settings
     assert report.settings == settings
+    assert report.at_grid_end == tuning.at_grid_end(settings)
     assert settings.voters in tuning.VOTERS
     assert settings.temperature in tuning.TEMPERATURES
     assert settings.correction in tuning.CORRECTIONS
@@ -89,7 +88,7 @@ def bells(count: int, seed: int) -> tuple[Floats, Floats]:
 
 
 @pytest.mark.parametrize("count", [30, 200])
-def test_intervals_hold_the_ages_of_others_as_often_as_they_say(count: int) -> None:
+def test_intervals_cover_the_ages_of_other_people(count: int) -> None:
     held = []
     for seed in range(60):
         miscoverage = miscoverage_of(*bells(count, seed), np.ones(count))
@@ -107,37 +106,56 @@ def test_every_person_weighs_the_same_in_the_width() -> None:
     assert miscoverage_of(years[photos], ages[photos], weight) == pytest.approx(once, abs=2e-4)
 
 
-def test_few_people_are_answered_with_wide_intervals() -> None:
+def test_few_people_give_wide_intervals() -> None:
     assert miscoverage_of(*bells(3, 0), np.ones(3)) == 0
+
+
+def held_out(ages: Floats, real: npt.NDArray[np.bool_]) -> tuning.HeldOut:
+    """Faces of as many people, each of whom is their own only voter."""
+    voters = np.arange(len(ages))
+    similarities = np.zeros((len(ages), 1), np.float32)
+    ages_of_voters = tuning.VoterAges(ages, ages, voters)
+    return tuning.HeldOut(ages, ages, real, np.ones(len(ages)), voters[:, None], similarities, ages_of_voters)
+
+
+@pytest.mark.parametrize(
+    ("voters", "temperature", "ends"),
+    [
+        pytest.param(tuning.VOTERS[1], tuning.TEMPERATURES[1], (), id="inside"),
+        pytest.param(tuning.VOTERS[-1], tuning.TEMPERATURES[1], ("voters",), id="most voters"),
+        pytest.param(tuning.VOTERS[0], tuning.TEMPERATURES[0], ("voters", "temperature"), id="both"),
+    ],
+)
+def test_settings_at_the_end_of_their_grid_are_named(voters: int, temperature: float, ends: tuple[str, ...]) -> None:
+    assert tuning.at_grid_end(VoteSettings(voters, temperature)) == ends
 
 
 def test_drawn_masks_do_not_widen_the_interval() -> None:
     years, ages = bells(100, 0)
     drawn = np.arange(100) % 3 == 0
-    ages[drawn] = (ages[drawn] + 60) % 120  # drawings are answered for badly
+    ages[drawn] = (ages[drawn] + 60) % 120
 
-    def tail(real: npt.NDArray[np.bool_]) -> float:
-        prior, own, alike = np.full(3, 1 / 3, np.float32), np.arange(100)[:, None], np.zeros((100, 1), np.float32)
-        start = VoteSettings(voters=1)
-        return tuning._choose_bands(start, prior, years, ages, ages, real, np.ones(100), own, alike)[0].miscoverage
+    def miscoverage(real: npt.NDArray[np.bool_]) -> float:
+        found = tuning.choose_bands(held_out(ages, real), VoteSettings(), years, np.full(3, 1 / 3, np.float32))
+        return found.settings.miscoverage
 
-    assert tail(~drawn) == miscoverage_of(years[~drawn], ages[~drawn], np.ones((~drawn).sum())) > 0.001
-    assert tail(np.ones(100, bool)) < tail(~drawn) / 2
-    assert tail(np.zeros(100, bool)) == VoteSettings().miscoverage  # no photo of exact age
+    assert miscoverage(~drawn) == miscoverage_of(years[~drawn], ages[~drawn], np.ones((~drawn).sum())) > 0.001
+    assert miscoverage(np.ones(100, bool)) < miscoverage(~drawn) / 2
+    assert miscoverage(np.zeros(100, bool)) == VoteSettings().miscoverage  # no photo of exact age
 
 
 def test_real_vote_beats_the_best_constant_guess(model: Model, pool: FaceSet) -> None:
     ages = (pool.table["age_low"] + pool.table["age_high"]).to_numpy() / 2
     weight = 1 / np.bincount(pool.people)[pool.people]
     constant = min(float(np.average(np.abs(ages - guess), weights=weight)) for guess in range(100))
-    vote = model.card["held_out"]["age_vote"]
+    vote = model.card["chosen_on_held_out_people"]["age_vote"]
     assert vote["mae"] < 0.8 * constant
     assert vote["macro_f1"] > 0.5
     assert vote["faces"] == len(pool)
 
 
-def test_faces_asked_are_capped(faces: FaceSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tuning, "MAX_ASKED", 50)
+def test_queries_are_capped(faces: FaceSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "MAX_QUERIES", 50)
     report = tuning.fit_vote(faces, 0).report
     assert report is not None
     assert report.faces == 50

@@ -16,11 +16,11 @@ from maskcls.classify.age.vote import (
     calibrated,
     conformity_score,
     from_years,
-    one_vote_a_person,
     vote,
     voter_weights,
     year_profiles,
 )
+from maskcls.classify.age.voters import one_vote_a_person
 from maskcls.embedder.labels import OPEN_BAND_TOP
 from maskcls.index.flat import Gallery
 
@@ -192,7 +192,7 @@ def test_calibration_scales_logarithms_of_the_shares() -> None:
 
 
 @pytest.mark.parametrize("miscoverage", [0.05, 0.1, 0.25])
-def test_tail_is_what_the_interval_leaves_out(miscoverage: float) -> None:
+def test_miscoverage_is_what_the_interval_leaves_out(miscoverage: float) -> None:
     years = np.zeros((1, YEARS), np.float32)
     years[0, 20:40] = 1 / 20
     votes = from_years(years, EVEN, VoteSettings(miscoverage=miscoverage))
@@ -205,7 +205,7 @@ def test_tail_is_what_the_interval_leaves_out(miscoverage: float) -> None:
     st.integers(0, YEARS - 1),
     st.floats(0.01, 0.45),
 )
-def test_interval_holds_an_age_until_its_tail_touches_it(weights: list[int], age: int, miscoverage: float) -> None:
+def test_interval_covers_an_age_up_to_its_conformity_score(weights: list[int], age: int, miscoverage: float) -> None:
     years = floats(*weights)[None] / np.float32(sum(weights))
     share = float(conformity_score(years, floats(age))[0])
     assert -1e-6 <= share <= 0.5

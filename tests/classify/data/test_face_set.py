@@ -14,7 +14,7 @@ import pytest
 from maskcls.classify.data.face_set import FaceSet, merge_sets, open_face_set
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import EncoderInfo
-from maskcls.embedder.faceset.store import EmbeddingSet, SetWriter
+from maskcls.embedder.faceset.store import EmbeddingSet, SetTables, SetWriter
 from maskcls.embedder.storage.manifest import write_manifest
 
 MakeSet = Callable[..., EmbeddingSet]
@@ -24,7 +24,7 @@ def write_set(folder: Path, faces: EmbeddingSet) -> Path:
     writer = SetWriter(folder, len(faces))
     writer.embeddings[:] = faces.embeddings
     writer.maps[:] = faces.maps
-    writer.commit(faces.table, faces.rejects, faces.encoder, faces.settings)
+    writer.commit(SetTables(faces.table, faces.rejects, faces.encoder, faces.settings))
     return folder
 
 

@@ -8,17 +8,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from maskcls.classify.comparison.cnn.job import Job
 from maskcls.classify.comparison.cnn.settings import Settings
-from maskcls.classify.comparison.cnn.train import Job, _part
+from maskcls.classify.comparison.cnn.train import _part
 from maskcls.classify.data.face_set import FaceSet, merge_sets, open_face_set
 from maskcls.classify.data.leakage_guard import fold_notes, training_pool
 from maskcls.classify.data.provenance import barred, refuse_knowing
 from maskcls.classify.evaluation import cross_validation as crossval
-from maskcls.classify.evaluation.cross_validation import MASKCLS, cross_validate
-from maskcls.classify.evaluation.evaluate import Plan, evaluate, plan
-from maskcls.classify.evaluation.self_training import WITHOUT
+from maskcls.classify.evaluation.cross_validation import (
+    MASKCLS,
+    WITHOUT_PSEUDO_LABELS,
+    BuildSettings,
+    cross_validate,
+)
+from maskcls.classify.evaluation.evaluate import EvaluationSettings, Plan, evaluate, plan
 from maskcls.classify.evaluation.splits import write_split
-from maskcls.classify.labels.pseudo_labels.label_set import awaiting, label_set
+from maskcls.classify.labels.pseudo_labels.label_set import label_set, without_labels
+from maskcls.classify.labels.pseudo_labels.labels import SelfTraining
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.finetune import FineTuning
 from maskcls.classify.model.model import Model
@@ -222,12 +228,12 @@ def test_pseudo_labels_train_only_folds_whose_people_the_teacher_has_not_seen_an
     chosen = plan(pool, [], folds=2)
     assert set(chosen.scored) == set(np.flatnonzero(pool.real))
     apart = replace(chosen, fold=np.where(pool.table["root"] == "/labelled", 0, np.where(pool.real, 1, -1)))
-    done = evaluate(pool, apart, rounds=20)
+    done = evaluate(pool, apart, EvaluationSettings(rounds=20))
     pseudo = set(pool.table["face_id"][~pool.real])
     knows, does_not = seen_in_folds
     assert not knows & pseudo, "fold 0 is scored on people the teacher has seen"
     assert does_not >= pseudo
-    assert set(done.answers["face_id"]) == set(pool.table["face_id"][pool.real])
+    assert set(done.predictions["face_id"]) == set(pool.table["face_id"][pool.real])
     assert any("train 1 of 2 folds" in note for note in done.summary["data"]["notes"])
     mixed = replace(chosen, fold=np.where(pool.real, np.arange(len(pool)) // 2 % 2, -1))
     with pytest.raises(MaskclsError, match=r"people of every fold .* --unlabelled"):
@@ -239,10 +245,10 @@ def test_pseudo_labels_train_only_folds_whose_people_the_teacher_has_not_seen_an
 def test_faces_that_await_labels_get_them_in_every_fold_from_a_teacher_that_has_not_seen_its_people(
     labelled: EmbeddingSet, others: EmbeddingSet, near_copy: EmbeddingSet, seen_in_folds: list[set[str]]
 ) -> None:
-    pool = merge_sets([labelled, others, awaiting(near_copy, ALL)])
+    pool = merge_sets([labelled, others, without_labels(near_copy, ALL)])
     chosen = plan(pool, [], folds=2)
-    tables = cross_validate(pool, chosen.fold, chosen.scored, least=ALL)
-    assert set(tables) == {MASKCLS, WITHOUT}
+    tables = cross_validate(pool, chosen.fold, chosen.scored, BuildSettings(self_training=SelfTraining(ALL)))
+    assert set(tables) == {MASKCLS, WITHOUT_PSEUDO_LABELS}
     waiting = set(near_copy.table["face_id"])
     copy = near_copy.table["face_id"].iloc[0]
     fold = chosen.fold[np.flatnonzero(pool.table["person"] == "q0")[0]]

@@ -9,7 +9,7 @@ import pytest
 from maskcls.classify.age.vote import VoteSettings
 from maskcls.classify.data.face_set import FaceSet, merge_sets
 from maskcls.classify.evaluation import builtin_baseline as ready
-from maskcls.classify.evaluation.cross_validation import answers_of
+from maskcls.classify.evaluation.cross_validation import predictions_of
 from maskcls.classify.evaluation.evaluate import HEADLINES, ROUNDS
 from maskcls.classify.metrics.scores import summarise
 from maskcls.classify.model.model import Model
@@ -28,8 +28,8 @@ def test_the_built_in_model_stands_behind_the_own_one_and_before_the_baselines(
     builtin, rows = made_up(40, 0, VoteSettings(5)), np.arange(5, 20)
     pool = replace(pool, encoder=builtin.encoder)
     monkeypatch.setattr(ready, "load_model", lambda folder: builtin)
-    own = summarise(answers_of(made_up(40, 1, VoteSettings(5)), pool, rows), 50)
-    theirs = summarise(answers_of(builtin, pool, rows), ROUNDS, 7)
+    own = summarise(predictions_of(made_up(40, 1, VoteSettings(5)), pool, rows), 50)
+    theirs = summarise(predictions_of(builtin, pool, rows), ROUNDS, 7)
     found = ready.beside_builtin(own, pool, rows, 7)["baselines"]
     assert [row["name"] for row in found["rows"]] == ["maskcls", "built-in model"]
     assert found["rows"][0]["age MAE"] == own["overall"]["age MAE"]

@@ -39,8 +39,8 @@ def _former(folder: Path) -> None:
 
 
 def _killed(folder: Path) -> None:
-    folder.with_name(".book.next").mkdir()
-    (folder.with_name(".book.next") / "half").write_text("x")
+    (folder / ".next").mkdir(parents=True)
+    (folder / ".next" / "half").write_text("x")
 
 
 @pytest.mark.parametrize(

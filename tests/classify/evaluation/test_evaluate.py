@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +11,18 @@ import pytest
 
 from maskcls.classify.comparison.ensemble.ensemble import mix
 from maskcls.classify.comparison.ensemble.members import read_members
-from maskcls.classify.data.face_set import FaceSet, merge_sets, open_face_set
+from maskcls.classify.data.face_set import FaceSet, Rows, merge_sets, open_face_set
 from maskcls.classify.evaluation import cross_validation as crossval
 from maskcls.classify.evaluation import evaluate as evaluation
 from maskcls.classify.evaluation.baselines import BASELINES, without_vote
-from maskcls.classify.evaluation.cross_validation import MASKCLS, cross_validate
-from maskcls.classify.evaluation.evaluate import TRAIN_ONLY, Evaluation, evaluate, plan
-from maskcls.classify.evaluation.kept import Tables
+from maskcls.classify.evaluation.cross_validation import MASKCLS, Tables, cross_validate
+from maskcls.classify.evaluation.evaluate import TRAIN_ONLY, Evaluation, EvaluationSettings, evaluate, plan
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.model import Model
-from maskcls.classify.predict.job import write_answers
 from maskcls.classify.tasks import ANSWER_COLUMNS
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.faceset.store import EmbeddingSet
+from maskcls.embedder.storage.atomic import write_table
 
 MakeSet = Callable[..., EmbeddingSet]
 FOLDS = 3
@@ -40,23 +40,30 @@ def done(pool: FaceSet, built: list[crossval.FoldModel]) -> Evaluation:
     chosen = plan(pool, [], folds=FOLDS)
     original = crossval.cross_validate
 
-    def keep(*arguments: object, each: Callable[[crossval.FoldModel], Tables], **named: object) -> Tables:
-        def both(fold: crossval.FoldModel) -> Tables:
-            built.append(fold)
-            return each(fold)
+    def keep(
+        pool: FaceSet,
+        fold: Rows,
+        scored: Rows,
+        settings: EvaluationSettings,
+        each: Callable[[crossval.FoldModel], Tables],
+        *more: object,
+    ) -> Tables:
+        def both(model: crossval.FoldModel) -> Tables:
+            built.append(model)
+            return each(model)
 
-        return original(*arguments, each=both, **named)  # type: ignore[arg-type]
+        return original(pool, fold, scored, settings, both, *more)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "cross_validate", keep)
-        return evaluate(pool, chosen, baselines=True, leakage=True, rounds=50)
+        return evaluate(pool, chosen, EvaluationSettings(baselines=True, leakage=True, rounds=50))
 
 
 def test_every_face_is_answered_once_in_order(done: Evaluation, pool: FaceSet) -> None:
-    assert done.answers["face_id"].tolist() == pool.table["face_id"].tolist()
-    assert set(ANSWER_COLUMNS) <= set(done.answers.columns)
-    assert done.answers["age_band"].notna().all()
-    assert sorted(done.answers["fold"].unique()) == list(range(FOLDS))
+    assert done.predictions["face_id"].tolist() == pool.table["face_id"].tolist()
+    assert set(ANSWER_COLUMNS) <= set(done.predictions.columns)
+    assert done.predictions["age_band"].notna().all()
+    assert sorted(done.predictions["fold"].unique()) == list(range(FOLDS))
 
 
 def test_no_person_is_answered_for_by_a_model_that_has_seen_them(
@@ -64,26 +71,26 @@ def test_no_person_is_answered_for_by_a_model_that_has_seen_them(
 ) -> None:
     assert len(built) == FOLDS
     for fold in built:
-        assert not set(pool.people[fold.fit]) & set(pool.people[fold.asked])
+        assert not set(pool.people[fold.fit]) & set(pool.people[fold.scored])
         gallery = set(fold.model.table["face_id"])
-        assert not gallery & set(pool.table["face_id"].iloc[fold.asked])
-        mine = done.answers[done.answers["fold"] == fold.fold]
+        assert not gallery & set(pool.table["face_id"].iloc[fold.scored])
+        mine = done.predictions[done.predictions["fold"] == fold.fold]
         voters = {one.split(":")[0] for text in mine["neighbours"] for one in text.split()}
         assert voters <= gallery
 
 
 def test_answers_are_what_the_fold_model_says(done: Evaluation, built: list[crossval.FoldModel], pool: FaceSet) -> None:
     fold = built[1]
-    again = crossval.answers_of(fold.model, pool, fold.asked)
-    mine = done.answers[done.answers["fold"] == fold.fold].reset_index(drop=True)
+    again = crossval.predictions_of(fold.model, pool, fold.scored)
+    mine = done.predictions[done.predictions["fold"] == fold.fold].reset_index(drop=True)
     columns = ["face_id", *ANSWER_COLUMNS]
     pd.testing.assert_frame_equal(mine[columns], again[columns], check_dtype=False)
 
 
 def test_truth_stands_beside_the_answer(done: Evaluation, pool: FaceSet) -> None:
     for column in crossval.TRUTH:
-        assert done.answers[f"true_{column}"].equals(pool.table[column].rename(f"true_{column}"))
-    assert done.answers["person"].tolist() == pool.people.tolist()
+        assert done.predictions[f"true_{column}"].equals(pool.table[column].rename(f"true_{column}"))
+    assert done.predictions["person"].tolist() == pool.people.tolist()
 
 
 def test_real_figures_are_better_than_chance_and_json(done: Evaluation) -> None:
@@ -94,8 +101,8 @@ def test_real_figures_are_better_than_chance_and_json(done: Evaluation) -> None:
     assert overall["age band macro F1"]["value"] > 0.4
     for found in overall.values():
         assert found["low"] <= found["value"] <= found["high"]
-    assert summary["data"]["people"] == done.answers["person"].nunique()
-    assert done.answers["voters"].gt(0).all()
+    assert summary["data"]["people"] == done.predictions["person"].nunique()
+    assert done.predictions["voters"].gt(0).all()
 
 
 def test_every_baseline_stands_beside_the_vote_and_the_majority_is_the_worst(done: Evaluation) -> None:
@@ -109,14 +116,14 @@ def test_every_baseline_stands_beside_the_vote_and_the_majority_is_the_worst(don
             assert row["age band macro F1"]["value"] > majority["age band macro F1"]["value"]
 
 
-def test_answers_of_the_baselines_can_be_mixed_with_those_of_the_vote(done: Evaluation, tmp_path: Path) -> None:
+def test_predictions_of_the_baselines_can_be_mixed_with_those_of_the_vote(done: Evaluation, tmp_path: Path) -> None:
     assert set(done.others) == set(BASELINES)
     paths = [tmp_path / "vote.parquet", tmp_path / "linear.parquet"]
-    for path, table in zip(paths, [done.answers, done.others["linear on the same features"]], strict=True):
-        write_answers(path, table)
+    for path, table in zip(paths, [done.predictions, done.others["linear on the same features"]], strict=True):
+        write_table(path, table)
     mixed = mix(read_members(paths), rounds=20)
-    assert mixed.answers["face_id"].tolist() == done.answers["face_id"].tolist()
-    assert mixed.answers["fold"].tolist() == done.answers["fold"].tolist()
+    assert mixed.answers["face_id"].tolist() == done.predictions["face_id"].tolist()
+    assert mixed.answers["fold"].tolist() == done.predictions["fold"].tolist()
 
 
 def test_a_learned_space_also_answers_without_a_vote(
@@ -141,13 +148,13 @@ def test_a_learned_space_also_answers_without_a_vote(
     fold = built[0]
     direct = without_vote(fold)
     assert direct is not None
-    assert direct["mask"].equals(fold.answers["mask"])
-    assert (direct["age"] != fold.answers["age"]).mean() > 0.9
+    assert direct["mask"].equals(fold.predictions["mask"])
+    assert (direct["age"] != fold.predictions["age"]).mean() > 0.9
     assert np.allclose(direct[["p_lt30", "p_30_59", "p_ge60"]].sum(axis=1), 1, atol=1e-3)
     fold.model.save(tmp_path / "model")
-    again = crossval.answers_of(Model.load(tmp_path / "model"), pool, fold.asked)
+    again = crossval.predictions_of(Model.load(tmp_path / "model"), pool, fold.scored)
     columns = ["age", "p_ge60", "neighbours", "weights", "voters"]
-    pd.testing.assert_frame_equal(again[columns], fold.answers[columns])
+    pd.testing.assert_frame_equal(again[columns], fold.predictions[columns])
 
 
 def test_some_folds_may_be_left_unanswered(pool: FaceSet) -> None:
@@ -217,19 +224,30 @@ def test_without_a_label_its_figures_are_not_available(contest_faces: Path) -> N
     few = pool.subset(np.flatnonzero(np.isin(pool.people, people)))
     bare = pd.DataFrame({"gender": None, "age_low": np.nan, "age_high": np.nan}, index=few.table.index)
     few = FaceSet(**{**few.__dict__, "table": few.table.assign(**bare)})
-    summary = evaluate(few, plan(few, [], folds=2), rounds=20, baselines=True).summary
+    summary = evaluate(few, plan(few, [], folds=2), EvaluationSettings(rounds=20, baselines=True)).summary
     assert summary["overall"]["mask accuracy"]["value"] is not None
     for name in ("gender accuracy", "age MAE", "18-class macro F1", "80% interval coverage"):
         assert summary["overall"][name]["value"] is None
 
 
+def test_finished_folds_are_not_reused_when_identities_change(labelled: EmbeddingSet, tmp_path: Path) -> None:
+    """``--known`` may show that two people are one: the faces, the labels and even the folds stay the same."""
+    pool = merge_sets([labelled])
+    chosen, settings = plan(pool, [], folds=2), EvaluationSettings(rounds=2)
+    evaluate(pool, chosen, settings, tmp_path / ".folds")
+    one, other = np.unique(pool.people[chosen.fold == 0])[:2]
+    joined = replace(pool, people=np.where(pool.people == other, one, pool.people))
+    resumed = evaluate(joined, chosen, settings, tmp_path / ".folds")
+    assert resumed.predictions["person"].tolist() == joined.people.tolist()
+
+
 def test_a_killed_run_goes_on_with_the_fold_it_was_in(
-    contest_faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    labelled: EmbeddingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = open_face_set([contest_faces])
-    pool = pool.subset(np.flatnonzero(pool.people < 24))
+    monkeypatch.setattr("maskcls.classify.heads.training.FACES_SHOWN", 100)
+    pool = merge_sets([labelled])
     chosen = plan(pool, [], folds=3)
-    keep = tmp_path / ".folds"
+    keep, settings = tmp_path / ".folds", EvaluationSettings(rounds=20, leakage=True)
     builds: list[int] = []
     build = build_model
 
@@ -242,17 +260,17 @@ def test_a_killed_run_goes_on_with_the_fold_it_was_in(
     monkeypatch.setattr(crossval, "build_model", counted)
     monkeypatch.setattr(evaluation, "build_model", counted)
     with pytest.raises(KeyboardInterrupt):
-        evaluate(pool, chosen, rounds=20, leakage=True, keep=keep)
-    resumed = evaluate(pool, chosen, rounds=20, leakage=True, keep=keep)
+        evaluate(pool, chosen, settings, keep)
+    resumed = evaluate(pool, chosen, settings, keep)
     assert len(builds) == 3 + 1 + 3
-    again = evaluate(pool, chosen, rounds=20, leakage=True, keep=keep)
+    again = evaluate(pool, chosen, settings, keep)
     assert len(builds) == 7
-    whole = evaluate(pool, chosen, rounds=20, leakage=True)
+    whole = evaluate(pool, chosen, settings)
     assert len(builds) == 7 + 6
     assert resumed.summary == again.summary == whole.summary
     columns = ["face_id", "fold", *ANSWER_COLUMNS]
-    pd.testing.assert_frame_equal(resumed.answers[columns], whole.answers[columns], check_dtype=False)
-    evaluate(pool, chosen, rounds=20, seed=1, keep=keep)
+    pd.testing.assert_frame_equal(resumed.predictions[columns], whole.predictions[columns], check_dtype=False)
+    evaluate(pool, chosen, EvaluationSettings(rounds=20, seed=1), keep)
     assert len(builds) == 13 + 3
-    resumed.kept.clear()
+    resumed.cache.clear()
     assert not keep.exists()

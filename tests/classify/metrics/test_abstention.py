@@ -5,19 +5,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskcls.classify.metrics.abstention import COVERAGES, abstention
-from maskcls.classify.metrics.scored import UNKNOWN, Task
+from maskcls.classify.metrics.calibration import COVERAGES, abstention
+from maskcls.classify.metrics.scored import UNKNOWN, TaskPredictions
 
 NAN = float("nan")
 
 
-def task(truth: list[int], said: list[int], confidence: list[float]) -> Task:
+def task(truth: list[int], predicted: list[int], confidence: list[float]) -> TaskPredictions:
     shares = np.zeros((len(truth), 2))
-    shares[np.arange(len(truth)), np.array(said, int).clip(0)] = confidence
-    return Task(("a", "b"), np.array(truth, int), np.array(said, int), shares)
+    shares[np.arange(len(truth)), np.array(predicted, int).clip(0)] = confidence
+    return TaskPredictions(("a", "b"), np.array(truth, int), np.array(predicted, int), shares)
 
 
-def column(made: Task, name: str) -> list[float]:
+def column(made: TaskPredictions, name: str) -> list[float]:
     return [point[name] for point in abstention(made)["points"]]
 
 
@@ -29,7 +29,7 @@ def test_points_by_hand() -> None:
     assert column(TEN, "coverage") == [1, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5]
     assert column(TEN, "threshold") == pytest.approx([0.55, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8])
     assert column(TEN, "accuracy") == pytest.approx([0.8, 0.8, 8 / 9, 7 / 8, 1, 1, 1])
-    # a: 7 of 8, once said of b; b: 1 of 2, once said of a. Without the tenth face b is 1 of 1, without the ninth gone
+    # a: 7 of 8, one of b is predicted as a, and the reverse. Without the tenth face b is 1 of 1, without the ninth gone
     assert column(TEN, "macro_f1") == pytest.approx(
         [(7 / 8 + 1 / 2) / 2] * 2 + [(14 / 15 + 2 / 3) / 2, 14 / 15, 1, 1, 1]
     )
@@ -51,12 +51,12 @@ def test_equally_confident_faces_share_a_place() -> None:
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40), st.integers(0, 99))
 def test_equal_to_the_plain_loop(pairs: list[tuple[bool, bool]], seed: int) -> None:
-    truth, said = [int(t) for t, _ in pairs], [int(s) for _, s in pairs]
+    truth, predicted = [int(t) for t, _ in pairs], [int(s) for _, s in pairs]
     confidence = np.random.default_rng(seed).permutation(len(pairs)) / len(pairs)
     ranked = sorted(range(len(pairs)), key=lambda i: -confidence[i])
-    wrong = [truth[i] != said[i] for i in ranked]
+    wrong = [truth[i] != predicted[i] for i in ranked]
 
-    got = abstention(task(truth, said, confidence.tolist()))
+    got = abstention(task(truth, predicted, confidence.tolist()))
     assert got["aurc"] == pytest.approx(np.mean([np.mean(wrong[: k + 1]) for k in range(len(wrong))]))
     for percent, point in zip(COVERAGES, got["points"], strict=True):
         kept = int(np.ceil(percent * len(wrong) / 100 - 1e-9))
@@ -79,7 +79,7 @@ def test_order_of_the_rows_does_not_matter(faces: list[tuple[int, int, int]], ra
     assert scores(shuffled) == pytest.approx(scores(faces))
 
 
-def test_all_right() -> None:
+def test_all_correct() -> None:
     made = task([0, 1, 1], [0, 1, 1], [0.9, 0.8, 0.7])
     assert column(made, "accuracy") == column(made, "macro_f1") == [1] * len(COVERAGES)
     assert abstention(made)["aurc"] == 0
@@ -94,7 +94,7 @@ def test_all_right() -> None:
         pytest.param(task([0], [0], [NAN]), id="no probability"),
     ],
 )
-def test_nothing_to_compute(made: Task) -> None:
+def test_nothing_to_compute(made: TaskPredictions) -> None:
     got = abstention(made)
     assert got["aurc"] is None
     assert [point["coverage"] for point in got["points"]] == [percent / 100 for percent in COVERAGES]

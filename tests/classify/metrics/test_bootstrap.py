@@ -33,7 +33,7 @@ def same(first: Estimate, second: Estimate) -> None:
         pytest.param(Counts.mean(floats(3, NAN, 5)), [8, 2], id="mean"),
         pytest.param(Counts.mean(floats(NAN)), [0, 0], id="mean of nothing"),
         pytest.param(
-            Counts.mean(floats(1, 1)).beside(Counts.cells(np.array([1, 0]), 2)), [2, 2, 1, 1], id="mean beside cells"
+            Counts.mean(floats(1, 1)).hstack(Counts.cells(np.array([1, 0]), 2)), [2, 2, 1, 1], id="mean beside cells"
         ),
     ],
 )
@@ -119,7 +119,7 @@ def test_all_estimates_share_the_resamples() -> None:
         return mean(totals[:, :2]) - mean(totals[:, 2:])
 
     shared = Bootstrap(people, 200)
-    paired = shared.estimate(Counts.mean(values).beside(Counts.mean(values + 1)), difference)
+    paired = shared.estimate(Counts.mean(values).hstack(Counts.mean(values + 1)), difference)
     assert [paired.low, paired.high] == pytest.approx([-1, -1])
     same(shared.mean(values), shared.mean(values))
 

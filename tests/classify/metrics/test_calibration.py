@@ -9,19 +9,19 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 
 from maskcls.classify.metrics.bootstrap import Bootstrap, Floats
 from maskcls.classify.metrics.calibration import BINS, SMALLEST, calibration, confidence_bins
-from maskcls.classify.metrics.scored import UNKNOWN, Task
+from maskcls.classify.metrics.scored import UNKNOWN, TaskPredictions
 
 NAN = float("nan")
 
 
-def task(truth: list[int], probabilities: list[list[float]]) -> Task:
-    """What is most probable is said."""
+def task(truth: list[int], probabilities: list[list[float]]) -> TaskPredictions:
+    """What is most probable is predicted."""
     shares = np.array(probabilities, np.float64).reshape(len(truth), -1)
-    said = np.where(np.isnan(shares).any(axis=1), UNKNOWN, np.nan_to_num(shares).argmax(axis=1))
-    return Task(("a", "b", "c")[: shares.shape[1]], np.array(truth), said, shares)
+    predicted = np.where(np.isnan(shares).any(axis=1), UNKNOWN, np.nan_to_num(shares).argmax(axis=1))
+    return TaskPredictions(("a", "b", "c")[: shares.shape[1]], np.array(truth), predicted, shares)
 
 
-def random_task(faces: int, classes: int, seed: int) -> Task:
+def random_task(faces: int, classes: int, seed: int) -> TaskPredictions:
     random = np.random.default_rng(seed)
     shares = random.dirichlet(np.ones(classes), faces).clip(2 * SMALLEST)
     shares /= shares.sum(axis=1, keepdims=True)
@@ -61,7 +61,7 @@ def test_by_hand(truth: list[int], probabilities: list[list[float]], ece: float,
 def test_equal_to_scikit_learn_and_the_plain_loop(faces: int, classes: int, seed: int) -> None:
     made = random_task(faces, classes, seed)
     got = calibration(made, Bootstrap(np.arange(faces), 20))
-    assert got["ece"]["value"] == pytest.approx(plain_ece(made.confidence, made.right))
+    assert got["ece"]["value"] == pytest.approx(plain_ece(made.confidence, made.correct))
     assert got["log_loss"] == pytest.approx(sklearn_log_loss(made.truth, made.probabilities, labels=range(classes)))
     each = [brier_score_loss(made.truth == c, made.probabilities[:, c], pos_label=True) for c in range(classes)]
     assert got["brier"]["value"] == pytest.approx(sum(each))
@@ -111,7 +111,7 @@ def test_intervals_hold_the_brier_score_and_an_error_that_is_large() -> None:
         pytest.param(task([UNKNOWN] * 2, [[0.9, 0.1]] * 2), id="no labels"),
     ],
 )
-def test_nothing_to_compute(made: Task) -> None:
+def test_nothing_to_compute(made: TaskPredictions) -> None:
     got = calibration(made, Bootstrap([1, 2], 20))
     assert got["ece"]["value"] is got["brier"]["value"] is got["log_loss"] is None
     assert not any(row["faces"] for row in got["bins"])

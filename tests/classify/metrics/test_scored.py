@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from maskcls.classify.metrics.scored import COLUMNS, JOINT_CLASSES, UNKNOWN, Graded, grade
+from maskcls.classify.metrics.scored import COLUMNS, JOINT_CLASSES, UNKNOWN, ScoredFaces, scored_faces
 from maskcls.embedder.labels import AGE_BANDS, GENDERS, MASKS, class_id
 
 NAN = float("nan")
 
 
-def scored(**columns: Any) -> Graded:
+def scored(**columns: Any) -> ScoredFaces:
     """One face with these columns and nothing else."""
-    return grade(pd.DataFrame([{**dict.fromkeys(COLUMNS), "person": 1, **columns}]))
+    return scored_faces(pd.DataFrame([{**dict.fromkeys(COLUMNS), "person": 1, **columns}]))
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_true_band(low: float | None, high: float | None, band: str | None) -> N
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "said", "error"),
+    ("low", "high", "predicted", "error"),
     [
         pytest.param(40, 40, 47.5, 7.5, id="above an exact age"),
         pytest.param(40, 40, 33, 7, id="below an exact age"),
@@ -51,8 +51,8 @@ def test_true_band(low: float | None, high: float | None, band: str | None) -> N
         pytest.param(40, 40, None, NAN, id="not answered"),
     ],
 )
-def test_age_error(low: float | None, high: float | None, said: float | None, error: float) -> None:
-    got = scored(true_age_low=low, true_age_high=high, age=said)
+def test_age_error(low: float | None, high: float | None, predicted: float | None, error: float) -> None:
+    got = scored(true_age_low=low, true_age_high=high, age=predicted)
     np.testing.assert_array_equal(got.age_error, [error])
 
 
@@ -75,7 +75,7 @@ def test_covered(true: tuple[float, float], interval: tuple[float, float], cover
 
 
 @pytest.mark.parametrize(
-    ("truth", "said", "right"),
+    ("truth", "predicted", "right"),
     [
         pytest.param("wear", "wear", 1, id="right"),
         pytest.param("wear", "normal", 0, id="wrong"),
@@ -84,13 +84,13 @@ def test_covered(true: tuple[float, float], interval: tuple[float, float], cover
         pytest.param(NAN, "wear", NAN, id="NaN for null"),
     ],
 )
-def test_right(truth: str | None, said: str | None, right: float) -> None:
-    np.testing.assert_array_equal(scored(true_mask=truth, mask=said).mask.right, [right])
+def test_correct(truth: str | None, predicted: str | None, right: float) -> None:
+    np.testing.assert_array_equal(scored(true_mask=truth, mask=predicted).mask.correct, [right])
 
 
 @pytest.mark.parametrize("column", ["true_gender", "gender"])
 def test_word_that_is_no_class_is_refused(column: str) -> None:
-    with pytest.raises(ValueError, match=rf"{column} 'man' is none of male, female"):
+    with pytest.raises(ValueError, match=rf"{column} 'man' is not one of male, female"):
         scored(**{column: "man"})
 
 
@@ -124,7 +124,7 @@ TRUE = {"true_mask": "normal", "true_gender": "female", "true_age_low": 60, "tru
 def test_joint_class() -> None:
     joint = scored(**SAID, **TRUE, **PROBABILITIES).joint
     assert joint.truth == [class_id("normal", "female", ">=60")] == [17]
-    assert joint.said == [class_id("wear", "male", "<30")] == [0]
+    assert joint.predicted == [class_id("wear", "male", "<30")] == [0]
     assert joint.confidence == pytest.approx([0.5 * 0.9 * 0.6])
     assert joint.probabilities.sum() == pytest.approx(1)
     assert joint.probabilities[0, class_id("incorrect", "female", "30-59")] == pytest.approx(0.3 * 0.1 * 0.3)
@@ -150,7 +150,7 @@ def test_joint_needs_all_three(missing: dict[str, Any]) -> None:
 def test_nullable_columns() -> None:
     columns = {**dict.fromkeys(COLUMNS), "person": 1, **SAID, **TRUE, **PROBABILITIES, "age": 30.0}
     table = pd.DataFrame([columns, {**dict.fromkeys(COLUMNS), "person": 2}])
-    plain, nullable = grade(table), grade(table.convert_dtypes())
+    plain, nullable = scored_faces(table), scored_faces(table.convert_dtypes())
     for name, task in plain.tasks.items():
         np.testing.assert_array_equal(task.cells, nullable.tasks[name].cells)
         np.testing.assert_array_equal(task.probabilities, nullable.tasks[name].probabilities)

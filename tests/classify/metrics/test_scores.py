@@ -24,7 +24,6 @@ METRICS = (
     *("80% interval coverage", "18-class accuracy", "18-class macro F1"),
 )
 IN_YEARS = {"age MAE", "age MAE, bare", "age MAE, masked"}
-STARTS = tuple(f"band_from_{start}" for start in range(56, 63))
 
 
 def random_answers(count: int, seed: int = 0, *, gaps: float = 0.0) -> pd.DataFrame:
@@ -49,9 +48,8 @@ def random_answers(count: int, seed: int = 0, *, gaps: float = 0.0) -> pd.DataFr
         columns |= dict(zip(PROBABILITIES[task].values(), shares.T, strict=True))
     columns["age"] = (ages + random.normal(0, 6, count)).clip(0, 120)
     columns |= {"age_low": columns["age"] - 8, "age_high": columns["age"] + 8}
-    columns |= {name: random.choice(AGE_BANDS, count) for name in STARTS}
     table = pd.DataFrame(columns)
-    together = [["true_age_low", "true_age_high"], ["age", "age_low", "age_high", *STARTS]]
+    together = [["true_age_low", "true_age_high"], ["age", "age_low", "age_high"]]
     together += [[task, *PROBABILITIES[task].values()] for task in CLASSES]
     for names in (*together, ["true_mask"], ["true_gender"], ["true_race"]):
         table.loc[random.random(count) < gaps, names] = None
@@ -63,13 +61,21 @@ def perfect_answers(faces_a_class: int = 2) -> pd.DataFrame:
     age = dict(zip(AGE_BANDS, (20.0, 45.0, 61.0), strict=True))
     rows: list[dict[str, Any]] = []
     for mask, gender, band in list(product(MASKS, GENDERS, AGE_BANDS)) * faces_a_class:
-        said = {"mask": mask, "gender": gender, "age_band": band}
-        row: dict[str, Any] = {"person": len(rows), "source": "set", "true_mask": mask, "true_gender": gender, **said}
+        predicted = {"mask": mask, "gender": gender, "age_band": band}
+        row: dict[str, Any] = {
+            "person": len(rows),
+            "source": "set",
+            "true_mask": mask,
+            "true_gender": gender,
+            **predicted,
+        }
         row |= {name: age[band] for name in ("true_age_low", "true_age_high", "age", "age_low", "age_high")}
         for task, classes in CLASSES.items():
-            row |= dict(zip(PROBABILITIES[task].values(), (float(said[task] == name) for name in classes), strict=True))
-        rows.append(row | dict.fromkeys(STARTS, band))
-    return pd.DataFrame(rows, columns=[*COLUMNS, *STARTS])
+            row |= dict(
+                zip(PROBABILITIES[task].values(), (float(predicted[task] == name) for name in classes), strict=True)
+            )
+        rows.append(row)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def figures(part: object) -> list[float]:
@@ -89,14 +95,12 @@ def test_parts() -> None:
         "abstention",
         "slices",
         "masked_vs_bare",
-        "senior_from",
     ]
     assert set(got["overall"]) == set(METRICS)
     assert list(got["classes"]) == list(got["abstention"]) == ["mask", "gender", "age_band", "joint"]
     assert list(got["confusion"]) == ["mask", "gender", "age_band", "joint", "age_by_decade"]
     assert list(got["calibration"]) == ["mask", "gender", "age_band"]
     assert [len(rows) for rows in got["classes"].values()] == [3, 2, 3, 18]
-    assert [row["from"] for row in got["senior_from"]] == list(range(56, 63))
 
 
 def test_overall_equals_scikit_learn() -> None:
@@ -107,7 +111,7 @@ def test_overall_equals_scikit_learn() -> None:
     bare, worn, old = table["true_mask"] == "normal", table["true_mask"] == "wear", bands == ">=60"
     right = table["gender"] == table["true_gender"]
     truth = [class_id(*names) for names in zip(table["true_mask"], table["true_gender"], bands, strict=True)]
-    said = [class_id(*names) for names in zip(table["mask"], table["gender"], table["age_band"], strict=True)]
+    predicted = [class_id(*names) for names in zip(table["mask"], table["gender"], table["age_band"], strict=True)]
     recalls = recall_score(bands, table["age_band"], labels=list(AGE_BANDS), average=None)
     assert got == pytest.approx(
         {
@@ -128,8 +132,8 @@ def test_overall_equals_scikit_learn() -> None:
             "age band macro F1, bare": f1_score(bands[bare], table["age_band"][bare], average="macro"),
             "age band macro F1, masked": f1_score(bands[worn], table["age_band"][worn], average="macro"),
             "80% interval coverage": (error <= 8).mean(),
-            "18-class accuracy": accuracy_score(truth, said),
-            "18-class macro F1": f1_score(truth, said, average="macro"),
+            "18-class accuracy": accuracy_score(truth, predicted),
+            "18-class macro F1": f1_score(truth, predicted, average="macro"),
         }
     )
 
@@ -144,8 +148,6 @@ def test_perfect_answers() -> None:
     for row in got["abstention"].values():
         assert row["aurc"] == 0
         assert [point[name] for name in ("accuracy", "macro_f1") for point in row["points"]] == pytest.approx([1] * 14)
-    for row in got["senior_from"]:
-        assert row["age_band_macro_f1"] == row["joint_macro_f1"] == row["border_accuracy"] == 1
 
 
 @settings(deadline=None, max_examples=20)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maskcls.classify.metrics.scored import COLUMNS, grade
+from maskcls.classify.metrics.scored import COLUMNS, scored_faces
 from maskcls.classify.metrics.slices import FIGURES, MIN_FACES, slices
 
 WEAR_MALE_40 = {"true_mask": "wear", "true_gender": "male", "true_age_low": 40, "true_age_high": 40}
@@ -16,13 +16,13 @@ SAID_SO = {"mask": "wear", "gender": "male", "age_band": "30-59", "age": 43}
 
 
 def faces(count: int, **columns: Any) -> pd.DataFrame:
-    """Right answers of two people in turn, off by three years, but for what is said otherwise."""
+    """Right answers of two people in turn, off by three years, but for what is predicted otherwise."""
     same = {**dict.fromkeys(COLUMNS), "source": "set", **WEAR_MALE_40, **SAID_SO, **columns}
     return pd.DataFrame({**same, "person": np.arange(count) % 2}, index=range(count))
 
 
 def by_name(*tables: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    return {row["slice"]: row for row in slices(grade(pd.concat(tables, ignore_index=True)))}
+    return {row["slice"]: row for row in slices(scored_faces(pd.concat(tables, ignore_index=True)))}
 
 
 def test_slices_and_pairs() -> None:
@@ -97,11 +97,11 @@ def test_order_of_the_rows_does_not_matter(seed: int, order: int) -> None:
         gender=random.choice(["male", "female"], 120),
         age=random.integers(0, 90, 120),
     )
-    first, second = slices(grade(table)), slices(grade(table.sample(frac=1, random_state=order)))
+    first, second = slices(scored_faces(table)), slices(scored_faces(table.sample(frac=1, random_state=order)))
     assert [row["slice"] for row in first] == [row["slice"] for row in second]
     for one, other in zip(first, second, strict=True):
         assert one == pytest.approx(other)
 
 
 def test_no_face() -> None:
-    assert slices(grade(pd.DataFrame(columns=list(COLUMNS)))) == []
+    assert slices(scored_faces(pd.DataFrame(columns=list(COLUMNS)))) == []

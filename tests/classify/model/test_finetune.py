@@ -47,7 +47,7 @@ def enough() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def fitted(few: FaceSet) -> Fitted:
-    return fit_tuned(few, 0, QUIET, 60, (), LAST)
+    return fit_tuned(few, 0, QUIET, 60, LAST)
 
 
 def test_only_the_blocks_asked_for_change_and_by_a_little(fitted: Fitted) -> None:
@@ -123,14 +123,14 @@ def test_same_seed_same_weights_and_a_cut_run_goes_on(
             raise KilledError
 
     with pytest.raises(KilledError):
-        fit_tuned(few, 0, kill, 60, (), wanted)
+        fit_tuned(few, 0, kill, 60, wanted)
     first: list[int] = []
 
     def note(what: str, done: int, total: int) -> None:
         if what == "fine-tuning":
             first.append(done)
 
-    resumed = fit_tuned(few, 0, note, 60, (), wanted)
+    resumed = fit_tuned(few, 0, note, 60, wanted)
     assert first[0] == 2
     assert resumed.tuned is not None
     assert fitted.tuned is not None
@@ -158,7 +158,7 @@ def test_checkpoint_of_something_else_is_not_gone_on_from(
     key = replace(LAST)
     checkpoint.Checkpoint(tmp_path, {"net": net}, optimiser, (key,)).reached(6, last=True)
     if isinstance(change, int):
-        file = tmp_path / "checkpoint.safetensors"
+        file = tmp_path / "training.step"
         data = file.read_bytes()
         file.write_bytes(data[:change] if change < 0 else data[:-1] + bytes([data[-1] ^ change]))
         change = {}
@@ -188,12 +188,12 @@ def test_too_little_to_tune_on_is_one_line(
 ) -> None:
     pool = merge_sets([make_set(faces, encoder=encoder.info, **labels)])
     with pytest.raises(MaskclsError, match=message):
-        fit_tuned(pool, 0, QUIET, 60, (), LAST)
+        fit_tuned(pool, 0, QUIET, 60, LAST)
 
 
 def test_other_weights_than_the_sets_are_refused(make_set: MakeSet) -> None:
     with pytest.raises(MaskclsError, match="pass the same --weights"):
-        fit_tuned(merge_sets([make_set(200, age=30.0)]), 0, QUIET, 60, (), LAST)
+        fit_tuned(merge_sets([make_set(200, age=30.0)]), 0, QUIET, 60, LAST)
 
 
 def test_rate_rises_then_falls() -> None:

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from maskcls.classify.age.vote import NOBODY
 from maskcls.classify.data.face_set import FaceSet
 from maskcls.classify.model.model import Ages, Model
 from maskcls.embedder.errors import MaskclsError
+from maskcls.embedder.storage import atomic_folder
+from maskcls.embedder.storage.atomic_folder import COMMIT, NEXT
 from maskcls.embedder.storage.lock import locked
 from maskcls.embedder.storage.manifest import write_manifest
 
@@ -57,7 +59,7 @@ def test_saved_model_gives_the_same_answers(model: Model, pool: FaceSet, tmp_pat
         )
     assert (loaded.settings, loaded.encoder, loaded.face) == (model.settings, model.encoder, model.face)
     assert loaded.card == model.card
-    assert sorted(p.name for p in (tmp_path / "new" / "model").iterdir() if p.name != ".lock") == FILES
+    assert sorted(p.name for p in (tmp_path / "new" / "model").iterdir()) == FILES
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["model"]
 
 
@@ -143,11 +145,11 @@ def test_encoder_is_checked(model: Model) -> None:
 
 
 def test_old_model_is_replaced(model: Model, copied: Path) -> None:
-    (copied / "stray").write_text("of the old model")
+    (copied / "notes.txt").write_text("mine")
     replace(model, face="whole").save(copied)
     assert Model.load(copied).face == "whole"
     assert [p.name for p in copied.parent.iterdir()] == ["copy"]
-    assert sorted(p.name for p in copied.iterdir() if p.name != ".lock") == FILES
+    assert sorted(p.name for p in copied.iterdir()) == sorted([*FILES, "notes.txt"])
 
 
 def test_other_folder_is_not_overwritten(model: Model, tmp_path: Path) -> None:
@@ -174,66 +176,46 @@ def test_file_in_place_of_the_folder_is_refused(model: Model, tmp_path: Path) ->
     assert (tmp_path / "file").read_text() == "mine"
 
 
-class CutShortError(Exception):
-    pass
-
-
-def cut_at_rename(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """From the n-th rename on, nothing is renamed any more."""
-    real, calls = Path.rename, [0]
-
-    def rename(self: Path, target: Any) -> Path:
-        calls[0] += 1
-        if calls[0] >= number:
-            raise CutShortError
-        return real(self, target)
-
-    monkeypatch.setattr(Path, "rename", rename)
-
-
-@pytest.mark.parametrize("number", [1, 2])
-def test_cut_while_replacing_leaves_a_model(
-    model: Model, copied: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    with monkeypatch.context() as patch:
-        cut_at_rename(patch, number)
-        with pytest.raises(CutShortError):
-            replace(model, face="whole").save(copied)
-    assert Model.load(copied).face == model.face
-    replace(model, face="whole").save(copied)
-    assert Model.load(copied).face == "whole"
-    assert [p.name for p in copied.parent.iterdir()] == ["copy"]
-
-
-def test_cut_twice_in_a_row_leaves_a_model(model: Model, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for number in (2, 1):
+def test_a_killed_save_leaves_a_model(model: Model, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(1, 6):
         with monkeypatch.context() as patch:
-            cut_at_rename(patch, number)
-            with pytest.raises(CutShortError):
+            killed_at_move(patch, number)
+            with pytest.raises(KeyboardInterrupt):
                 replace(model, face="whole").save(copied)
-    assert Model.load(copied).face == model.face
+        assert Model.load(copied).face == ("whole" if number > 1 else model.face)
+        model.save(copied)
+        assert sorted(p.name for p in copied.iterdir()) == FILES
+        assert [p.name for p in copied.parent.iterdir()] == ["copy"]
 
 
-def test_what_a_killed_replacement_left_is_removed(model: Model, copied: Path) -> None:
-    backup, staging = copied.with_name(".copy.old"), copied.with_name(".copy.next")
-    shutil.copytree(copied, backup)
-    staging.mkdir()
-    (staging / ".gallery.faiss.1.tmp").write_text("half of a gallery")
-    assert Model.load(copied).face == model.face
-    assert not backup.exists()
-    replace(model, face="whole").save(copied)
+def killed_at_move(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """From the n-th move on, nothing is moved any more; the first one is that of the commit's note."""
+    real, moved = os.replace, [0]
+
+    def move(source: Path, target: Path) -> None:
+        moved[0] += Path(target).name == COMMIT or Path(source).parent.name == NEXT != Path(target).parent.name
+        if moved[0] >= number:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", move)
+
+
+def test_a_file_that_is_not_needed_any_more_goes(model: Model, copied: Path) -> None:
+    (copied / "backbone.safetensors").write_text("of the old model")
+    model.save(copied)
     assert sorted(p.name for p in copied.iterdir()) == FILES
-    assert [p.name for p in copied.parent.iterdir()] == ["copy"]
 
 
-def test_nobody_puts_right_what_is_being_replaced(copied: Path) -> None:
-    backup = copied.with_name(".copy.old")
-    copied.rename(backup)
-    with locked(copied.with_name(".copy.next")), pytest.raises(MaskclsError, match="no such folder"):
+def test_nobody_finishes_what_another_run_is_writing(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(atomic_folder, "PATIENCE", 0.0)
+    (copied / NEXT).mkdir()
+    (copied / "model.json").rename(copied / NEXT / "model.json")
+    (copied / NEXT / COMMIT).write_text('{"remove": []}')
+    with locked(copied), pytest.raises(MaskclsError, match="another maskcls run is writing here"):
         Model.load(copied)
-    assert backup.exists()
     Model.load(copied)
-    assert [p.name for p in copied.parent.iterdir()] == ["copy"]
+    assert sorted(p.name for p in copied.iterdir()) == FILES
 
 
 def test_model_in_the_current_folder(model: Model, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:

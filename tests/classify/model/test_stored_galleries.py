@@ -20,7 +20,7 @@ from maskcls.classify.model.model import Model
 from maskcls.classify.privacy.erase import erase_person
 from maskcls.classify.privacy.person import PersonSelector
 from maskcls.embedder.errors import MaskclsError
-from maskcls.embedder.faceset.store import EmbeddingSet, SetWriter, open_set
+from maskcls.embedder.faceset.store import EmbeddingSet, SetTables, SetWriter, open_set
 from maskcls.index.storage import drop_tables, owned_tables
 
 MakeSet = Callable[..., EmbeddingSet]
@@ -116,7 +116,7 @@ def test_a_person_is_forgotten_in_every_kind(kind: str, asked: str, faces: Embed
     settings = faces.settings | {"root": str(photos)}
     writer = SetWriter(tmp_path / "place" / "faces", len(faces))
     writer.embeddings[:], writer.maps[:] = faces.embeddings, faces.maps
-    writer.commit(faces.table, faces.rejects, faces.encoder, settings)
+    writer.commit(SetTables(faces.table, faces.rejects, faces.encoder, settings))
     model, _ = build_model(open_face_set([tmp_path / "place" / "faces"]), gallery_kind=asked)
     model.save(tmp_path / "place" / "model")
     done = erase_person(PersonSelector(name="p3"), [tmp_path / "place"], tmp_path / "receipt.json")

@@ -27,7 +27,7 @@ from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import MAP_SHAPE
 from maskcls.embedder.faceset import store
 from maskcls.embedder.faceset.corrections import apply_patch
-from maskcls.embedder.faceset.store import PATCH_COLUMNS, EmbeddingSet, SetWriter, open_set
+from maskcls.embedder.faceset.store import PATCH_COLUMNS, EmbeddingSet, SetTables, SetWriter, open_set
 from maskcls.embedder.storage.lock import locked
 from maskcls.embedder.storage.manifest import checksums, write_manifest
 
@@ -61,7 +61,7 @@ def write_set(folder: Path, one: EmbeddingSet) -> None:
     writer.embeddings[:] = one.embeddings
     writer.maps[:] = one.maps
     rejects = pd.DataFrame({"path": ["no.jpg"], "reason": ["no face found"], "file_size": [0], "file_mtime_ns": [1]})
-    writer.commit(one.table, rejects, one.encoder, one.settings)
+    writer.commit(SetTables(one.table, rejects, one.encoder, one.settings))
     apply_patch([folder], patch(folder))
 
 
@@ -362,9 +362,22 @@ def test_a_folder_that_may_not_be_written(
 def test_two_models_are_not_saved_to_one_place_at_once(kind: str, pristine: Pristine, tmp_path: Path) -> None:
     folder = pristine.copy(kind, tmp_path / "copy")
     model = Model.load(folder)
-    with locked(tmp_path / ".copy.next"), pytest.raises(MaskclsError, match="another maskcls run is writing here"):
+    with locked(folder), pytest.raises(MaskclsError, match="another maskcls run is writing here"):
         replace(model, face="whole").save(folder)
     assert Model.load(folder).face == model.face
     replace(model, face="whole").save(folder)
     assert Model.load(folder).face == "whole"
     assert not (folder / ".lock").exists()
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_the_umask_decides_who_may_read_every_file_of_a_model(pristine: Pristine, tmp_path: Path, mask: int) -> None:
+    model = Model.load(pristine.copy("tuned", tmp_path / "copy"))
+    former = os.umask(mask)
+    try:
+        model.save(tmp_path / "new")
+    finally:
+        os.umask(former)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "new").iterdir()}
+    assert {"backbone.safetensors", "heads.safetensors", "age_space.safetensors"} < modes.keys()
+    assert set(modes.values()) == {0o666 & ~mask}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +14,14 @@ import pandas as pd
 import pytest
 
 from maskcls.classify.age.vote import NOBODY
-from maskcls.classify.answer import answer_faces
 from maskcls.classify.data.face_set import FaceSet, open_face_set
 from maskcls.classify.evaluation.error_gallery_folder import replacing_error_gallery, write_manifest
+from maskcls.classify.model.answers import answer_rows
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.model import Model
 from maskcls.embedder.erasure.files import GENERATOR
-from maskcls.embedder.faceset.store import EmbeddingSet, SetWriter
-from maskcls.embedder.storage.step_cache import StepCache
+from maskcls.embedder.faceset.store import STEPS, EmbeddingSet, SetTables, SetWriter, open_set
+from maskcls.embedder.storage.step_cache import Array, StepCache
 
 ANNA, EACH, PEOPLE = "anna", 3, 8
 NAMES = (ANNA, *(f"person {i}" for i in range(1, PEOPLE)))
@@ -59,7 +60,7 @@ def write_set(folder: Path, faces: EmbeddingSet) -> None:
     rejects = pd.DataFrame(
         {"path": ["empty.jpg"], "reason": ["empty file (0 bytes)"], "file_size": [0], "file_mtime_ns": [1]}
     )
-    writer.commit(faces.table, rejects, faces.encoder, faces.settings)
+    writer.commit(SetTables(faces.table, rejects, faces.encoder, faces.settings))
 
 
 def _sets(folder: Path, make_set: MakeSet) -> World:
@@ -103,7 +104,7 @@ def _answers(model: Model, pool: FaceSet) -> pd.DataFrame:
     everyone = np.arange(len(pool))
     maps = pool.maps(everyone)
     ages = model.ages(pool.embeddings, maps, np.full(len(pool), NOBODY))
-    rows = answer_faces(model, ages, pool.embeddings, maps)
+    rows = answer_rows(model, ages, pool.embeddings, maps)
     return pd.DataFrame(rows).assign(path=pool.table["path"], status="ok", reason=None)
 
 
@@ -135,18 +136,34 @@ def _outputs(world: World, model: Model, pool: FaceSet) -> None:
             (error_gallery / "index.html").write_text(f'<img src="faces/{face}.jpg">')
             (error_gallery / "faces" / f"{face}.jpg").write_bytes(b"thumbnail")
             write_manifest(error_gallery, {"mistakes": 1})
+    one = open_set(world.sets[0])
+    rows_done = [{"face_id": "0" * 16, "path": "new.jpg", "file_sha256": "f" * 64}]
+    arrays: dict[str, Array] = {"embeddings": np.array(one.embeddings[:1]), "maps": np.array(one.maps[:1])}
+    notes: dict[str, object] = {"faces": rows_done, "rejects": [], "runtime": "torch fp32"}
+    StepCache(world.sets[0] / STEPS, "key").append(arrays, notes=notes)
     (world.folder / "notes.txt").write_text("remember the milk\n")
 
 
-@pytest.fixture
-def world(make_set: MakeSet, tmp_path: Path) -> World:
-    """All of it, freshly made."""
-    made = _sets(tmp_path / "world", make_set)
+@pytest.fixture(scope="session")
+def made_world(make_set: MakeSet, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """All of it, made once, and a copy beside it; to be changed by way of :func:`world` alone."""
+    made = _sets(tmp_path_factory.mktemp("erasure") / "world", make_set)
     pool = open_face_set(made.sets)
     model, _ = build_model(pool)
     model.save(made.model)
     _outputs(made, Model.load(made.model), pool)
+    shutil.copytree(made.folder, made.folder.with_name("saved"))
     return made
+
+
+@pytest.fixture
+def world(made_world: World) -> Iterator[World]:
+    """The world as it was made, where it was made; nothing else is in its parent folder."""
+    yield made_world
+    for path in made_world.folder.parent.iterdir():
+        if path.name != "saved":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.copytree(made_world.folder.with_name("saved"), made_world.folder)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from maskcls.embedder.erasure.traces import Traces
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.faceset.erasure import StoredSet
 from maskcls.embedder.faceset.forgotten import read_forgotten
-from maskcls.embedder.faceset.store import open_set, replace_tables
+from maskcls.embedder.faceset.store import SetTables, open_set, replace_tables
 from maskcls.embedder.storage.manifest import checksums, write_manifest
 
 ANNA = PersonSelector(name="anna")
@@ -65,6 +65,7 @@ def test_everything_of_the_person_goes_and_nothing_else(world: Any) -> None:
         *("out/report.html", "out/named.html", "out/.answers.parquet.12345678.tmp", f"out/{anna}.jpg"),
         *("out/cases/index.html", "out/cases/error_gallery.json", f"out/cases/faces/{anna}.jpg"),
         *("out/.scores.json.folds/fold-0.step", ".model.finetune/0.step", ".model.augmented/fold-0/0.step"),
+        "sets/named/.steps/00000000.step",
     }
     evidence = [json.loads(line) for line in (world.out / "evidence.jsonl").read_text().splitlines()]
     assert [(row["path"], len(row["voters"])) for row in evidence] == [("x.jpg", 1), ("y.jpg", 0)]
@@ -239,7 +240,7 @@ def rename(folder: Path, name: Callable[[int, str | None], str | None]) -> None:
     one = open_set(folder)
     people = [name(row, None if old != old else old) for row, old in enumerate(one.table["person"])]
     table = one.table.assign(person=pd.Series(people, dtype="str"))
-    replace_tables(folder, table, one.rejects, one.encoder, one.settings)
+    replace_tables(folder, SetTables(table, one.rejects, one.encoder, one.settings))
 
 
 def test_a_name_of_two_data_sets_is_ambiguous_and_lists_them(strangers: Any) -> None:

@@ -4,18 +4,17 @@ import csv
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 import pandas as pd
 import pytest
 
-from maskcls.embedder.datasets.layouts import (
-    Columns,
-    Listed,
-    contest_labels,
-    folder_labels,
-    read_dataset,
-    utkface_labels,
-)
+from maskcls.embedder.datasets.contest import contest_labels
+from maskcls.embedder.datasets.dataset import Listed
+from maskcls.embedder.datasets.folders import folder_labels
+from maskcls.embedder.datasets.layouts import read_dataset
+from maskcls.embedder.datasets.table import Columns
+from maskcls.embedder.datasets.utkface import utkface_labels
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.labels import LabelError, Labels
 
@@ -111,7 +110,7 @@ def test_contest_with_mixed_extensions_and_litter(tmp_path: Path) -> None:
     ("reader", "path", "reason"),
     [
         (contest_labels, "000001_female_Asian_-3/mask1.jpg", "age '-3' is outside 0-120 years"),
-        (contest_labels, "000001_female_Asian_nan/mask1.jpg", "age 'nan' is outside 0-120 years"),
+        (contest_labels, "000001_female_Asian_inf/mask1.jpg", "age 'inf' is outside 0-120 years"),
         (contest_labels, "000001_x_Asian_45/mask1.jpg", "gender 'x' is neither male nor female"),
         (contest_labels, "000001_female_45/mask1.jpg", "folder '000001_female_45' is not <id>_<gender>_<race>_<age>"),
         (
@@ -188,7 +187,10 @@ def test_labels_csv_in_the_folder_is_found_by_auto(tmp_path: Path) -> None:
     write_csv(tmp_path / "labels.csv", "path,mask,age", f"{CONTEST_PHOTOS[0]},wear,60+")
     dataset = read_dataset(tmp_path, "auto")
     assert (dataset.layout, dataset.other_files) == ("csv", 1)
-    assert dataset.photos == [Listed(tmp_path / CONTEST_PHOTOS[0], Labels(None, "wear", None, None, 60, 100))]
+    assert dataset.photos == [
+        Listed(tmp_path / CONTEST_PHOTOS[1], refused="not in the label file"),
+        Listed(tmp_path / CONTEST_PHOTOS[0], Labels(None, "wear", None, None, 60, 100)),
+    ]
 
 
 def test_a_named_label_file_wins_over_the_one_in_the_folder(tmp_path: Path) -> None:
@@ -197,7 +199,10 @@ def test_a_named_label_file_wins_over_the_one_in_the_folder(tmp_path: Path) -> N
     write_csv(root / "labels.csv", "path,gender", f"{CONTEST_PHOTOS[0]},female")
     table = write_csv(tmp_path / "other.csv", "path,gender", f"{CONTEST_PHOTOS[1]},male")
     for layout in ("auto", "csv"):
-        assert read_dataset(root, layout, table).photos == [Listed(root / CONTEST_PHOTOS[1], Labels(gender="male"))]
+        assert read_dataset(root, layout, table).photos == [
+            Listed(root / CONTEST_PHOTOS[1], Labels(gender="male")),
+            Listed(root / CONTEST_PHOTOS[0], refused="not in the label file"),
+        ]
 
 
 @pytest.mark.parametrize("layout", ["contest", "folders"])
@@ -247,34 +252,105 @@ def test_csv_with_renamed_columns(tmp_path: Path) -> None:
     assert dataset.photos == [
         Listed(root / "a.jpg", Labels("p1", "wear", "female", "Asian", 30, 39)),
         Listed(root / "sub/b.jpg", Labels(None, None, None, None, 60, 100)),
+        Listed(root / "unlisted.jpg", refused="not in the label file"),
     ]
 
 
 def test_csv_rows_that_are_refused(tmp_path: Path) -> None:
     root = tmp_path / "photos"
-    touch(root, "twice.jpg", "good.jpg")
+    touch(root, "twice.jpg", "good.jpg", "forgotten.jpg")
     table = write_csv(
         tmp_path / "labels.csv",
         "path,mask,gender,age",
         "good.jpg,wear,male,30",
         "twice.jpg,wear,male,30",
         "./twice.jpg,normal,male,30",
+        "twice.jpg,normal,male,30",
         "../out.jpg,wear,male,30",
         f"{tmp_path}/absolute.jpg,wear,male,30",
-        "on.jpg,on,male,30",
-        "x.jpg,wear,x,30",
-        "old.jpg,wear,male,200",
     )
     refused = {item.path.name: item.refused for item in read_dataset(root, "csv", table).photos}
     assert refused == {
         "good.jpg": None,
-        "twice.jpg": "named twice in the label file",
+        "twice.jpg": "named twice in the label file, with different labels",
         "out.jpg": "lies outside the photo folder",
         "absolute.jpg": "lies outside the photo folder",
-        "on.jpg": "mask 'on' is none of wear, incorrect, normal",
-        "x.jpg": "gender 'x' is neither male nor female",
-        "old.jpg": "age '200' is outside 0-120 years",
+        "forgotten.jpg": "not in the label file",
     }
+
+
+@pytest.mark.parametrize(
+    ("row", "labels", "problem"),
+    [
+        ("on,male,30", Labels(gender="male", age_low=30, age_high=30), "mask 'on' is none of wear, incorrect, normal"),
+        ("wear,x,30", Labels(mask="wear", age_low=30, age_high=30), "gender 'x' is neither male nor female"),
+        ("wear,male,200", Labels(mask="wear", gender="male"), "age '200' is outside 0-120 years"),
+        ("wear,male,20s", Labels(mask="wear", gender="male"), "age '20s' is neither years (37) nor a band (30-39)"),
+    ],
+)
+def test_a_cell_that_cannot_be_read_costs_that_cell_alone(
+    tmp_path: Path, row: str, labels: Labels, problem: str
+) -> None:
+    touch(tmp_path, "a.jpg")
+    table = write_csv(tmp_path / "labels.csv", "path,mask,gender,age", f"a.jpg,{row}")
+    assert read_dataset(tmp_path, "csv", table).photos == [Listed(tmp_path / "a.jpg", labels, problems=(problem,))]
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "NA", "None", "unknown", "-1", "?", "N/A", "null", "-", "<NA>"])
+def test_an_unknown_cell_is_no_problem(tmp_path: Path, word: str) -> None:
+    touch(tmp_path, "a.jpg")
+    table = write_csv(tmp_path / "labels.csv", "path,mask,gender,age", f"a.jpg,{word},{word},{word}")
+    assert read_dataset(tmp_path, "csv", table).photos == [Listed(tmp_path / "a.jpg")]
+
+
+@pytest.mark.parametrize(
+    ("word", "person"), [("nan", None), ("None", None), ("-1", None), ("Nan", "Nan"), ("Na", "Na")]
+)
+def test_an_unknown_person_is_nobody(tmp_path: Path, word: str, person: str | None) -> None:
+    touch(tmp_path, "a.jpg")
+    table = write_csv(tmp_path / "labels.csv", "path,person", f"a.jpg,{word}")
+    [item] = read_dataset(tmp_path, "csv", table).photos
+    assert item.labels.person == person
+
+
+@pytest.mark.parametrize(
+    "cell", ["a/0.jpg", "./a/0.jpg", "a/0.jpg ", "  a/0.jpg", r"a\0.jpg", "{root}/a/0.jpg", " {root}/a/0.jpg "]
+)
+@pytest.mark.parametrize("by_link", [False, True], ids=["folder", "link"])
+def test_a_path_is_read_however_it_is_written(tmp_path: Path, cell: str, by_link: bool) -> None:
+    root, link = tmp_path / "photos", tmp_path / "link"
+    touch(root, "a/0.jpg")
+    link.symlink_to(root)
+    table = write_csv(tmp_path / "labels.csv", "path,mask", f"{cell.format(root=root)},wear")
+    folder = link if by_link else root
+    assert read_dataset(folder, "csv", table).photos == [Listed(folder / "a/0.jpg", Labels(mask="wear"))]
+
+
+def test_equal_rows_are_one(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    table = write_csv(tmp_path / "labels.csv", "path,mask", "a.jpg,wear", "a.jpg,wear", "./a.jpg, wear")
+    assert read_dataset(tmp_path, "csv", table).photos == [Listed(tmp_path / "a.jpg", Labels(mask="wear"))]
+
+
+@pytest.mark.parametrize(("on_disk", "in_table"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFC", "NFC"), ("NFD", "NFD")])
+def test_a_row_in_one_unicode_form_finds_a_file_in_the_other(tmp_path: Path, on_disk: str, in_table: str) -> None:
+    folder, name = "홍길동", "é ü.jpg"
+    path = tmp_path / normalize(on_disk, f"{folder}/{name}")  # type: ignore[arg-type]
+    touch(tmp_path, normalize(on_disk, f"{folder}/{name}"))  # type: ignore[arg-type]
+    touch(tmp_path, "other.jpg")
+    cell = normalize(in_table, f"{folder}/{name}")  # type: ignore[arg-type]
+    write_csv(tmp_path / "labels.csv", "path,person", f"{cell},{normalize(in_table, folder)}")  # type: ignore[arg-type]
+    first, second = sorted(read_dataset(tmp_path, "auto").photos, key=lambda item: item.refused or "")
+    assert first == Listed(path, Labels(person=normalize("NFC", folder)))  # the path opens the file, the name is in NFC
+    assert second.refused == "not in the label file"
+
+
+def test_two_files_that_differ_in_their_form_alone_stay_two(tmp_path: Path) -> None:
+    names = [normalize("NFC", "é.jpg"), normalize("NFD", "é.jpg")]
+    touch(tmp_path, *names)
+    write_csv(tmp_path / "labels.csv", "path,mask", f"{names[0]},wear", f"{names[1]},normal")
+    photos = by_name(read_dataset(tmp_path, "auto").photos, tmp_path)
+    assert {name: item.labels.mask for name, item in photos.items()} == {names[0]: "wear", names[1]: "normal"}
 
 
 def test_parquet_labels(tmp_path: Path) -> None:
@@ -287,7 +363,7 @@ def test_parquet_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        pytest.param(b"file,mask\na.jpg,wear\n", r"no column 'path' \(it has file, mask\)", id="no path column"),
+        pytest.param(b"file,mask\na.jpg,wear\n", r"no column 'path' \(only file, mask\)", id="no path column"),
         pytest.param(b"path,note\na.jpg,hello\n", "none of its columns is a label", id="no label column"),
         pytest.param(b"", "cannot be read as a label table", id="empty file"),
         pytest.param(b"path,mask\n\xff\xfe.jpg,wear\n", "cannot be read as a label table", id="not UTF-8"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,9 @@ from maskcls.embedder.datasets.layouts import read_dataset
 from maskcls.embedder.detection.finder import FaceFinder
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import Encoder
+from maskcls.embedder.faceset.corrections import apply_patch
 from maskcls.embedder.faceset.embed import EmbedReport, embed_folder, face_id
+from maskcls.embedder.faceset.erasure import forget_in_set
 from maskcls.embedder.faceset.store import open_set
 from maskcls.embedder.storage.lock import locked
 
@@ -53,7 +56,7 @@ def test_rows_mirror_the_photos(run: Run, photos: Path, out: Path, pixel_encoder
         {"root": str(photos.resolve()), "layout": "contest", "face": "auto"},
     )
     assert np.allclose(np.linalg.norm(faces.embeddings, axis=1), 1)
-    assert sorted(path.name for path in out.iterdir()) == [".lock", *sorted(contents(out).keys() - {".lock"})]
+    assert sorted(contents(out)) == ["embeddings.npy", "encoder.json", "faces.parquet", "maps.npy", "rejects.csv"]
 
 
 def test_a_second_run_changes_nothing(run: Run, wrap: Wrap, photos: Path, out: Path, pixel_encoder: Encoder) -> None:
@@ -144,10 +147,109 @@ def test_edited_labels_need_no_embedding(run: Run, wrap: Wrap, photos: Path, out
     labels.write_text(f"path,mask,age\n{names[0]},wear,\n{names[1]},,30-39\n{names[2]},normal,\n")
     again = wrap(pixel_encoder)
     assert run(again, labels=labels).embedded == again.crops == 0
+    assert len(open_set(out).rejects) == 4  # photos that the table does not name
     table = open_set(out).table
     assert table["mask"].fillna("none").tolist() == ["wear", "none", "normal"]
     assert table["age_high"].fillna(-1).tolist() == [-1, 39, -1]
     assert np.array_equal(open_set(out).embeddings, vectors)
+
+
+UNUSABLE = ["gone.jpg,normal,30", "../out.jpg,wear,", "/elsewhere/out.jpg,wear,"]
+
+
+@pytest.mark.parametrize("rows", [UNUSABLE, []], ids=["unusable paths", "no rows"])
+def test_unusable_labels_leave_the_vectors(
+    run: Run, wrap: Wrap, photos: Path, out: Path, pixel_encoder: Encoder, rows: list[str]
+) -> None:
+    run()
+    before, vectors = open_set(out).table, np.array(open_set(out).embeddings)
+    labels = photos.parent / "labels.csv"
+    labels.write_text("\n".join(["path,mask,age", *rows]) + "\n")
+    again = wrap(pixel_encoder)
+    report = run(again, labels=labels)
+    assert (report.faces, report.rejects, again.crops) == (7, 7 + len(rows), 0)
+    after = open_set(out)
+    assert after.table["face_id"].tolist() == before["face_id"].tolist()
+    assert np.array_equal(after.embeddings, vectors)
+    assert after.table[["person", "mask", "age_low"]].isna().all(axis=None)
+    ignored = dict(after.rejects[["path", "reason"]].to_numpy().tolist())
+    assert {ignored[path] for path in before["path"]} == {"label ignored: not in the label file"}
+
+    assert run(again) == EmbedReport(faces=7, rejects=0, embedded=0, reused=7, whole=7)
+    assert again.crops == 0
+    assert open_set(out).table["mask"].tolist() == before["mask"].tolist()
+    assert np.array_equal(open_set(out).embeddings, vectors)
+
+
+def test_labels_that_contradict_each_other_or_cannot_be_read_leave_the_vectors(
+    run: Run, wrap: Wrap, photos: Path, out: Path, pixel_encoder: Encoder
+) -> None:
+    run()
+    labels = photos.parent / "labels.csv"
+    rows = ["mask1.jpg,wear,30", "mask1.jpg,normal,30", "mask2.jpg,wear,20s", "mask3.jpg,wear,41", "mask3.jpg,wear,41"]
+    labels.write_text("\n".join(["path,mask,age", *(f"{PERSON}/{row}" for row in rows)]) + "\n")
+    again = wrap(pixel_encoder)
+    assert (run(again, labels=labels).faces, again.crops) == (7, 0)
+    faces = open_set(out)
+    found = {Path(row["path"]).name: (row["mask"], row["age_low"]) for row in faces.table.to_dict("records")}
+    assert found["mask3.jpg"] == ("wear", 41)
+    assert found["mask2.jpg"][0] == "wear"
+    assert np.isnan(found["mask2.jpg"][1])
+    assert faces.table.set_index("path").loc[f"{PERSON}/mask1.jpg", ["mask", "age_low"]].isna().all()
+    reasons = dict(faces.rejects[["path", "reason"]].to_numpy().tolist())
+    assert reasons[f"{PERSON}/mask1.jpg"] == "label ignored: named twice in the label file, with different labels"
+    assert reasons[f"{PERSON}/mask2.jpg"] == "label ignored: age '20s' is neither years (37) nor a band (30-39)"
+    assert f"{PERSON}/mask3.jpg" not in reasons
+
+
+def test_a_photo_that_changed_is_embedded_again_whatever_its_labels(
+    run: Run, wrap: Wrap, photos: Path, out: Path, pixel_encoder: Encoder
+) -> None:
+    run()
+    rewrite(photos / PERSON / "mask3.jpg", photos / PERSON / "normal.jpg")
+    (photos / PERSON / "mask4.jpg").unlink()
+    labels = photos.parent / "labels.csv"
+    labels.write_text("path,mask\n")
+    again = wrap(pixel_encoder)
+    assert (run(again, labels=labels).faces, again.crops) == (6, 1)
+    assert open_set(out).table["file_sha256"].nunique() == 5
+
+
+def test_nothing_is_saved_where_no_label_can_be_used(run: Run, photos: Path, out: Path) -> None:
+    labels = photos.parent / "labels.csv"
+    labels.write_text("path,mask\n../out.jpg,wear\n")
+    with pytest.raises(MaskclsError, match=rf"^{out}: not saved, since no label can be used \(8 rejects, the first: "):
+        run(labels=labels)
+    assert not out.exists()
+
+
+def test_nothing_is_saved_where_no_face_would_be_left(run: Run, photos: Path, out: Path) -> None:
+    run()
+    before = contents(out)
+    for path in (photos / PERSON).iterdir():
+        path.write_text("no photo any more")
+    with pytest.raises(
+        MaskclsError, match=r"not saved, since none of its 7 faces would be left \(7 rejects, .*not a photo"
+    ):
+        run()
+    assert contents(out) == before
+    assert len(open_set(out)) == 7
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+def test_the_umask_decides_who_may_read_every_file_of_a_set(run: Run, out: Path, photos: Path, mask: int) -> None:
+    former = os.umask(mask)
+    try:
+        run()
+        face = open_set(out).table["face_id"].iloc[0]
+        patch = pd.DataFrame([{"face_id": face, "path": "", "field": "gender", "old": "female", "new": "male"}])
+        apply_patch([out], patch.assign(reason="", probability=""))
+        forget_in_set(out, [], ["0" * 64], [])
+    finally:
+        os.umask(former)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in out.iterdir()}
+    assert {"faces.parquet", "embeddings.npy", "maps.npy", "encoder.json", "corrections.csv"} < modes.keys()
+    assert set(modes.values()) == {0o666 & ~mask}
 
 
 def test_rejects_have_reasons_and_are_not_tried_again(run: Run, photos: Path, out: Path, finder: FaceFinder) -> None:
@@ -181,9 +283,11 @@ def test_a_folder_without_any_face(run: Run, photos: Path, out: Path) -> None:
 def test_label_rows_without_a_photo_are_rejects(run: Run, photos: Path, out: Path, name: str) -> None:
     labels = photos.parent / "labels.csv"
     labels.write_text(f"path,mask\n{PERSON}/normal.jpg,normal\n{name},wear\n")
-    report = run(labels=labels)
-    assert (report.faces, report.rejects) == (1, 1)
-    assert open_set(out).table["mask"].tolist() == ["normal"]
+    for _ in range(2):
+        report = run(labels=labels)
+        assert (report.faces, report.rejects) == (1, 7)
+        assert open_set(out).table["mask"].tolist() == ["normal"]
+        assert open_set(out).rejects["reason"].tolist().count("label refused: not in the label file") == 6
 
 
 @pytest.mark.parametrize(
@@ -214,7 +318,7 @@ def test_another_encoder_is_refused(run: Run, wrap: Wrap, out: Path, pixel_encod
     assert contents(out) == before
 
 
-def test_the_set_says_what_reckoned(run: Run, wrap: Wrap, photos: Path, out: Path, pixel_encoder: Encoder) -> None:
+def test_the_set_names_its_runtimes(run: Run, wrap: Wrap, photos: Path, out: Path, pixel_encoder: Encoder) -> None:
     other = replace(pixel_encoder.info, runtime="openvino bf16")
     run()
     before = contents(out)
@@ -227,7 +331,7 @@ def test_the_set_says_what_reckoned(run: Run, wrap: Wrap, photos: Path, out: Pat
     assert open_set(out).encoder == pixel_encoder.info
 
 
-def test_what_reckoned_before_a_kill_is_said_too(
+def test_the_runtime_before_a_kill_is_named_too(
     run: Run, wrap: Wrap, photos: Path, out: Path, pixel_encoder: Encoder
 ) -> None:
     with pytest.raises(KeyboardInterrupt):

@@ -75,7 +75,8 @@ def test_a_mask_drawn_on_a_forgotten_photo_is_refused(
     shutil.copy(out / FORGOTTEN, other)
     dataset = read_dataset(photos, "csv", labels)
     report = embed_folder(dataset, photos, other, pixel_encoder, finder)
-    assert (report.faces, report.rejects) == (1, 1)
+    assert (report.faces, report.rejects) == (1, 6)
+    assert open_set(other).rejects["reason"].tolist().count("forgotten") == 1
     assert FORGOTTEN in json.loads((other / "encoder.json").read_text())["files"]
 
 
@@ -93,9 +94,9 @@ def test_unfinished_batches_and_corrections_go_too(
     shutil.copytree(photos / PERSON, photos / "000002_male_White_30")
     with pytest.raises(KeyboardInterrupt):
         run(wrap(pixel_encoder, batches=1))
-    assert list((out / ".shards").iterdir())
+    assert list((out / ".steps").iterdir())
     gone = forget(out, 0)
-    assert not (out / ".shards").exists()
+    assert not (out / ".steps").exists()
     assert gone["face_id"].iloc[0] not in (out / "corrections.csv").read_text()
     assert len(open_set(out).corrections) == 1
 

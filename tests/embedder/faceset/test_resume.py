@@ -47,7 +47,7 @@ def test_an_interrupted_run_is_taken_up(
     assert resumed.rejects.equals(expected.rejects)
     assert np.abs(resumed.embeddings - expected.embeddings).max() < 1e-5
     assert np.abs(np.asarray(resumed.maps, float) - expected.maps).max() < 0.01
-    assert not (out / ".shards").exists()
+    assert not (out / ".steps").exists()
 
 
 def test_an_interrupted_update_keeps_the_old_set_readable(
@@ -63,11 +63,11 @@ def test_an_interrupted_update_keeps_the_old_set_readable(
     assert run() == EmbedReport(faces=14, rejects=0, embedded=4, reused=10, whole=14)
 
 
-def test_a_damaged_shard_is_embedded_again(run: Run, wrap: Wrap, out: Path, pixel_encoder: Encoder) -> None:
+def test_a_damaged_step_is_embedded_again(run: Run, wrap: Wrap, out: Path, pixel_encoder: Encoder) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(wrap(pixel_encoder, batches=2))
-    shard = sorted((out / ".shards").iterdir())[0]
-    shard.write_bytes(shard.read_bytes()[:-1])
+    step = sorted((out / ".steps").iterdir())[0]
+    step.write_bytes(step.read_bytes()[:-1])
     again = wrap(pixel_encoder)
     assert run(again) == EmbedReport(faces=7, rejects=0, embedded=4, reused=3, whole=7)
     assert again.crops == 4
@@ -92,8 +92,7 @@ def test_a_run_killed_during_the_commit_is_finished(
         patch.setattr(os, "replace", killed)
         with pytest.raises(KeyboardInterrupt):
             run()
-    with pytest.raises(MaskclsError, match="the last run was interrupted while saving"):
-        open_set(out)
+    assert len(open_set(out)) == 8
     again = wrap(pixel_encoder)
     assert run(again) == EmbedReport(faces=8, rejects=0, embedded=0, reused=8, whole=8)
     assert again.crops == 0

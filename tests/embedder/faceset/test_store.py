@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +9,14 @@ import pytest
 
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, EncoderInfo
-from maskcls.embedder.faceset.store import REJECT_COLUMNS, SetWriter, finish_interrupted, open_set, replace_tables
-from maskcls.embedder.storage.shards import Shard, ShardFolder
+from maskcls.embedder.faceset.store import (
+    REJECT_COLUMNS,
+    SetTables,
+    SetWriter,
+    open_set,
+    replace_tables,
+)
+from maskcls.embedder.storage.atomic_folder import recover
 from maskcls.embedder.table import COLUMNS, face_table, gallery_ids
 
 INFO = EncoderInfo("facenet", "0" * 64, {"crop_size": 160, "eyes_at": [0.5, 0.3]})
@@ -50,7 +54,7 @@ def save(folder: Path, rows: int, value: float = 1.0, refused: pd.DataFrame | No
     writer = SetWriter(folder, rows)
     writer.embeddings[:] = value
     writer.maps[:] = value
-    writer.commit(faces(rows), rejects("bad.jpg") if refused is None else refused, INFO, SETTINGS)
+    writer.commit(SetTables(faces(rows), rejects("bad.jpg") if refused is None else refused, INFO, SETTINGS))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -112,7 +116,7 @@ def test_odd_names_of_rejects_are_kept(tmp_path: Path, path: str) -> None:
 
 def test_missing_labels_are_null() -> None:
     table = face_table([{"face_id": "0" * 16, "person": None, "faces_in_photo": 1, "file_size": 1, "file_mtime_ns": 1}])
-    assert table[["person", "mask", "gender", "race", "split", "age_low", "age_high"]].isna().all(axis=None)
+    assert table[["person", "mask", "gender", "race", "age_low", "age_high"]].isna().all(axis=None)
 
 
 def test_gallery_ids_are_int64() -> None:
@@ -136,7 +140,7 @@ def test_damaged_set(tmp_path: Path, name: str, damage: str) -> None:
 
 def test_parts_of_different_length(tmp_path: Path) -> None:
     writer = SetWriter(tmp_path, 3)
-    writer.commit(faces(2), rejects(), INFO, SETTINGS)
+    writer.commit(SetTables(faces(2), rejects(), INFO, SETTINGS))
     with pytest.raises(MaskclsError, match="its files hold different numbers of faces; make it again"):
         open_set(tmp_path)
 
@@ -146,7 +150,7 @@ def test_a_run_killed_before_the_commit_changes_nothing(tmp_path: Path) -> None:
     before = contents(tmp_path)
     SetWriter(tmp_path, 5).embeddings[:] = 7
     assert len(open_set(tmp_path)) == 2
-    finish_interrupted(tmp_path)
+    recover(tmp_path)
     assert contents(tmp_path) == before
     assert not (tmp_path / ".next").exists()
 
@@ -162,11 +166,6 @@ def test_a_run_killed_during_the_commit_is_finished(
         die_at_move(patch, moves)
         with pytest.raises(KeyboardInterrupt):
             save(tmp_path, 3, 0.5)
-    with pytest.raises(
-        MaskclsError, match=f"^{tmp_path}: the last run was interrupted while saving; run `maskcls embed .*` again$"
-    ):
-        open_set(tmp_path)
-    finish_interrupted(tmp_path)
     opened = open_set(tmp_path)
     assert len(opened) == 3
     assert (np.asarray(opened.embeddings) == 0.5).all()
@@ -176,77 +175,8 @@ def test_a_run_killed_during_the_commit_is_finished(
 def test_replace_tables_leaves_the_vectors(tmp_path: Path) -> None:
     save(tmp_path, 2)
     before = {name: os.stat(tmp_path / name).st_ino for name in ("embeddings.npy", "maps.npy")}
-    replace_tables(tmp_path, faces(2, "normal"), rejects(), INFO, SETTINGS)
+    replace_tables(tmp_path, SetTables(faces(2, "normal"), rejects(), INFO, SETTINGS))
     opened = open_set(tmp_path)
     assert opened.table["mask"].tolist() == ["normal", "normal"]
     assert len(opened.rejects) == 0
     assert before == {name: os.stat(tmp_path / name).st_ino for name in before}
-
-
-def shard(rows: int, value: float = 1.0) -> Shard:
-    return Shard(
-        [{"path": f"{value} {i}.jpg", "box": [0.5, 1.25]} for i in range(rows)],
-        [{"path": "bad\r\n😷.jpg", "reason": "no face found"}],
-        np.full((rows, EMBEDDING_DIM), value, np.float32),
-        np.full((rows, *MAP_SHAPE), value, np.float16),
-    )
-
-
-def truncate(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-1])
-
-
-@pytest.mark.parametrize("rows", [0, 2])
-def test_shards_come_back_in_order(tmp_path: Path, rows: int) -> None:
-    written = ShardFolder(tmp_path, "key")
-    for value in range(12):
-        written.append(shard(rows, value))
-    reopened = ShardFolder(tmp_path, "key")
-    assert len(reopened) == 12
-    for value in range(12):
-        read, expected = reopened.read(value), shard(rows, value)
-        assert (read.rows, read.rejects) == (expected.rows, expected.rejects)
-        assert np.array_equal(read.embeddings, expected.embeddings)
-        assert np.array_equal(read.maps, expected.maps)
-
-
-def test_shards_are_numbered_on_after_a_reopening(tmp_path: Path) -> None:
-    ShardFolder(tmp_path, "key").append(shard(1, 0))
-    ShardFolder(tmp_path, "key").append(shard(1, 1))
-    folder = ShardFolder(tmp_path, "key")
-    assert [folder.read(i).rows[0]["path"] for i in range(len(folder))] == ["0 0.jpg", "1 0.jpg"]
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        pytest.param(truncate, id="truncated"),
-        pytest.param(lambda path: path.write_bytes(b""), id="empty"),
-        pytest.param(lambda path: path.write_bytes(b"\xff" * 64), id="garbage"),
-        pytest.param(lambda path: path.write_bytes(path.read_bytes().replace(b"1.25", b"1.35")), id="another box"),
-        pytest.param(lambda path: path.write_bytes(path.read_bytes().replace(b"no face", b"on face")), id="a reject"),
-    ],
-)
-def test_a_damaged_shard_is_dropped(tmp_path: Path, damage: Callable[[Path], object]) -> None:
-    for value in range(3):
-        ShardFolder(tmp_path, "key").append(shard(1, value))
-    damage(sorted((tmp_path / ".shards").iterdir())[1])
-    folder = ShardFolder(tmp_path, "key")
-    assert [folder.read(i).rows[0]["path"] for i in range(len(folder))] == ["0 0.jpg", "2 0.jpg"]
-
-
-def test_shards_that_do_not_fit_are_dropped(tmp_path: Path) -> None:
-    folder = ShardFolder(tmp_path, "key")
-    folder.append(replace(shard(2), embeddings=np.zeros((3, EMBEDDING_DIM), np.float32)))
-    folder.append(replace(shard(2), maps=np.zeros((2, 896, 8, 8), np.float16)))
-    folder.append(shard(2))
-    assert len(ShardFolder(tmp_path, "key")) == 1
-    assert len(ShardFolder(tmp_path, "other key")) == 0
-    assert not list((tmp_path / ".shards").iterdir())
-
-
-def test_cleared_shards_leave_nothing(tmp_path: Path) -> None:
-    folder = ShardFolder(tmp_path, "key")
-    folder.append(shard(1))
-    folder.clear()
-    assert not list(tmp_path.iterdir())

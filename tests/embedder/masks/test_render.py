@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from maskcls.classify.data.face_set import open_face_set
-from maskcls.embedder.datasets.layouts import Dataset, Listed, read_dataset
+from maskcls.embedder.datasets.dataset import Dataset, Listed
+from maskcls.embedder.datasets.layouts import read_dataset
 from maskcls.embedder.detection.finder import FaceFinder
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import Encoder, FaceNetEncoder

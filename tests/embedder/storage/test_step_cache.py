@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -80,13 +79,13 @@ def test_clear_drops_everything(tmp_path: Path) -> None:
     assert not (tmp_path / "steps").exists()
 
 
-def test_the_umask_decides_who_may_read_a_step(tmp_path: Path) -> None:
+def test_a_number_keeps_its_shape(tmp_path: Path) -> None:
     cache = kept(tmp_path)
-    cache.append({"x": np.zeros(3, np.float32)})
-    mask = os.umask(0o077)
-    os.umask(mask)
-    (path,) = (tmp_path / "steps").iterdir()
-    assert path.stat().st_mode & 0o777 == 0o666 & ~mask
+    cache.write("number", {"x": np.array(3.5), "columns": np.arange(6).reshape(2, 3).T})
+    step = cache.read("number")
+    assert step is not None
+    assert step.arrays["x"].shape == ()
+    assert step.arrays["columns"].tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..\\x", "a b"])

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from maskcls.classify.comparison.cnn.augment import (
+from maskcls.classify.comparison.cnn.photos import (
     CUTOUT_OFTEN,
-    OPERATIONS,
     ChosenRandAugment,
     augmentation,
     augmented,
     normalised,
 )
+from maskcls.classify.comparison.cnn.settings import OPERATIONS
 
 
 @pytest.fixture

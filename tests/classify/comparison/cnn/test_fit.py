@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from maskcls.classify.comparison.cnn.fit import CPU, Part, Trained, ask, learning_rate, train_network
+from maskcls.classify.comparison.cnn.fit import CPU, Part, Trained, face_logits, learning_rate, train_network
 from maskcls.classify.comparison.cnn.photos import Photos, read_photos
-from maskcls.classify.comparison.cnn.recipes import NO_RECIPE
+from maskcls.classify.comparison.cnn.settings import NO_RECIPE
 from maskcls.classify.comparison.cnn.targets import Targets, targets_of
 from maskcls.classify.data.face_set import FaceSet, open_face_set
 from maskcls.classify.heads.training import log_losses
@@ -20,7 +20,7 @@ SETTINGS = NO_RECIPE.settings({"image_size": 32, "epochs": 3, "batch_size": 20, 
 
 
 @pytest.fixture(scope="module")
-def pool(painted: Path) -> FaceSet:
+def pool(painted: Path, small_backbone: None) -> FaceSet:
     return open_face_set([painted])
 
 
@@ -135,10 +135,12 @@ def test_learning_rates(schedule: str, step: int, validation: list[float], share
 
 def test_the_best_epoch_is_kept_and_patience_ends(photos: Photos, targets: Targets, part: Part) -> None:
     settings = SETTINGS.model_copy(update={"epochs": 12, "patience": 1, "learning_rate": 0.02})
+    random = np.random.default_rng(0).integers(2, size=len(photos))  # held-out labels that no epoch can predict
+    targets = replace(targets, true={**targets.true, "gender": random})
     trained = train_network(photos, targets, part, ("gender",), settings, 0)
     losses = [row["validation_loss"] for row in trained.curve]
     assert len(losses) < 12
     assert losses[-1] > min(losses)
-    logits = ask(trained.net, photos, part.held_out, settings.flip, CPU)["gender"]
+    logits = face_logits(trained.net, photos, part.held_out, settings.flip, CPU)["gender"]
     kept = log_losses(logits / trained.temperatures["gender"], targets.true["gender"][part.held_out]).mean()
     assert kept == pytest.approx(min(losses), abs=1e-6)

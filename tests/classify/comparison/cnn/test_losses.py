@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-from maskcls.classify.comparison.cnn.losses import TaskLoss, class_balanced, smoothed_targets
+from maskcls.classify.comparison.cnn.targets import TaskLoss, class_balanced, smoothed_targets
 
 EVEN = torch.ones(3)
 

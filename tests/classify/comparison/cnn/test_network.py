@@ -9,12 +9,13 @@ import torch
 from safetensors.torch import save_file
 from torchvision import models
 
-from maskcls.classify.comparison.cnn import pretrained
-from maskcls.classify.comparison.cnn.network import Network, headless
-from maskcls.classify.comparison.cnn.pretrained import (
+from maskcls.classify.comparison.cnn import network
+from maskcls.classify.comparison.cnn.network import (
     LAST,
+    Network,
     Pretrained,
     download_pretrained,
+    headless,
     published,
     put_in,
     read_pretrained,
@@ -66,7 +67,7 @@ def test_published_pth_is_read_and_any_other_refused(tmp_path: Path, monkeypatch
     with pytest.raises(MaskclsError, match=r"any-name\.pth: SHA-256 is .* none of torchvision's files for resnet18"):
         read_pretrained(path, "resnet18")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setattr(pretrained, "published", lambda backbone: {"resnet18-x.pth": digest[:8]})
+    monkeypatch.setattr(network, "published", lambda backbone: {"resnet18-x.pth": digest[:8]})
     assert torch.equal(read_pretrained(path, "resnet18").state["fc.weight"], torch.ones(2))
 
 

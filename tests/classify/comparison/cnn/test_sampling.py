@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from maskcls.classify.comparison.cnn.sampling import order, sample_factors, sampling_weights
+from maskcls.classify.comparison.cnn.targets import order, sample_factors, sampling_weights
 from maskcls.embedder.errors import MaskclsError
 
 LABELS = [np.array([0] * 90 + [1] * 10)]

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from maskcls.classify.comparison.cnn.recipes import NO_RECIPE, read_recipe, shipped
-from maskcls.classify.comparison.cnn.settings import Settings, settings_of
+from maskcls.classify.comparison.cnn.settings import NO_RECIPE, Settings, read_recipe, settings_of, shipped
 from maskcls.embedder.errors import MaskclsError
 
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from maskcls.classify.comparison.ensemble.ensemble import AGE, QUESTIONS, Mixed, fitted, mix
 from maskcls.classify.comparison.ensemble.members import ENSEMBLE, read_members
-from maskcls.classify.metrics.scored import grade
+from maskcls.classify.metrics.scored import scored_faces
 from maskcls.classify.tasks import CLASSES, PROBABILITIES
 from maskcls.cli.main import app
 
@@ -35,7 +35,7 @@ def test_an_ensemble_of_one_and_of_copies_of_one_is_that_one(
         table.loc[4, ["age_band", "p_lt30", "p_30_59", "p_ge60", "age", "age_low", "age_high", "class_id"]] = None
         table.loc[9, ["age_low", "age_high"]] = None
         table["age_band"] = table["age_band"].where(table.index != 11, ">=60")  # weighed up by its model
-        table["class_id"] = grade(table).joint.said
+        table["class_id"] = scored_faces(table).joint.predicted
         table["class_id"] = table["class_id"].astype("Int64").where(table["class_id"] >= 0)
     done = mixed(write, *[table] * copies)
     for name in COLUMNS:
@@ -127,7 +127,7 @@ def test_without_any_truth_of_a_question_its_weights_are_equal(make_answers: Mak
 
 def test_rare_bands_are_weighed_up_as_far_as_that_helped_on_the_fitted_faces(make_answers: Make, write: Write) -> None:
     members = read_members([write(f"m{i}.parquet", make_answers(i, 0.8, 5.0)) for i in (1, 2)])
-    scored = [grade(table) for table in members.tables]
+    scored = [scored_faces(table) for table in members.tables]
     mixing = fitted(members, scored, np.ones(len(members.fold), bool))
     assert 0 <= mixing.correction <= 1
     shares = pd.Series(scored[0].age_band.truth).value_counts(normalize=True).sort_index()

@@ -17,7 +17,7 @@ from maskcls.classify.labels.review.decisions import Decisions
 from maskcls.classify.labels.review.faces import Faces
 from maskcls.classify.labels.review.thumbs import Thumbnails
 from maskcls.classify.serving.guard import Guard
-from maskcls.embedder.faceset.store import EmbeddingSet, SetWriter, open_set
+from maskcls.embedder.faceset.store import EmbeddingSet, SetTables, SetWriter, open_set
 
 FACES = 60
 GONE, CHANGED = 58, 59
@@ -59,7 +59,7 @@ def review_faces(make_set: Callable[..., EmbeddingSet], tmp_path_factory: pytest
     writer = SetWriter(folder, FACES)
     writer.embeddings[:] = faces.embeddings
     writer.maps[:] = faces.maps
-    writer.commit(faces.table, faces.rejects, faces.encoder, faces.settings)
+    writer.commit(SetTables(faces.table, faces.rejects, faces.encoder, faces.settings))
     return folder
 
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from maskcls.classify.metrics.bootstrap import Bootstrap
-from maskcls.classify.metrics.paired import masked_vs_bare
-from maskcls.classify.metrics.scored import COLUMNS, grade
+from maskcls.classify.metrics.scored import COLUMNS, scored_faces
+from maskcls.classify.metrics.slices import masked_vs_bare
 
 FACE = {**dict.fromkeys(COLUMNS), "true_gender": "male", "true_age_low": 65, "true_age_high": 65}
 RIGHT = {"gender": "male", "age_band": ">=60", "age": 65}
@@ -17,7 +17,9 @@ WRONG = {"gender": "female", "age_band": "<30", "age": 25}
 
 def compared(*faces: tuple[int, str | None, dict[str, Any]], rounds: int = 300) -> dict[str, Any]:
     """Of faces (person, true mask, answer)."""
-    scored = grade(pd.DataFrame([{**FACE, "person": p, "true_mask": mask, **said} for p, mask, said in faces]))
+    scored = scored_faces(
+        pd.DataFrame([{**FACE, "person": p, "true_mask": mask, **predicted} for p, mask, predicted in faces])
+    )
     return masked_vs_bare(scored, Bootstrap(scored.people, rounds))
 
 
