@@ -57,7 +57,7 @@ builtin-model: $(VENV)/installed-demo  ## make the built-in model again, from Fa
 	$(BIN)/maskcls embed $(FAIRFACE) --out $(BUILD)/faces
 	$(BIN)/maskcls render-masks $(FAIRFACE) --out $(BUILD)/drawn --copies 2
 	$(BIN)/maskcls embed $(BUILD)/drawn --out $(BUILD)/drawn-faces
-	$(BIN)/maskcls build-index $(BUILD)/faces $(BUILD)/drawn-faces --prototypes 5 --views 4 --out $(BUILD)/model
+	$(BIN)/python -m benchmarks.builtin_model $(BUILD)/faces $(BUILD)/drawn-faces --out $(BUILD)/model
 	rm -rf classify/model/builtin
 	cp -R $(BUILD)/model classify/model/builtin
 	chmod -R u=rwX,go=rX classify/model/builtin

@@ -95,9 +95,6 @@ COMMANDS = {
     "build-index anew": Command(
         lambda base, work: ["build-index", f"{base}/faces", "--out", f"{work}/model"], _copied("model-before")
     ),
-    "build-index with views": Command(
-        lambda base, work: ["build-index", f"{base}/faces", "--out", f"{work}/model", "--views", "3"]
-    ),
     "predict": Command(
         lambda base, work: [
             *("predict", f"{base}/photos", "--model", f"{base}/model", "--out", f"{work}/answers.csv", "--jobs", "1"),

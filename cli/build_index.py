@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from .opening import seen_again
 from .options import (
     PASSES,
     Device,
@@ -18,7 +17,6 @@ from .options import (
     PassesOption,
     Precision,
     PrecisionOption,
-    ViewsOption,
     WeightsOption,
     fine_tuning,
 )
@@ -43,7 +41,6 @@ def build_index(
             "nobody's own face; 0 for faces.",
         ),
     ] = 0,
-    views: ViewsOption = 0,
     finetune: FinetuneOption = None,
     passes: PassesOption = PASSES,
     device: DeviceOption = Device.auto,
@@ -56,8 +53,8 @@ def build_index(
     """Make a model: a FAISS gallery for the age vote, and CNN heads for mask and gender.
 
     Sets that lack a label take part where they have one. Choices are made on held-out people only. Sets made by
-    `maskcls pseudo-label` train heads and age space; they do not vote. --passes is for --finetune; --device, --weights
-    and --precision are for --finetune and --views.
+    `maskcls pseudo-label` train heads and age space; they do not vote. --passes, --device, --weights and --precision
+    are for --finetune.
     """
     with one_line_errors():
         from ..classify.data.leakage_guard import training_pool
@@ -72,9 +69,7 @@ def build_index(
         pool, left_out = training_pool(faces, known or [], split, without or [])
         checkpoints = out.resolve().with_name(f".{out.resolve().name}.finetune")
         wanted = fine_tuning(finetune, passes, device, weights, checkpoints, precision)
-        again = out.resolve().with_name(f".{out.resolve().name}.views")
         with progress_bar() as progress:
-            pool = seen_again(pool, views, seed, again, device, weights, progress, precision)
             model, report = build_model(
                 pool, seed, progress, finetuning=wanted, prototypes=prototypes, gallery_kind=gallery
             )
@@ -89,8 +84,7 @@ def build_index(
             heads=report.heads,
             missing=report.missing,
         )
-        for unfinished in (checkpoints, again):
-            shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(checkpoints, ignore_errors=True)
         kind = "prototypes" if prototypes else "faces"
         typer.echo(
             f"{shown(out)}: {report.gallery} {kind} in the gallery, {report.faces} faces of about "
@@ -108,16 +102,20 @@ def build_index(
         if report.vote:
             vote = report.vote
             typer.echo(
-                f"age vote on held-out people: MAE {vote.mae:.2f} years, band macro F1 {vote.macro_f1:.3f} "
-                f"({vote.settings.voters} voters, temperature {vote.settings.temperature}, "
+                f"age vote on the held-out people that chose its settings: MAE {vote.mae:.2f} years, band macro F1 "
+                f"{vote.macro_f1:.3f} ({vote.settings.voters} voters, temperature {vote.settings.temperature}, "
                 f"prior correction {vote.settings.correction})"
             )
+            for name in vote.at_grid_end:
+                typer.echo(f"age vote: {name} is the first or last value tried; one beyond may be better")
         elif "age" not in report.missing:
             typer.echo("age vote: too few people to tune it, default settings kept")
         for task, head in report.heads.items():
             typer.echo(
-                f"{task} on {head.held_out_faces} faces of held-out people: accuracy {head.accuracy:.4f}, "
-                f"macro F1 {head.macro_f1:.4f}"
+                f"{task} on {head.held_out_faces} faces of the held-out people that chose its settings: accuracy "
+                f"{head.accuracy:.4f}, macro F1 {head.macro_f1:.4f}"
             )
+        if report.vote or report.heads:
+            typer.echo("for scores on people that chose nothing: maskcls evaluate")
         for task in report.missing:
             typer.echo(f"no answers for {task}: too few labels (two classes with two people each are the least)")

@@ -101,16 +101,6 @@ FinetuneOption = Annotated[
         "Takes many minutes; a killed run goes on where it was.",
     ),
 ]
-ViewsOption = Annotated[
-    int,
-    typer.Option(
-        "--views",
-        min=0,
-        max=32,
-        help="Also train the heads on so many distorted views of every face: for photos of another kind than these. "
-        "Reads the photos again; takes as long as embedding them so many times.",
-    ),
-]
 PassesOption = Annotated[int, typer.Option("--passes", min=1, help="Of fine-tuning over the faces.")]
 PASSES = 4
 JOBS = os.cpu_count() or 2

@@ -61,7 +61,7 @@ def test_the_main_job(contest_photos: Path, photos: Path, portrait: Path, tmp_pa
     assert "layout contest" in embedded.stdout
     built = run("build-index", faces, "--out", model)
     assert built.exit_code == 0, built.output
-    assert "age vote on held-out people" in built.stdout
+    assert "age vote on the held-out people that chose its settings" in built.stdout
     for name in ODD_NAMES:
         shutil.copy(portrait, photos / name)
     shutil.copy(portrait, os.fsdecode(os.fsencode(photos) + b"/latin-\xe9.jpg"))
