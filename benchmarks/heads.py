@@ -78,7 +78,7 @@ def main() -> None:
         if name == WITHOUT_VIEWS and not options.views:
             continue
         with changed(VARIANTS[name]):
-            seen = replace(pool, views=()) if name == WITHOUT_VIEWS else pool
+            seen = replace(pool, augmentations=()) if name == WITHOUT_VIEWS else pool
             right, head = answered(seen, fold, mine, options.folds, options.seed)
             cells = []
             for figure, values in right.items():

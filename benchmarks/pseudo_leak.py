@@ -27,14 +27,14 @@ from maskcls.classify.data.face_set import FaceSet, merge_sets, open_sets
 from maskcls.classify.data.provenance import TeacherRecord
 from maskcls.classify.evaluation.cross_validation import predictions_of
 from maskcls.classify.evaluation.evaluate import Plan, plan
-from maskcls.classify.labels.pseudo_labels.label_set import awaiting
+from maskcls.classify.labels.pseudo_labels.label_set import without_labels
 from maskcls.classify.labels.pseudo_labels.labels import (
+    NO_TEACHER,
     TASKS,
-    UNTAUGHT,
     Thresholds,
     pseudo_labels,
-    taught_pool,
-    thresholds,
+    read_thresholds,
+    with_pseudo_labels,
 )
 from maskcls.classify.metrics.bootstrap import Bootstrap, Counts, mean
 from maskcls.classify.metrics.scored import scored_faces
@@ -68,7 +68,7 @@ class Task:
     @property
     def waiting(self) -> npt.NDArray[np.bool_]:
         """(n,) faces without labels."""
-        return (self.pool.table["teacher"] == UNTAUGHT).to_numpy(bool)
+        return (self.pool.table["teacher"] == NO_TEACHER).to_numpy(bool)
 
     def teacher(self, fold: int) -> tuple[Model, BuildReport]:
         """Built from the labelled faces of the other folds, of all folds for -1."""
@@ -88,7 +88,7 @@ class Task:
         rows = labels.index[labels[list(CONFIDENCES.values())].notna().any(axis=1)].to_numpy(np.int64)
         if not of_scored:
             rows = rows[~np.isin(self.pool.people[rows], self.pool.people[asked])]
-        taught = taught_pool(
+        taught = with_pseudo_labels(
             self.pool, rows, labels.loc[rows], TeacherRecord(Teacher("any", ()), np.empty(0, np.int64))
         )
         fit = np.flatnonzero(~self.waiting & (self.chosen.fold != fold))
@@ -108,10 +108,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("pseudo_leak.md"), help="Markdown file")
     options = parser.parse_args()
-    least = thresholds(options.min_confidence, options.task)
+    least = read_thresholds(options.min_confidence, options.task)
     sets = open_sets([*options.faces, *options.unlabelled])
     labelled = len(options.faces)
-    pool = merge_sets([*sets[:labelled], *(awaiting(one, least) for one in sets[labelled:])])
+    pool = merge_sets([*sets[:labelled], *(without_labels(one, least) for one in sets[labelled:])])
     chosen = plan(pool, [], None, options.folds, options.seed, options.score_folds)
     task = Task(pool, chosen, least, options.seed)
     ids, fold = pool.table["face_id"].str.cat().encode(), task.chosen.fold.tobytes()

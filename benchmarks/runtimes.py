@@ -26,8 +26,8 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import GroupShuffleSplit
 
 from maskcls.classify.age.vote import NOBODY
-from maskcls.classify.answer import answer_faces
 from maskcls.classify.data.face_set import FaceSet, open_face_set
+from maskcls.classify.model.answers import answer_rows
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.model import Model
 from maskcls.embedder.facenet.encoder import CROP_SHAPE, FaceNetEncoder
@@ -90,7 +90,7 @@ class Encoded:
         self.embeddings = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         self.found = model.gallery.search(model.age_space.project(self.embeddings, maps), NEIGHBOURS).ids
         ages = model.ages(self.embeddings, maps, np.full(len(crops), NOBODY))
-        self.answers = answer_faces(model, ages, self.embeddings, maps)
+        self.answers = answer_rows(model, ages, self.embeddings, maps)
         self.table = queries.table
 
     def compared(self, other: Encoded) -> str:

@@ -1,15 +1,18 @@
-"""maskcls as a library: a model in memory that answers about photos, images and arrays."""
+"""maskcls as a library: a model in memory that predicts photos, images and arrays."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from PIL import Image
 
 from ..embedder.detection.finder import FaceFinder, FaceMode
@@ -17,28 +20,58 @@ from ..embedder.errors import MaskclsError
 from ..embedder.facenet.encoder import FaceNetEncoder
 from ..embedder.photo import list_photos, photo_of, shown, stored, stored_below
 from ..embedder.pipeline import Source, encode_photos
+from .answer import STATUSES, Answer, answer_table
 from .model.loading import open_model
 from .model.model import Model
-from .predict.job import answer, table_of
-from .predict.predictions import Predictions
+from .predict.job import answer_photos
+from .tasks import PREDICTION_COLUMNS
 
 Item = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]
 """A photo's path, an image, or its pixels: uint8, (height, width, 3) RGB, (height, width, 4) RGBA, (height, width)."""
 ARRAY_SHAPES = "(height, width), (height, width, 3) or (height, width, 4) of uint8"
 
 
+@dataclass(frozen=True)
+class Predictions:
+    """The answers about n photos, in their order: a sequence of :class:`~.answer.Answer`."""
+
+    answers: tuple[Answer, ...]
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    def __iter__(self) -> Iterator[Answer]:
+        return iter(self.answers)
+
+    def __getitem__(self, number: int) -> Answer:
+        return self.answers[number]
+
+    def __repr__(self) -> str:
+        counts = Counter(answer.status for answer in self)
+        return f"Predictions({', '.join(f'{counts[name]} {name}' for name in STATUSES if counts[name]) or 'none'})"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a photo, as ``maskcls predict`` writes it: columns :data:`~.tasks.PREDICTION_COLUMNS`."""
+        return answer_table(self, PREDICTION_COLUMNS)
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Column -> n values, plain Python, fit for JSON; None is missing."""
+        rows = [answer.row() for answer in self]
+        return {name: [row[name] for row in rows] for name in PREDICTION_COLUMNS}
+
+
 class Classifier:
-    """Says mask, gender and age of the largest face in photos, as ``maskcls predict`` does.
+    """Predicts mask, gender and age of the largest face in photos, as ``maskcls predict`` does.
 
     ::
 
         from maskcls import Classifier
 
         classifier = Classifier.load()  # the built-in model; or Classifier.load("model/")
-        answers = classifier.predict(["photo.jpg", image, array])
-        answers.to_frame()
+        predictions = classifier.predict(["photo.jpg", image, array])
+        predictions[0].age.years, predictions.to_frame()
 
-    Loading takes seconds and answering milliseconds: load once. One classifier serves one thread at a time.
+    Loading takes seconds and predicting milliseconds: load once. One classifier serves one thread at a time.
     """
 
     def __init__(self, model: Model, encoder: FaceNetEncoder, finder: FaceFinder) -> None:
@@ -79,7 +112,7 @@ class Classifier:
         batch_size: int = 64,
         jobs: int = 2,
     ) -> Predictions:
-        """Answer for one or many photos, in their order; one that cannot be read has a row that says why.
+        """Predict one or many photos, in their order; one that cannot be read has an answer that says why.
 
         Args:
             photos: paths, images and arrays, mixed as you like; a folder stands for all photos below it.
@@ -93,10 +126,11 @@ class Classifier:
         """
         names, sources = _sources(photos)
         mode = cast(FaceMode, face or self.model.reading)
-        rows: list[dict[str, Any]] = []
+        answers: list[Answer] = []
         for batch in encode_photos(sources, self._finder, self._encoder, mode=mode, jobs=jobs, batch_size=batch_size):
-            rows += answer(batch, names[len(rows) : len(rows) + len(batch)], self.model, min_confidence)
-        return Predictions(table_of(rows))
+            part = names[len(answers) : len(answers) + len(batch)]
+            answers += answer_photos(batch, part, self.model, min_confidence)
+        return Predictions(tuple(answers))
 
 
 def _sources(photos: Item | Iterable[Item]) -> tuple[list[str], list[Source]]:

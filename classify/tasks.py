@@ -1,4 +1,4 @@
-"""The three questions and the columns of their answers, in ``predictions.csv`` and everywhere else."""
+"""The three tasks, their classes, and the columns of their answers in ``predictions.csv`` and everywhere else."""
 
 from __future__ import annotations
 
@@ -23,5 +23,8 @@ ANSWER_COLUMNS = (
     "weights",
     "voters",
 )
-"""What is said of a face: classes, their probabilities (0-1), years, the nearest voters as ``id:age:similarity``, their
-shares of the vote (0-1) in the same order, and how many people voted in all."""
+"""What is predicted for a face: classes, their probabilities (0-1), years, the nearest voters as ``id:age:similarity``,
+their shares of the vote (0-1) in the same order, and the number of all voters."""
+PREDICTION_COLUMNS = ("path", "status", "reason", *ANSWER_COLUMNS)
+"""Columns of ``predictions.csv``. ``status`` is ``ok``, ``unsure``, ``no_face`` or ``unreadable``; ``reason`` is why a
+photo has no answer, or what is to be noted about it."""

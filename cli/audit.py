@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .options import OverwriteOption
+from .outputs import check_outputs, table
 from .terminal import one_line_errors, progress_bar, tell
 
 SHOWN = 10
@@ -25,6 +27,7 @@ def audit(
     min_probability: Annotated[
         float, typer.Option(min=0, max=1, help="The patch holds issues at least this likely.")
     ] = 0.5,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Find labels that are probably wrong, and photos without a usable face.
 
@@ -36,11 +39,17 @@ def audit(
         from ..classify.data.face_set import merge_sets, open_sets
         from ..classify.evaluation.evaluate import data_key, plan
         from ..classify.labels.audit.audit import PATCH, correcting_patch, find_label_issues, reported, write_patch
-        from ..classify.labels.audit.issues import ISSUES, issue_table, write_issues
+        from ..classify.labels.audit.issues import COLUMNS, ISSUES, issue_table, write_issues
         from ..embedder.faceset.corrections import confirmed_labels
+        from ..embedder.faceset.store import PATCH_COLUMNS
         from ..embedder.photo import shown
         from ..embedder.storage.step_cache import StepCache
 
+        check_outputs(
+            overwrite,
+            (out / ISSUES, table("label issues", COLUMNS)),
+            (out / PATCH, table("corrections", PATCH_COLUMNS)),
+        )
         train_only = also or []
         sets = open_sets([*faces, *train_only])
         pool = merge_sets(sets)

@@ -13,15 +13,15 @@ from .terminal import one_line_errors, tell
 
 def doctor(
     model: Annotated[
-        Path | None, typer.Option("--model", "-m", help="Also look at this model, and let it answer.")
+        Path | None, typer.Option("--model", "-m", help="Also check this model, and predict with it.")
     ] = None,
     jobs: JobsOption = JOBS,
     device: DeviceOption = Device.auto,
     weights: WeightsOption = None,
 ) -> None:
-    """Look whether everything that answering needs is there and intact, and how fast it is. Exit code 1 if not."""
+    """Check that everything a prediction needs is there and intact, and how fast it runs. Exit code 1 if not."""
     with one_line_errors():
-        from ..classify.predict.doctor import examine
+        from ..classify.model.doctor import examine
         from ..embedder.errors import MaskclsError
 
         broken, found = [], []

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import OverwriteOption
+from .outputs import check_outputs, json_object, table
 from .terminal import one_line_errors, tell
 
 if TYPE_CHECKING:
     from ..classify.comparison.ensemble.ensemble import Mixed
 
+KIND = "maskcls-ensemble"
 WIDTH = 24
 """Of a column at the terminal."""
 
@@ -24,15 +27,14 @@ def ensemble(
             "`maskcls predict`."
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", dir_okay=False, help="Mixed answers: .csv or .parquet.")],
-    weights: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="Weights and scores as JSON. Default: beside --out.")
-    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Mixed answers: .csv or .parquet.")],
+    weights: Annotated[Path | None, typer.Option(help="Weights and scores as JSON. Default: beside --out.")] = None,
     use: Annotated[
         Path | None,
         typer.Option(dir_okay=False, help="Mix `maskcls predict` files by these weights, those of all folds."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the resamples for the intervals.")] = 0,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Mix the answers of several models by weights that suit other people than those they are used for.
 
@@ -44,26 +46,33 @@ def ensemble(
         from ..classify.comparison.ensemble.ensemble import mix
         from ..classify.comparison.ensemble.members import read_members
         from ..classify.comparison.ensemble.predictions import mix_predictions
-        from ..classify.predict.job import write_answers
+        from ..classify.tasks import PROBABILITIES
         from ..embedder.photo import shown
-        from ..embedder.storage.atomic import write_json
+        from ..embedder.storage.atomic import write_json, write_table
 
+        place = weights or out.with_suffix(".weights.json")
+        columns = ("path", "status") if use else ("face_id", "fold")
+        check_outputs(
+            overwrite,
+            (out, table("mixed answers", (*columns, *PROBABILITIES))),
+            (None if use else place, json_object("weights", KIND)),
+            inputs=[*answers, *([use] if use else [])],
+        )
         if use:
-            table = mix_predictions(answers, use)
-            write_answers(out, table)
-            counts = table["status"].value_counts()
-            tell(out=out, photos=len(table), answered=int(counts.get("ok", 0)))
-            typer.echo(f"{shown(out)}: {len(table)} photos, {counts.get('ok', 0)} answered")
+            mixed = mix_predictions(answers, use)
+            write_table(out, mixed)
+            counts = mixed["status"].value_counts()
+            tell(out=out, photos=len(mixed), answered=int(counts.get("ok", 0)))
+            typer.echo(f"{shown(out)}: {len(mixed)} photos, {counts.get('ok', 0)} answered")
             return
         members = read_members(answers)
         done = mix(members, seed=seed)
         for line in _lines(done):
             typer.echo(line)
-        write_answers(out, done.answers)
+        write_table(out, done.answers)
         typer.echo(f"{shown(out)}: {len(done.answers)} mixed answers of {len(members.names)} members")
-        place = weights or out.with_suffix(".weights.json")
         content = done.content(members.names)
-        write_json(place, content)
+        write_json(place, {"kind": KIND, **content})
         tell(out=out, weights_file=place, **content)
         typer.echo(f"{shown(place)}: weights and scores")
 

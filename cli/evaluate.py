@@ -16,12 +16,15 @@ from .options import (
     DeviceOption,
     FinetuneOption,
     KnownOption,
+    OverwriteOption,
     PassesOption,
     WeightsOption,
     fine_tuning,
 )
+from .outputs import check_outputs, json_object, page, table
 from .terminal import one_line_errors, progress_bar, tell
 
+KIND = "maskcls-evaluation"
 NAME, WIDTH = 38, 11
 """Of the columns of a comparison at the terminal."""
 
@@ -63,6 +66,7 @@ def evaluate(
     other_predictions: Annotated[
         Path | None, typer.Option(file_okay=False, help="A folder for those of --baselines and without --unlabelled.")
     ] = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Score mask, gender and age on people the model has not seen: k folds of people, everything fitted inside.
 
@@ -81,23 +85,32 @@ def evaluate(
         from ..classify.evaluation.evaluate import EvaluationSettings, plan
         from ..classify.evaluation.evaluate import evaluate as run
         from ..classify.evaluation.report import write_evaluation
-        from ..classify.labels.pseudo_labels.label_set import awaiting
-        from ..classify.labels.pseudo_labels.labels import SelfTraining, thresholds
-        from ..classify.predict.job import write_answers
+        from ..classify.labels.pseudo_labels.label_set import without_labels
+        from ..classify.labels.pseudo_labels.labels import SelfTraining, read_thresholds
+        from ..classify.tasks import PROBABILITIES
         from ..embedder.errors import MaskclsError
         from ..embedder.photo import shown
-        from ..embedder.storage.atomic import write_json
+        from ..embedder.storage.atomic import write_json, write_table
 
+        others = sorted(other_predictions.glob("*.parquet")) if other_predictions else []
+        answer_file = table("out-of-fold predictions", ("face_id", "fold", *PROBABILITIES))
+        check_outputs(
+            overwrite,
+            (json_file, json_object("figures", KIND)),
+            (report, page("reports", "maskcls evaluate")),
+            (predictions, answer_file),
+            *((path, answer_file) for path in others),
+        )
         if error_gallery:
             check_error_gallery_folder(error_gallery)
         began = time.monotonic()
-        least = thresholds(min_confidence or ()) if unlabelled else None
+        least = read_thresholds(min_confidence or ()) if unlabelled else None
         train_only = [*(also or []), *(unlabelled or [])]
         sets = open_sets([*faces, *train_only, *(known or [])])
         used = len(faces) + len(train_only)
         if least is not None:
             first = used - len(unlabelled or ())
-            sets[first:used] = [awaiting(one, least) for one in sets[first:used]]
+            sets[first:used] = [without_labels(one, least) for one in sets[first:used]]
         pool = merge_sets(sets, used)
         roots = [one.settings["root"] for one in sets[len(faces) : used] if one.pseudo is None]
         chosen = plan(pool, roots, split, folds, seed, score_folds)
@@ -137,18 +150,18 @@ def evaluate(
         for line in _lines(summary):
             typer.echo(line)
         if json_file:
-            write_json(json_file, summary)
+            write_json(json_file, {"kind": KIND, **summary})
             typer.echo(f"{shown(json_file)}: all figures")
         if report:
             write_evaluation(report, summary)
             typer.echo(f"{shown(report)}: report")
         if predictions:
-            write_answers(predictions, done.predictions)
+            write_table(predictions, done.predictions)
             typer.echo(f"{shown(predictions)}: out-of-fold predictions")
         if other_predictions:
             for name, one in done.others.items():
                 place = other_predictions / f"{name.replace(',', '').replace(' ', '-')}.parquet"
-                write_answers(place, one)
+                write_table(place, one)
                 typer.echo(f"{shown(place)}: out-of-fold predictions")
         if error_gallery:
             with progress_bar() as progress:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import SourceOption
+from .options import OverwriteOption, SourceOption
+from .outputs import check_outputs, json_object
 from .terminal import one_line_errors, progress_bar, tell
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def forget(
     ),
     delete_photos: Annotated[bool, typer.Option("--delete-photos", help="Delete the person's photos too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing, say what would be done.")] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Remove a person from every embedding set, model and output in some folders, prove it, and write a receipt.
 
@@ -35,8 +37,10 @@ def forget(
     with one_line_errors():
         from ..classify.privacy.forget import forget_person
         from ..classify.privacy.person import Wanted
+        from ..classify.privacy.receipt import KIND
         from ..embedder.errors import MaskclsError
 
+        check_outputs(overwrite, (None if dry_run else receipt, json_object("receipts", KIND)))
         if (person is None) == (face is None):
             raise MaskclsError("say whom to forget by --person or by --face")
         if source is not None and face is not None:

@@ -11,7 +11,7 @@ import typer
 
 from . import forget
 from .app import App
-from .options import Device, DeviceOption, SourceOption, WeightsOption
+from .options import DatasetOption, Device, DeviceOption, WeightsOption
 from .terminal import one_line_errors, progress_bar, tell
 
 app = App(name="index", no_args_is_help=True, help="List and edit a model's gallery without training; forget a person.")
@@ -26,27 +26,31 @@ LIMIT = 20
 def list_faces(
     model: ModelArgument,
     person: Annotated[str | None, typer.Option(help="List the faces of this person.")] = None,
-    source: SourceOption = None,
+    dataset: DatasetOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help=f"Faces listed at most. [default: {LIMIT}]")] = None,
 ) -> None:
-    """Say what is in the gallery: faces, people, and how many of each source, age band, mask state and gender.
+    """Count the faces and people of the gallery, and its faces by source, age band, mask state and gender.
 
-    With --person, --source or --limit the faces themselves are listed too.
+    With --person, --dataset or --limit the faces themselves are listed too.
     """
     with one_line_errors():
-        from ..classify.model.gallery_list import LISTED, named, summary
+        import numpy as np
+
+        from ..classify.model.gallery_list import LISTED, of_dataset, of_person, summary
         from ..classify.model.model import Model
         from ..embedder.errors import MaskclsError
         from ..embedder.photo import shown
 
         table = Model.load(model).table
         counts = summary(table)
-        rows = named(table, person, source)
-        if not len(rows) and (person is not None or source is not None):
+        rows = np.arange(len(table)) if dataset is None else of_dataset(table, dataset)
+        if person is not None:
+            rows = of_person(table, person, dataset)
+        if not len(rows) and (person is not None or dataset is not None):
             raise MaskclsError(
                 f"{shown(model)}: no such face in the gallery; see `maskcls index list` without --person"
             )
-        wanted = any(option is not None for option in (person, source, limit))
+        wanted = any(option is not None for option in (person, dataset, limit))
         faces = table.iloc[rows[: limit or LIMIT] if wanted else rows[:0]][list(LISTED)]
         tell(**counts, rows=faces)
         typer.echo(f"{shown(model)}: {counts.pop('faces')} faces of {counts.pop('people')} people")
@@ -64,7 +68,7 @@ def add(
     faces: Annotated[list[Path], typer.Argument(help="Embedding sets whose faces of known age come in.")],
     known: Annotated[
         list[Path] | None,
-        typer.Option("--known", help="A set the model was built from: its faces tell who is who (repeatable)."),
+        typer.Option("--known", help="A set the model was built from: its faces help to identify people (repeatable)."),
     ] = None,
     device: DeviceOption = Device.auto,
     weights: WeightsOption = None,
@@ -98,11 +102,11 @@ def add(
         done = edit_model(model, edit)
         tell(model=model, **asdict(done))
         typer.echo(
-            f"{shown(model)}: {done.faces} faces added, of {done.people} new people and {done.joined} that it knew; "
+            f"{shown(model)}: {done.faces} faces added, of {done.people} new people and {done.joined} known ones; "
             f"{done.known} were in already, {done.ageless} have no age"
         )
         if done.merged:
-            typer.echo(f"{done.merged} people of the gallery are one with another one now: a new face belongs to both")
+            typer.echo(f"{done.merged} people of the gallery were merged with another one: a new face belongs to both")
         typer.echo(
             f"compared by looks with {done.compared} faces of the gallery"
             + ("" if known else "; with the others by name and photo only (--known SETS compares more)")
@@ -113,24 +117,26 @@ def add(
 def remove(
     model: ModelArgument,
     face: Annotated[list[str] | None, typer.Option(help="A face_id (repeatable).")] = None,
-    photo: Annotated[list[str] | None, typer.Option(help="A photo, where it lies or as listed (repeatable).")] = None,
-    person: Annotated[str | None, typer.Option(help="Everybody of this name.")] = None,
+    photo: Annotated[list[str] | None, typer.Option(help="A photo, by its path or as listed (repeatable).")] = None,
+    person: Annotated[str | None, typer.Option(help="The person of this name.")] = None,
     from_file: Annotated[Path | None, typer.Option("--from", help="CSV with a column face_id or path.")] = None,
-    source: SourceOption = None,
+    dataset: DatasetOption = None,
 ) -> None:
     """Remove faces from the gallery; they do not vote any more. One of the first four options says which.
 
-    What heads and age space have learned from them stays learned. See `forget` for removing a person everywhere.
+    What heads and age space have learnt from them stays learnt. See `forget` for removing a person everywhere.
     """
     with one_line_errors():
+        import numpy as np
+
         from ..classify.model.gallery_edit import drop_faces, edit_model
-        from ..classify.model.gallery_list import named, of_faces, of_file, of_photos
+        from ..classify.model.gallery_list import of_dataset, of_faces, of_file, of_person, of_photos
         from ..classify.model.model import Model
         from ..embedder.errors import MaskclsError
         from ..embedder.photo import shown
 
         if sum(map(bool, (face, photo, person, from_file))) != 1:
-            raise MaskclsError("say what to remove by one of --face, --photo, --person and --from")
+            raise MaskclsError("choose what to remove by one of --face, --photo, --person and --from")
 
         def edit(loaded: Model) -> Any:
             table, asked = loaded.table, 1
@@ -140,9 +146,9 @@ def remove(
                 asked = len(set(face or photo or ()))
                 rows = of_faces(table, face) if face else of_photos(table, photo or ())
             else:
-                rows = named(table, person, None)
-            if source is not None:
-                rows = rows[(table["source"].iloc[rows] == source).to_numpy(bool)]
+                rows = of_person(table, str(person), dataset)
+            if dataset is not None:
+                rows = np.intersect1d(rows, of_dataset(table, dataset))
             if not len(rows):
                 raise MaskclsError(f"{shown(model)}: nothing in the gallery matches; see `maskcls index list`")
             if len(rows) == len(table):

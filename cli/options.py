@@ -74,8 +74,14 @@ WeightsOption = Annotated[
         help="FaceNet weights: facenet-pytorch's official .pt, or .safetensors. Default: the packaged ones.",
     ),
 ]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace output files even if this command did not write them.")
+]
 SourceOption = Annotated[
     str | None, typer.Option(help="Only of this source: contest, utkface, fairface, csv, folders.")
+]
+DatasetOption = Annotated[
+    str | None, typer.Option(metavar="ID|FOLDER", help="Only of this data set, by its id or its folder of photos.")
 ]
 KnownOption = Annotated[
     list[Path] | None,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,13 +16,18 @@ from .options import (
     DeviceOption,
     Face,
     JobsOption,
+    OverwriteOption,
     Precision,
     PrecisionOption,
     Runtime,
     RuntimeOption,
     WeightsOption,
 )
+from .outputs import check_outputs, json_lines, page, table
 from .terminal import one_line_errors, progress_bar, tell
+
+if TYPE_CHECKING:
+    from ..classify.answer import Answer
 
 LINES = 10
 """Answers printed at the terminal; all of them are in the file."""
@@ -39,15 +43,13 @@ def predict(
     report: Annotated[Path | None, typer.Option(help="Also write a page with faces and neighbours (.html).")] = None,
     explain: Annotated[
         Path | None,
-        typer.Option(
-            help="Also write the evidence of every answer (.jsonl): all voters, and the smallest set of them without "
-            "whom another age band would be said."
-        ),
+        typer.Option(help="Also write all voters behind every answer, with their weights (.jsonl)."),
     ] = None,
     min_confidence: Annotated[
         float, typer.Option(min=0, max=1, help="Answers less sure than this get status `unsure` and a reason.")
     ] = 0.0,
-    submission: Annotated[Path | None, typer.Option(help="Also write the contest's ImageID,ans file.")] = None,
+    submission: Annotated[Path | None, typer.Option(help="Also write the contest's ImageID,ans file (.csv).")] = None,
+    overwrite: OverwriteOption = False,
     face: Annotated[
         Face | None, typer.Option(help="How the face is looked for. Default: as for the model's own photos.")
     ] = None,
@@ -58,19 +60,31 @@ def predict(
     precision: PrecisionOption = Precision.auto,
     weights: WeightsOption = None,
 ) -> None:
-    """Say mask, gender and age of the largest face in every photo, one row a photo, with the neighbours behind it.
+    """Predict mask, gender and age of the largest face in every photo, one row a photo, with the neighbours behind it.
 
     A photo that cannot be read or shows no face gets a row that says why; the run fails only if none was answered.
-    A killed run goes on where it stopped.
+    A killed run resumes where it stopped.
     """
     with one_line_errors():
-        from ..classify.predict.explain import write_evidence
-        from ..classify.predict.job import ANSWERED, predict_photos, write_answers
+        import shutil
+
+        from ..classify.answer import PREDICTED
+        from ..classify.predict.explain import write_explanations
+        from ..classify.predict.job import predict_photos
         from ..classify.predict.submission import write_submission
+        from ..classify.tasks import PREDICTION_COLUMNS
         from ..embedder.datasets.layouts import read_dataset
         from ..embedder.errors import MaskclsError
         from ..embedder.photo import shown
+        from ..embedder.storage.atomic import write_table
 
+        check_outputs(
+            overwrite,
+            (out, table("predictions", PREDICTION_COLUMNS, exact=True)),
+            (report, page("reports", "maskcls predict")),
+            (submission, table("submissions", ("ImageID", "ans"), exact=True, suffixes=(".csv",))),
+            (explain, json_lines("explanations", ("path", "face_id", "answer", "voters"))),
+        )
         crops_kept = 0
         if report:
             from ..classify.predict.report import MAX_REPORT, write_report
@@ -78,9 +92,9 @@ def predict(
             crops_kept = MAX_REPORT
         dataset = read_dataset(photos, "folders")
         loaded, encoder, finder, mode = opened(model, device, runtime, precision, weights, face)
-        journal = out.with_name(f".{out.name}.partial")
+        steps = out.with_name(f".{out.name}.steps")
         with progress_bar() as progress:
-            answers = predict_photos(
+            predicted = predict_photos(
                 [item.path for item in dataset.photos],
                 photos,
                 loaded,
@@ -90,54 +104,49 @@ def predict(
                 min_confidence=min_confidence,
                 jobs=jobs,
                 batch_size=batch_size,
-                partial=journal,
+                steps=steps,
                 keep_crops=crops_kept,
-                explain=bool(report or explain),
+                explain=explain is not None,
                 progress=partial(progress, "predicting"),
             )
-        write_answers(out, answers.table)
-        counts = answers.table["status"].value_counts()
-        answered = sum(int(counts.get(status, 0)) for status in ANSWERED)
+        answers, rows = predicted.answers, predicted.table
+        write_table(out, rows)
+        counts = rows["status"].value_counts()
+        answered = sum(int(counts.get(status, 0)) for status in PREDICTED)
         unsure = f" ({counts['unsure']} of them unsure)" if "unsure" in counts else ""
-        tell(
-            out=out,
-            photos=len(answers.table),
-            counts=counts.to_dict(),
-            other_files=dataset.other_files,
-            answers=answers.table,
-        )
+        tell(out=out, photos=len(rows), counts=counts.to_dict(), other_files=dataset.other_files, answers=rows)
         typer.echo(
-            f"{shown(out)}: {len(answers.table)} photos, {answered} answered{unsure}, "
+            f"{shown(out)}: {len(rows)} photos, {answered} answered{unsure}, "
             f"{counts.get('no_face', 0)} without a face, {counts.get('unreadable', 0)} unreadable"
         )
-        for row in answers.table.head(LINES).to_dict("records"):
-            typer.echo(f"  {_line(row)}")
-        if len(answers.table) > LINES:
-            typer.echo(f"  … {len(answers.table) - LINES} more rows in {shown(out)}")
+        for answer in answers[:LINES]:
+            typer.echo(f"  {_line(answer)}")
+        if len(answers) > LINES:
+            typer.echo(f"  … {len(answers) - LINES} more rows in {shown(out)}")
         if dataset.other_files:
             typer.echo(f"{dataset.other_files} files that are no photos by name were passed over")
         if report:
-            write_report(report, answers, loaded, f"maskcls: {shown(photos)}")
+            write_report(report, predicted, loaded, f"maskcls: {shown(photos)}")
             typer.echo(f"{shown(report)}: report")
         if explain:
-            write_evidence(explain, answers.table, answers.evidence, loaded)
-            typer.echo(f"{shown(explain)}: evidence of {len(answers.evidence)} answers")
+            explained = write_explanations(explain, answers)
+            typer.echo(f"{shown(explain)}: voters of {explained} answers")
         if submission:
-            filled = write_submission(submission, answers.table, loaded)
+            filled = write_submission(submission, answers, loaded)
             typer.echo(f"{shown(submission)}: {filled} photos without an answer got the most common class")
-        journal.unlink(missing_ok=True)
+        shutil.rmtree(steps, ignore_errors=True)
         if not answered:
-            raise MaskclsError(f"{shown(photos)}: no face in any of {len(answers.table)} photos; see {shown(out)}")
+            raise MaskclsError(f"{shown(photos)}: no face in any of {len(rows)} photos; see {shown(out)}")
 
 
-def _line(row: dict[Hashable, Any]) -> str:
-    """One answer for the eye."""
+def _line(answer: Answer) -> str:
+    """One answer for the terminal."""
     from ..embedder.photo import shown
 
-    name = shown(str(row["path"]))
-    if row["status"] not in ("ok", "unsure"):
-        return f"{name}: {row['reason']}"
-    words = [row[task] for task in ("mask", "gender", "age_band") if isinstance(row[task], str)]
-    if isinstance(row["age_band"], str):
-        words.append(f"({row['age']:.0f} years, 80 % between {row['age_low']:.0f} and {row['age_high']:.0f})")
-    return f"{name}: {' '.join(words)}" + (f"; {row['reason']}" if isinstance(row["reason"], str) else "")
+    name = shown(answer.path)
+    words = [prediction.label for prediction in answer.tasks.values() if prediction is not None]
+    if not words:
+        return f"{name}: {answer.reason}"
+    if answer.age is not None:
+        words.append(f"({answer.age.years:.0f} years, 80 % between {answer.age.low:.0f} and {answer.age.high:.0f})")
+    return f"{name}: {' '.join(words)}" + (f"; {answer.reason}" if answer.reason else "")

@@ -8,8 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from .options import OverwriteOption
+from .outputs import check_outputs, json_object
 from .terminal import one_line_errors, tell
 
+KIND = "maskcls-comparison"
 NAME, WIDTH = 26, 27
 """Of the columns of a comparison at the terminal."""
 
@@ -25,6 +28,7 @@ def runs(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the intervals.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="All figures as JSON.")] = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """List trainings, what they differ in, and their scores on the faces that all of them predict.
 
@@ -36,6 +40,7 @@ def runs(
         from ..embedder.photo import shown
         from ..embedder.storage.atomic import write_json
 
+        check_outputs(overwrite, (json_file, json_object("comparisons", KIND)))
         others = [Entry(shown(path.stem), {}, read_predictions(path)) for path in beside or []]
         found = find_runs(folder)
         for entry in found:
@@ -62,7 +67,7 @@ def runs(
         content |= {"runs": {entry.name: dict(entry.config) for entry in found}}
         tell(**content)
         if json_file:
-            write_json(json_file, content)
+            write_json(json_file, {"kind": KIND, **content})
             typer.echo(f"{shown(json_file)}: all figures")
 
 

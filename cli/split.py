@@ -7,17 +7,18 @@ from typing import Annotated
 
 import typer
 
+from .options import OverwriteOption
+from .outputs import check_outputs, table
 from .terminal import one_line_errors, tell
 
 
 def split(
     faces: Annotated[list[Path], typer.Argument(help="Embedding sets made by `maskcls embed`.")],
-    out: Annotated[Path, typer.Option("--out", "-o", dir_okay=False, help="Split to write: .csv or .parquet.")] = Path(
-        "split.csv"
-    ),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Split to write: .csv or .parquet.")] = Path("split.csv"),
     folds: Annotated[int, typer.Option(min=2, help="Parts to split into.")] = 5,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the order people are dealt out in.")] = 0,
     check: Annotated[Path | None, typer.Option(help="Check this split of the sets instead of making one.")] = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Split the people of embedding sets into folds alike in mask state, gender and age.
 
@@ -25,9 +26,18 @@ def split(
     """
     with one_line_errors():
         from ..classify.data.face_set import open_face_set
-        from ..classify.evaluation.splits import fold_counts, pool_folds, read_split, scarce_classes, write_split
+        from ..classify.evaluation.splits import (
+            COLUMNS,
+            fold_counts,
+            pool_folds,
+            read_split,
+            scarce_classes,
+            write_split,
+        )
         from ..embedder.photo import shown
 
+        if not check:
+            check_outputs(overwrite, (out, table("splits", COLUMNS, exact=True)))
         pool = open_face_set(faces)
         if check:
             found = read_split(check, pool)

@@ -1,6 +1,6 @@
 """Mask, gender and age of a face by one FaceNet pass, small heads and a vote of nearest neighbours.
 
-``from maskcls import Classifier`` answers about photos, ``AgeVoteClassifier`` and ``AgeVoteRegressor`` are the vote
+``from maskcls import Classifier`` predicts photos, ``AgeVoteClassifier`` and ``AgeVoteRegressor`` are the vote
 alone, for scikit-learn. Nothing heavy is imported before one of them is asked for.
 """
 
@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .classify.age.estimators import AgeVoteClassifier, AgeVoteRegressor
-    from .classify.api import Classifier
-    from .classify.predict.predictions import Predictions
+    from .classify.answer import Answer, Voter
+    from .classify.api import Classifier, Predictions
     from .embedder.errors import MaskclsError
 
 _HOMES = {
     "AgeVoteClassifier": ".classify.age.estimators",
     "AgeVoteRegressor": ".classify.age.estimators",
+    "Answer": ".classify.answer",
     "Classifier": ".classify.api",
     "MaskclsError": ".embedder.errors",
-    "Predictions": ".classify.predict.predictions",
+    "Predictions": ".classify.api",
+    "Voter": ".classify.answer",
 }
-__all__ = ["AgeVoteClassifier", "AgeVoteRegressor", "Classifier", "MaskclsError", "Predictions"]
+__all__ = ["AgeVoteClassifier", "AgeVoteRegressor", "Answer", "Classifier", "MaskclsError", "Predictions", "Voter"]
 
 
 def __getattr__(name: str) -> Any:

@@ -128,7 +128,7 @@ def augment(
                 lambda done, total, number=number: progress(number * total + done, count * total),  # type: ignore[misc]
             )
         )
-    return replace(pool, views=tuple(views))
+    return replace(pool, augmentations=tuple(views))
 
 
 def _distorted(seed: int, number: int, crops: Crops, start: int) -> Crops:

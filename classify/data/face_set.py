@@ -1,4 +1,4 @@
-"""Several embedding sets as one pool of faces to train on and to ask."""
+"""Face sets: the faces of several embedding sets of one encoder, without exact copies, with their identities."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ...embedder.errors import MaskclsError
 from ...embedder.facenet.encoder import MAP_SHAPE, Encoder, EncoderInfo
 from ...embedder.faceset.store import EmbeddingSet, open_set
 from ...embedder.photo import shown
+from ...embedder.storage.manifest import key_of
 from .augmentation import AugmentedFaces, reencode
 from .identity import infer_identities, original_photos, person_keys
 from .provenance import TeacherRecord, placed
@@ -24,19 +25,21 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class FaceSet:
-    """Faces of one or more sets; row i of ``table``, ``embeddings`` and ``people`` belong together.
+    """Faces of one or more embedding sets; row i of ``table``, ``embeddings`` and ``people`` belong together.
 
     Attributes:
         table: see :data:`maskcls.embedder.table.COLUMNS`, plus ``root`` (folder of photos the path is relative to),
-            ``dataset`` (id of the data set) and ``teacher`` (fingerprint of the model that gave the row's labels, null
-            where somebody gave them).
+            ``dataset`` (id of the data set) and ``teacher`` (fingerprint of the model that gave the row's
+            pseudo-labels; null where the labels are given ones).
         embeddings: (n, 512) float32.
-        people: (n,) group of faces that stay on one side of a split, see :func:`.identity.infer_identities`.
+        people: (n,) number of the person on each face, see :func:`.identity.infer_identities`; the faces of a person
+            stay on one side of a split.
         encoder: what all vectors were made with.
         face: how the photos were read (``auto``, ``detect``, ``whole`` or ``mixed``).
         copies: exact copies of a photo that were left out.
-        teachers: who gave pseudo-labels, by fingerprint; the numbers of people are those of this pool.
-        views: the same faces distorted, see :func:`.augmentation.augment`.
+        set_number: (n,) number of the embedding set that each face comes from, in the order in which they were joined.
+        teachers: the models that gave pseudo-labels, by fingerprint.
+        augmentations: the same faces distorted, see :func:`.augmentation.augment`.
     """
 
     table: pd.DataFrame
@@ -45,44 +48,61 @@ class FaceSet:
     encoder: EncoderInfo
     face: str
     copies: int
+    set_number: Rows
     _maps: tuple[npt.NDArray[np.float16], ...]
-    _set: Rows
+    _map_file: Rows
     _position: Rows
     teachers: Mapping[str, TeacherRecord] = field(default_factory=dict)
-    views: tuple[AugmentedFaces, ...] = ()
+    augmentations: tuple[AugmentedFaces, ...] = ()
 
     def __len__(self) -> int:
         return len(self.table)
 
     @property
     def real(self) -> npt.NDArray[np.bool_]:
-        """(n,) rows whose labels are no model's: only they are scored, choose settings and vote."""
+        """(n,) rows without pseudo-labels: only they are scored, choose settings and vote."""
         return self.table["teacher"].isna().to_numpy(bool)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that changes what is learnt from these faces, for the keys of finished steps.
+
+        That is the faces, their labels, identities and augmentations, the encoder, and whom teachers have seen.
+        """
+        plain = self.table.assign(**{name: self.table[name].map(str) for name in ("box", "landmarks")})
+        return key_of(
+            self.encoder.fingerprint,
+            pd.util.hash_pandas_object(plain, index=False).to_numpy().tobytes(),
+            self.embeddings.tobytes(),
+            self.people.tobytes(),
+            *(part for one in self.teachers.values() for part in (one.people.tobytes(), one.unplaced)),
+            *(one.embeddings.tobytes() for one in self.augmentations),
+        )
 
     def maps(self, rows: Rows) -> npt.NDArray[np.float16]:
         """Feature maps (len(rows), 896, 4, 4), read from disk."""
         out = np.empty((len(rows), *MAP_SHAPE), np.float16)
         for number, maps in enumerate(self._maps):
-            mine = np.flatnonzero(self._set[rows] == number)
+            mine = np.flatnonzero(self._map_file[rows] == number)
             out[mine] = maps[self._position[rows[mine]]]
         return out
 
-    def to_train_on(
+    def training_batch(
         self, rows: Rows, random: np.random.Generator
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float16]]:
-        """Embeddings and maps of rows, each face as it is or as one of the views shows it, at random."""
+        """Embeddings and maps of rows, each face as it is or as one of the augmentations, at random."""
         embeddings, maps = self.embeddings[rows], self.maps(rows)
-        if self.views:
-            shown_by = random.integers(len(self.views) + 1, size=len(rows))
-            for number, view in enumerate(self.views, start=1):
-                mine = np.flatnonzero(shown_by == number)
-                embeddings[mine], maps[mine] = view.embeddings[rows[mine]], view.maps(rows[mine])
+        if self.augmentations:
+            drawn = random.integers(len(self.augmentations) + 1, size=len(rows))
+            for number, one in enumerate(self.augmentations, start=1):
+                mine = np.flatnonzero(drawn == number)
+                embeddings[mine], maps[mine] = one.embeddings[rows[mine]], one.maps(rows[mine])
         return embeddings, maps
 
     def encoded_by(self, encoder: Encoder, progress: Progress = lambda done, total: None) -> FaceSet:
         """The same faces as another encoder sees them; their photos are read again.
 
-        The maps lie in a temporary file. Who is who stays as it is.
+        The maps are in a temporary file. Identities stay as they are.
 
         Raises:
             MaskclsError: a photo is gone or changed.
@@ -94,30 +114,31 @@ class FaceSet:
             embeddings=seen.embeddings,
             encoder=encoder.info,
             _maps=(seen.all_maps,),
-            _set=np.zeros(len(self), np.int64),
+            _map_file=np.zeros(len(self), np.int64),
             _position=np.arange(len(self)),
-            views=(),
+            augmentations=(),
         )
 
     def subset(self, rows: Rows) -> FaceSet:
-        """The same pool with some of its rows, in the order given."""
+        """Some of the faces, in the order given."""
         return replace(
             self,
             table=self.table.iloc[rows].reset_index(drop=True),
             embeddings=self.embeddings[rows],
             people=self.people[rows],
-            _set=self._set[rows],
+            set_number=self.set_number[rows],
+            _map_file=self._map_file[rows],
             _position=self._position[rows],
-            views=tuple(view.subset(rows) for view in self.views),
+            augmentations=tuple(one.subset(rows) for one in self.augmentations),
         )
 
 
 def open_face_set(folders: Sequence[Path], known: Sequence[Path] = ()) -> FaceSet:
-    """Open embedding sets as one pool.
+    """Open embedding sets as one face set.
 
     Args:
-        known: sets that only tell who is who, and so whom the teachers of pseudo-labels have seen; their faces are not
-            in the pool.
+        known: sets that only help to identify people, also those that the teachers of pseudo-labels have seen; their
+            faces are left out.
 
     Raises:
         MaskclsError: see :func:`open_sets`.
@@ -126,7 +147,7 @@ def open_face_set(folders: Sequence[Path], known: Sequence[Path] = ()) -> FaceSe
 
 
 def open_sets(folders: Sequence[Path]) -> list[EmbeddingSet]:
-    """Open embedding sets that can be pooled.
+    """Open embedding sets that can be joined.
 
     Raises:
         MaskclsError: a set is missing or damaged, sets were made with different encoders, or hold no face.
@@ -147,7 +168,8 @@ def merge_sets(sets: Sequence[EmbeddingSet], used: int | None = None) -> FaceSet
     """Join opened sets of one encoder; of exact copies of a photo the first is kept, one with pseudo-labels last.
 
     Args:
-        used: how many of the sets, the first ones, are in the pool; the others only tell who is who. All by default.
+        used: number of sets whose faces are in the face set, the first ones; the others only help to identify people.
+            All by default.
     """
     table = pd.concat([_rows(item) for item in sets], ignore_index=True)
     number = np.repeat(np.arange(len(sets)), [len(item) for item in sets])
@@ -166,6 +188,7 @@ def merge_sets(sets: Sequence[EmbeddingSet], used: int | None = None) -> FaceSet
         sets[0].encoder,
         modes.pop() if len(modes) == 1 else "mixed",
         len(number) - len(first),
+        number[first].astype(np.int64),
         tuple(item.maps for item in sets),
         number[first].astype(np.int64),
         position[first].astype(np.int64),

@@ -1,8 +1,9 @@
-"""Who is who where a dataset does not say: groups of faces that must stay on one side of a split."""
+"""Identities: who is the same person, by name, by photo and, where names are missing or shared, by looks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -72,13 +73,12 @@ def infer_identities(
     """
     codes = sharing([person] if photo is None else [person, photo])
     masked = (mask == "wear").to_numpy(bool)
-    left, right, similarity = _links(embeddings)
+    left, right, similarity = nearest_pairs(embeddings)
     margin = similarity - _needed(masked[left], masked[right])
     near = margin >= 0
     candidates = _candidates(codes, left[near], right[near], margin[near])
     groups = codes.copy()
-    order = np.argsort(candidates, kind="stable")
-    for faces in np.split(order, np.flatnonzero(np.diff(candidates[order])) + 1):
+    for faces in rows_by_value(candidates):
         if len(np.unique(codes[faces])) > 1:
             groups[faces] = _joined(embeddings[faces], masked[faces], codes[faces])
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
@@ -101,9 +101,7 @@ def _joined(embeddings: Floats, masked: npt.NDArray[np.bool_], codes: Ints) -> I
     distance = (1 + _needed(masked[a], masked[b]) - similarity).clip(0)
     distance[same[local[a], local[b]]] = 0
     cluster = fcluster(linkage(distance, "average"), 1, "distance")
-    size = len(known) + int(cluster.max()) + 1
-    graph = coo_array((np.ones(len(codes)), (local, len(known) + cluster)), shape=(size, size))
-    component = connected_components(graph, directed=False)[1][local]
+    component = connected(local, len(known) + cluster, len(known) + int(cluster.max()) + 1)[local]
     _, first, which = np.unique(component, return_index=True, return_inverse=True)
     return np.asarray(codes[first][which], np.int64)
 
@@ -121,14 +119,27 @@ def sharing(keys: Sequence[pd.Series[str]]) -> npt.NDArray[np.int64]:
         left.append(faces[values >= 0])
         right.append(size + values[values >= 0])
         size += len(kinds)
-    edges = (np.concatenate(left), np.concatenate(right))
-    graph = coo_array((np.ones(len(edges[0])), edges), shape=(size, size))
-    return np.asarray(connected_components(graph, directed=False)[1][: len(faces)], np.int64)
+    return connected(np.concatenate(left), np.concatenate(right), size)[: len(faces)]
 
 
-def _links(
-    embeddings: npt.NDArray[np.float32],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+def connected(left: Ints, right: Ints, count: int) -> Ints:
+    """Component number (count,) of each node of a graph whose edges join ``left[i]`` and ``right[i]`` in both ways."""
+    graph = coo_array((np.ones(len(left)), (left, right)), shape=(count, count))
+    return np.asarray(connected_components(graph, directed=False)[1], np.int64)
+
+
+def rows_by_value(values: npt.ArrayLike | pd.Series[Any]) -> list[Ints]:
+    """Rows, ascending, of each value of a column (n,), in the order in which the values first occur; null is none."""
+    codes = pd.factorize(np.asarray(values))[0]
+    order = np.argsort(codes, kind="stable")[np.count_nonzero(codes < 0) :]
+    return np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(order) else []
+
+
+def nearest_pairs(embeddings: Floats) -> tuple[Ints, Ints, Floats]:
+    """Each of n faces with its :data:`LINKS` nearest others: rows (m,), rows of the others (m,), similarities (m,).
+
+    A pair may be there once or twice: a face is not always among the nearest of its own nearest.
+    """
     gallery = Gallery(embeddings.shape[1])
     gallery.add(embeddings, np.arange(len(embeddings)))
     k = min(LINKS + 1, len(embeddings))
@@ -144,12 +155,11 @@ def _candidates(codes: Ints, left: Ints, right: Ints, margin: Floats) -> Ints:
     size = int(codes.max(initial=-1)) + 1
     a, b = codes[left], codes[right]
     while True:
-        graph = coo_array((np.ones(len(a)), (a, b)), shape=(size, size))
-        component = connected_components(graph, directed=False)[1]
+        component = connected(a, b, size)
         faces = np.bincount(component[codes], minlength=component.max(initial=-1) + 1)
         oversized = faces[component[a]] > MAX_CANDIDATE
         oversized &= a != b
         if not oversized.any():
-            return np.asarray(component[codes], np.int64)
+            return component[codes]
         cut = oversized & (margin <= np.quantile(margin[oversized], 0.25))
         a, b, margin = a[~cut], b[~cut], margin[~cut]

@@ -15,9 +15,9 @@ from ...embedder.facenet.encoder import FaceNetEncoder
 from ...embedder.faceset.crops import check_photos
 from ...embedder.storage.step_cache import Step, StepCache
 from ..age.vote import NOBODY, Ints
-from ..answer import answer_faces
 from ..data.face_set import FaceSet, Rows
 from ..data.provenance import barred
+from ..model.answers import answer_rows
 from ..model.build import build_model
 from ..model.finetune import FineTuning
 from ..model.model import Model
@@ -162,7 +162,7 @@ def predictions_of(model: Model, pool: FaceSet, rows: Rows, own: Ints | None = N
     for start in range(0, len(rows), BATCH):
         part = slice(start, start + BATCH)
         embeddings, maps = pool.embeddings[rows[part]], pool.maps(rows[part])
-        found += answer_faces(model, model.ages(embeddings, maps, nobody[part]), embeddings, maps)
+        found += answer_rows(model, model.ages(embeddings, maps, nobody[part]), embeddings, maps)
     return pd.concat([truth_of(pool, rows), pd.DataFrame(found)], axis=1)
 
 

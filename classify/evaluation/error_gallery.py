@@ -11,8 +11,8 @@ import pandas as pd
 
 from ...embedder.labels import AGE_BANDS
 from ...embedder.photo import shown
+from ..answer import read_voters, vote_share
 from ..data.thumbnails import FacePlace, Progress, write_faces
-from ..predict.evidence import read_voters, share_line
 from ..tasks import PROBABILITIES
 from .error_gallery_folder import FACES, PAGES, replacing_error_gallery, write_manifest
 from .html import figure, number, render
@@ -60,7 +60,7 @@ def write_error_gallery(
         missing = {face_id: reason for face_id, reason in missing.items() if face_id not in places}
         missing |= write_faces(temporary / FACES, places, THUMBNAIL, jobs=jobs, progress=progress)
         for card in (*wrong, *border):
-            card["gaps"] = sorted({missing[voter["id"]] for voter in card["voters"] if voter["id"] in missing})
+            card["gaps"] = sorted({missing[voter.face_id] for voter in card["voters"] if voter.face_id in missing})
         common = {"missing": missing, "year": SEVERITY_OF_A_YEAR, "ages": BORDER, "total": len(cards)}
         beside: dict[str, Any] = {"border": True, "years": _by_year(border)}
         for name, shown_cards, more in zip(PAGES, (wrong, border), ({"border": False}, beside), strict=True):
@@ -72,7 +72,7 @@ def write_error_gallery(
 
 def _card(row: Row) -> Row:
     found = outcomes(row)
-    voters = read_voters(row, NEIGHBOURS)
+    voters = read_voters(row)[:NEIGHBOURS]
     return {
         "face_id": str(row["face_id"]),
         "place": _place(row),
@@ -86,7 +86,7 @@ def _card(row: Row) -> Row:
         "predicted_age": _years(row.get("age"), row.get("age")),
         "range": _years(row.get("age_low"), row.get("age_high")),
         "voters": voters,
-        "part": share_line(row, voters),
+        "part": vote_share(voters, int(row.get("voters") or 0)),
     }
 
 
@@ -122,7 +122,7 @@ def _at_border(card: Row) -> bool:
 
 def _wanted(cards: Iterable[Row]) -> list[str]:
     """Faces with a picture, voters' too, each once."""
-    return list(dict.fromkeys(i for card in cards for i in (card["face_id"], *(v["id"] for v in card["voters"]))))
+    return list(dict.fromkeys(i for card in cards for i in (card["face_id"], *(v.face_id for v in card["voters"]))))
 
 
 def _places(cards: Sequence[Row], faces: pd.DataFrame) -> dict[str, FacePlace]:

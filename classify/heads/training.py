@@ -166,7 +166,7 @@ class _Training:
             for step in range(steps):
                 chosen = random.choice(len(self._rows), max(2, min(BATCH, len(self._rows))), p=self._draw)
                 rows = self._rows[chosen]
-                embeddings, halves = self._pool.to_train_on(rows, random)
+                embeddings, halves = self._pool.training_batch(rows, random)
                 maps = torch.from_numpy(halves).float()
                 maps = maps.flip(3) if step % 2 else maps
                 output = net(maps, torch.from_numpy(embeddings))

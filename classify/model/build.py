@@ -156,7 +156,7 @@ def _card(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "maskcls": version("maskcls"),
         "seed": seed,
-        "views": len(pool.views),
+        "views": len(pool.augmentations),
         "finetuned": None if finetuning is None else {"from": finetuning.depth, "passes": finetuning.passes},
         "faces": report.faces,
         "gallery": report.gallery,

@@ -24,7 +24,6 @@ from ..age.vote import Ints
 from ..data.face_set import FaceSet, Progress, merge_sets
 from ..data.identity import original_photos, person_keys, sharing
 from ..data.provenance import seen_of
-from ..predict.evidence import without
 from .gallery_list import counts_of
 from .model import Model
 from .storage import GALLERY_COLUMNS
@@ -154,6 +153,23 @@ def add_faces(
     }
     card, seen = _noted(model, "added", note), (*model.seen, *seen_of(new)) if model.seen else ()
     return replace(model, gallery=gallery, table=table, card=card, fingerprint="", seen=seen), added
+
+
+def without(model: Model, rows: Ints) -> Model:
+    """The model as it answers without some faces of its gallery.
+
+    Whoever is next nearest moves up, another photo of the same person included, so that as many people vote as before
+    where there are that many; the shares of the bands in the gallery are those of the faces left. Age space, settings
+    and heads stay as they were fitted.
+
+    Args:
+        rows: of ``model.table``; negative ones are ignored. The rows of the new model's table are numbered anew.
+    """
+    left = np.setdiff1d(np.arange(len(model.table)), rows)
+    table = model.table.iloc[left].reset_index(drop=True)
+    gallery = model.gallery.copy()
+    gallery.remove(np.setdiff1d(gallery.ids, gallery_ids(table["face_id"])))
+    return replace(model, gallery=gallery, table=table, fingerprint="")
 
 
 def drop_faces(model: Model, rows: Ints, what: str) -> Model:

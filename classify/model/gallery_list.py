@@ -1,4 +1,4 @@
-"""What is in a model's gallery: counts, rows, and the rows that somebody means."""
+"""What is in a model's gallery: counts, and the rows of people, faces and photos."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pandas as pd
 
 from ...embedder.errors import MaskclsError
 from ...embedder.labels import AGE_BANDS, band_numbers
-from ...embedder.photo import shown, stored
+from ...embedder.photo import normal_form, shown, stored
 from ..age.vote import Ints
 
-LISTED = ("face_id", "path", "person", "group", "age_low", "age_high", "mask", "gender", "source")
-"""Columns of a listed face; ``group`` is the number of the person as far as can be told."""
+LISTED = ("face_id", "path", "person", "group", "age_low", "age_high", "mask", "gender", "source", "dataset")
+"""Columns of a listed face; ``group`` is the number of the person."""
 
 
 def counts_of(table: pd.DataFrame) -> dict[str, dict[str, int]]:
@@ -43,13 +43,31 @@ def summary(table: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def named(table: pd.DataFrame, person: str | None, source: str | None) -> Ints:
-    """Rows of a person and a source, as far as they are given."""
-    chosen = np.ones(len(table), bool)
-    for column, wanted in (("person", person), ("source", source)):
-        if wanted is not None:
-            chosen &= (table[column] == wanted).to_numpy(bool)
-    return np.flatnonzero(chosen)
+def of_dataset(table: pd.DataFrame, dataset: str) -> Ints:
+    """Rows of a data set, given by its id or by its folder of photos."""
+    folder = normal_form(stored(Path(dataset).absolute()))
+    roots = table["root"].map(normal_form, na_action="ignore")
+    return np.flatnonzero((table["dataset"] == dataset) | (roots == folder))
+
+
+def of_person(table: pd.DataFrame, name: str, dataset: str | None = None) -> Ints:
+    """Rows of the person of a name, in any Unicode form.
+
+    Args:
+        dataset: see :func:`of_dataset`; needed where several data sets have the name.
+
+    Raises:
+        MaskclsError: the name is of different people in several data sets; the line lists these.
+    """
+    rows = np.arange(len(table)) if dataset is None else of_dataset(table, dataset)
+    names = table["person"].iloc[rows].map(normal_form, na_action="ignore")
+    rows = rows[(names == normal_form(name)).to_numpy(bool)]
+    mine = table.iloc[rows]
+    if mine["dataset"].nunique() > 1 and mine["group"].nunique() > 1:
+        sets = mine[["dataset", "root"]].drop_duplicates("dataset").to_dict("records")
+        where = ", ".join(f"{one['dataset']} ({shown(one['root'])})" for one in sets)
+        raise MaskclsError(f"person {shown(name)}: a name in several data sets: {where}; choose one")
+    return rows
 
 
 def of_faces(table: pd.DataFrame, faces: Collection[str]) -> Ints:
@@ -58,14 +76,16 @@ def of_faces(table: pd.DataFrame, faces: Collection[str]) -> Ints:
 
 
 def of_photos(table: pd.DataFrame, photos: Collection[str]) -> Ints:
-    """Rows of photos, given by where they lie or as the gallery calls them (relative to their folder)."""
-    whole = {stored(Path(photo).absolute()) for photo in photos}
-    lies = pd.Series([stored(Path(*place)) for place in zip(table["root"], table["path"], strict=True)], table.index)
-    return np.flatnonzero(lies.isin(whole) | table["path"].isin(list(photos)))
+    """Rows of photos, given by absolute path or as the gallery lists them (relative to their folder)."""
+    absolute = {normal_form(stored(Path(photo).absolute())) for photo in photos}
+    listed = set(map(normal_form, photos))
+    paths = table["path"].map(normal_form, na_action="ignore")
+    places = table["root"].map(normal_form, na_action="ignore") + "/" + paths
+    return np.flatnonzero(places.isin(absolute) | paths.isin(listed))
 
 
 def of_file(table: pd.DataFrame, path: Path) -> tuple[Ints, int]:
-    """Rows that a CSV names by ``face_id``, or else by ``path``, and how many things it names.
+    """Rows that a CSV names by ``face_id``, or else by ``path``, and how many it names.
 
     Raises:
         MaskclsError: it cannot be read or has neither column.

@@ -1,48 +1,47 @@
-"""The ``predict`` job: one row a photo, in order, whatever became of it; resumable."""
+"""The ``predict`` job: one answer a photo, in order, whatever became of it; a killed job resumes."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from ...embedder.detection.finder import FaceFinder, FaceMode
 from ...embedder.facenet.encoder import Encoder
 from ...embedder.faceset.embed import face_id
-from ...embedder.photo import file_state, stored
-from ...embedder.pipeline import NO_FACE, EncodedPhoto, encode_photos
-from ...embedder.storage.atomic import replacing, write_csv
+from ...embedder.photo import FileState, file_state, stored
+from ...embedder.pipeline import NO_FACE, EncodedFace, EncodedPhoto, encode_photos
+from ...embedder.storage.step_cache import StepCache
 from ..age.vote import NOBODY
-from ..answer import answer_faces, doubts, weighed_up
+from ..answer import VOTERS_LISTED, Answer, Face, answer_table, from_json, to_json
+from ..model.answers import answer_faces
 from ..model.model import Model
-from ..tasks import ANSWER_COLUMNS, PROBABILITIES
-from .explain import Evidence, evidence_of
+from ..tasks import PREDICTION_COLUMNS
+from .notes import OWN_PERSON, UNLIKE_A_FACE, frequency_note, low_probabilities, missing_tasks
 
-COLUMNS = ("path", "status", "reason", *ANSWER_COLUMNS)
-"""Columns of ``predictions.csv``. ``status`` is ``ok``, ``unsure``, ``no_face`` or ``unreadable``; an unsure row has
-its answers, and ``reason`` says what is doubtful."""
-ANSWERED = ("ok", "unsure")
-EVIDENCE = "_evidence"
-"""Key of what becomes :attr:`Answers.evidence`; no column."""
-
+FORMAT = 1
+"""Of the steps that a killed job leaves."""
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Answers:
-    """Rows in the order of the photos (:data:`COLUMNS`), and the aligned crops wanted for a report.
+class PredictedPhotos:
+    """The answers in the order of the photos, and the aligned crops wanted for a report.
 
-    ``crops`` maps a row number to RGB pixels (160, 160, 3), ``evidence`` one to what its age rests on.
+    ``crops`` maps a number of a photo to RGB pixels (160, 160, 3).
     """
 
-    table: pd.DataFrame
-    crops: dict[int, Any] = field(default_factory=dict)
-    evidence: dict[int, Evidence] = field(default_factory=dict)
+    answers: list[Answer]
+    crops: Mapping[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a photo, columns :data:`~..tasks.PREDICTION_COLUMNS`."""
+        return answer_table(self.answers, PREDICTION_COLUMNS)
 
 
 def predict_photos(
@@ -56,141 +55,102 @@ def predict_photos(
     min_confidence: float = 0.0,
     jobs: int = 2,
     batch_size: int = 64,
-    partial: Path | None = None,
+    steps: Path | None = None,
     keep_crops: int = 0,
     explain: bool = False,
     progress: Progress = lambda done, total: None,
-) -> Answers:
-    """Answer for every photo.
+) -> PredictedPhotos:
+    """Predict every photo.
 
     Args:
         root: paths are reported relative to it.
-        min_confidence: an answer less sure than this (0-1), or about something that hardly is a face, is marked
+        min_confidence: an answer less sure than this (0-1), or about something that is probably not a face, is marked
             ``unsure``; 0 marks none.
-        partial: where rows are saved as they come; a killed run with the same model goes on from there, and the
-            file is left for the caller to remove once the answers are safe.
+        steps: folder where finished batches are kept; a killed job with the same model and settings resumes there, and
+            the caller removes it once the answers are safe.
         keep_crops: crops of this many first photos are returned for a report (their photos are read again if
-            their rows come from a former run).
-        explain: also say what every age rests on.
+            their answers come from a killed job).
+        explain: list all voters of every answer, not only the nearest.
     """
-    key = f"{model.fingerprint} {encoder.info.fingerprint} {mode} {min_confidence} {explain} {' '.join(COLUMNS)}"
-    journal = _Journal(partial, key)
+    settings = (mode, min_confidence, explain, PREDICTION_COLUMNS)
+    cache = StepCache(steps, "predict", FORMAT, model.fingerprint, encoder.info.fingerprint, *settings)
     names = [stored(path.relative_to(root)) for path in paths]
-    known = journal.known
+    known = dict(_finished(cache))
     todo = [
         i
         for i, (path, name) in enumerate(zip(paths, names, strict=True))
-        if i < keep_crops or name not in known or known[name]["_file"] != _file(path)
+        if i < keep_crops or name not in known or known[name][0] != file_state(path)
     ]
-    crops: dict[int, Any] = {}
+    crops = {}
     done = 0
     progress(0, len(todo))
     for batch in encode_photos([paths[i] for i in todo], finder, encoder, mode=mode, jobs=jobs, batch_size=batch_size):
         numbers = todo[done : done + len(batch)]
-        rows = answer(batch, [names[i] for i in numbers], model, min_confidence, explain)
-        journal.add(
-            [row | {"_file": [photo.state.size, photo.state.mtime_ns]} for row, photo in zip(rows, batch, strict=True)]
-        )
-        for number, photo in zip(numbers, batch, strict=True):
+        answers = answer_photos(batch, [names[i] for i in numbers], model, min_confidence, explain)
+        finished = [(photo.state, answer) for photo, answer in zip(batch, answers, strict=True)]
+        cache.append(notes=[[state.size, state.mtime_ns, to_json(answer)] for state, answer in finished])
+        for number, photo, step in zip(numbers, batch, finished, strict=True):
+            known[names[number]] = step
             if number < keep_crops and photo.face is not None:
                 crops[number] = photo.face.crop
         done += len(batch)
         progress(done, len(todo))
-    table = table_of([known[name] for name in names])
-    evidence = {i: Evidence(**known[name][EVIDENCE]) for i, name in enumerate(names) if known[name].get(EVIDENCE)}
-    return Answers(table, crops, evidence)
+    return PredictedPhotos([known[name][1] for name in names], crops)
 
 
-def table_of(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows of :func:`answer` as a table of :data:`COLUMNS`."""
-    table = pd.DataFrame.from_records([{name: row[name] for name in COLUMNS} for row in rows], columns=list(COLUMNS))
-    return table.astype({"class_id": "Int64", "voters": "Int64"})
-
-
-def write_answers(path: Path, table: pd.DataFrame) -> None:
-    """Write rows of answers as CSV or, by suffix, Parquet, atomically."""
-    with replacing(path) as temporary:
-        if path.suffix == ".parquet":
-            table.to_parquet(temporary, index=False)
-        else:
-            write_csv(temporary, table)
-
-
-def answer(
+def answer_photos(
     photos: Sequence[EncodedPhoto],
     names: Sequence[str],
     model: Model,
     min_confidence: float = 0.0,
     explain: bool = False,
-) -> list[dict[str, Any]]:
-    """Rows (:data:`COLUMNS`) for encoded photos; with ``explain`` also :data:`EVIDENCE`."""
-    rows = [_failed(photo, name) for photo, name in zip(photos, names, strict=True)]
-    found = [(row, photo.face) for row, photo in zip(rows, photos, strict=True) if photo.face is not None]
+) -> list[Answer]:
+    """The answers about encoded photos, called ``names``; other arguments as of :func:`predict_photos`."""
+    answers = [_unanswered(photo, name) for photo, name in zip(photos, names, strict=True)]
+    found = [(i, photo.face) for i, photo in enumerate(photos) if photo.face is not None]
     if not found:
-        return rows
+        return answers
     own = np.array([model.own_group(face.file_sha256) for _, face in found], np.int64)
     embeddings = np.stack([face.embedding for _, face in found])
     maps = np.stack([face.map for _, face in found])
-    voters = model.settings.voters
-    near, similarities = model.nearest(embeddings, maps, own, 2 * voters)
-    ages = model.count(near[:, :voters], similarities[:, :voters])
-    answers = answer_faces(model, ages, embeddings, maps)
-    if explain:
-        ids = [face_id(face.file_sha256, [round(v, 2) for v in face.found.box.tolist()]) for _, face in found]
-        for (row, _), evidence in zip(found, evidence_of(model, near, similarities, ages, ids), strict=True):
-            row[EVIDENCE] = evidence and asdict(evidence)
-    for (row, face), given, group in zip(found, answers, own, strict=True):
-        doubt = doubts(given, min_confidence)
-        strange = face.norm < model.least_norm
-        notes = list(doubt)
-        if note := weighed_up(given):
-            notes.append(note)
-        if strange:
-            notes.append("hardly a face, or none that the gallery knows")
-        if face.found.faces > 1:
-            notes.append(f"{face.found.faces} faces; the largest is answered for")
-        if group != NOBODY:
-            notes.append("this photo is in the gallery; its person did not vote")
-        if unanswered := [task for task in PROBABILITIES if given[task] is None]:
-            notes.append(f"the model has no answer for {' and '.join(unanswered)}")
-        unsure = bool(doubt) or (strange and min_confidence > 0)
-        row |= given | {"status": "unsure" if unsure else "ok", "reason": "; ".join(notes) or None}
-    return rows
+    ages = model.ages(embeddings, maps, own)
+    predicted = answer_faces(model, ages, embeddings, maps, model.settings.voters if explain else VOTERS_LISTED)
+    for (i, face), answer, group in zip(found, predicted, own, strict=True):
+        doubtful = low_probabilities(answer, min_confidence)
+        unlike = face.norm < model.least_norm
+        notes = [
+            *doubtful,
+            frequency_note(answer),
+            UNLIKE_A_FACE if unlike else None,
+            f"{face.found.faces} faces found; the largest is predicted" if face.found.faces > 1 else None,
+            OWN_PERSON if group != NOBODY else None,
+            missing_tasks(answer),
+        ]
+        unsure = bool(doubtful) or (unlike and min_confidence > 0)
+        answers[i] = replace(
+            answer,
+            path=names[i],
+            status="unsure" if unsure else "ok",
+            face=_face(face),
+            notes=tuple(note for note in notes if note),
+        )
+    return answers
 
 
-def _failed(photo: EncodedPhoto, name: str) -> dict[str, Any]:
+def _unanswered(photo: EncodedPhoto, name: str) -> Answer:
     status = "no_face" if photo.reason == NO_FACE else "unreadable"
-    return dict.fromkeys(COLUMNS) | {"path": name, "status": status, "reason": photo.reason}
+    return Answer(name, status, notes=(photo.reason,) if photo.reason else ())
 
 
-def _file(path: Path) -> list[int]:
-    state = file_state(path)
-    return [state.size, state.mtime_ns]
+def _face(face: EncodedFace) -> Face:
+    found = face.found
+    box = tuple(round(v, 2) for v in found.box.tolist())
+    return Face(face_id(face.file_sha256, box), box, float(found.score), found.how, found.faces)
 
 
-class _Journal:
-    """Rows answered so far, one JSON line each behind a header that names model and settings."""
-
-    def __init__(self, path: Path | None, key: str) -> None:
-        self._path = path
-        self.known: dict[str, dict[str, Any]] = {}
-        if path is None:
-            return
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-        if lines and lines[0] == json.dumps({"key": key}):
-            for line in lines[1:]:
-                try:
-                    row = json.loads(line)
-                except ValueError:  # the line that was being written when the run was killed
-                    continue
-                if isinstance(row, dict) and row.keys() >= {*COLUMNS, "_file"}:
-                    self.known[row["path"]] = row
-        content = [json.dumps({"key": key}), *(json.dumps(row) for row in self.known.values())]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(line + "\n" for line in content), encoding="utf-8")
-
-    def add(self, rows: Sequence[dict[str, Any]]) -> None:
-        self.known |= {row["path"]: row for row in rows}
-        if self._path is not None:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write("".join(json.dumps(row) + "\n" for row in rows))
+def _finished(cache: StepCache) -> Iterator[tuple[str, tuple[FileState, Answer]]]:
+    """Photo -> its file's size and time, and the answer, as far as a killed job came."""
+    for _, step in cache.steps():
+        for size, mtime_ns, content in step.notes:
+            answer = from_json(content)
+            yield answer.path, (FileState(size, mtime_ns), answer)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from ...embedder.masks import render as rendering
 from ...embedder.photo import stored
-from ..predict.job import write_answers
+from ...embedder.storage import atomic
 from .traces import Traces
 
 _PATHS = ("path", "ImageID", "original")
@@ -84,7 +84,7 @@ def rows_about(table: pd.DataFrame, traces: Traces) -> npt.NDArray[np.bool_]:
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table in place of the one that was read, atomically."""
-    write_answers(path, table)
+    atomic.write_table(path, table)
 
 
 def names_photo(path: Path, traces: Traces) -> bool:

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from ..tasks import PROBABILITIES
 from .engine import BusyError, Engine, Upload
 from .metrics import CONTENT_TYPE, Metrics
-from .schema import About, Answer, Health, Refusal, said
+from .schema import About, Health, PhotoAnswer, Refusal, photo_answer
 from .static_files import static_files
 from .uploads import Intake, Limits
 
@@ -47,7 +47,7 @@ def create_app(engine: Engine, metrics: Metrics, limits: Limits) -> FastAPI:
     app = FastAPI(
         title="maskcls",
         version=version("maskcls"),
-        description="Mask state, gender and age of the largest face of a photo, with the evidence behind the age. "
+        description="Mask state, gender and age of the largest face of a photo, with the voters behind the age. "
         "Nothing that is sent is stored.",
         docs_url=None,
         redoc_url=None,
@@ -65,10 +65,10 @@ def create_app(engine: Engine, metrics: Metrics, limits: Limits) -> FastAPI:
         async with intake.receive(request, "photos", limits.photos) as uploads:
             yield uploads
 
-    async def ask(uploads: Sequence[Upload]) -> list[Answer]:
+    async def ask(uploads: Sequence[Upload]) -> list[PhotoAnswer]:
         try:
             async with asyncio.timeout(limits.answer_seconds):
-                answers = [said(one, engine.answerer.model) for one in await engine.ask(uploads)]
+                answers = [photo_answer(one) for one in await engine.ask(uploads)]
         except BusyError:
             reason = f"{engine.room} photos wait already; try again"
             raise HTTPException(503, reason, {"Retry-After": "1"}) from None
@@ -84,8 +84,8 @@ def create_app(engine: Engine, metrics: Metrics, limits: Limits) -> FastAPI:
         responses=_REFUSALS | _UNANSWERED,
         openapi_extra=_form("photo", {"type": "string", "format": "binary"}),
     )
-    async def predict(uploads: Sequence[Upload] = Depends(photo)) -> Answer:
-        """Answer for one photo: a form with a file `photo`. A photo without a face is answered with `no_face`."""
+    async def predict(uploads: Sequence[Upload] = Depends(photo)) -> PhotoAnswer:
+        """Predict one photo: a form with a file `photo`. A photo without a face has the status `no_face`."""
         (answer,) = await ask(uploads)
         if answer.status in NO_ANSWER:
             raise HTTPException(NO_ANSWER[answer.status], answer.reason or "")
@@ -104,8 +104,8 @@ def create_app(engine: Engine, metrics: Metrics, limits: Limits) -> FastAPI:
             },
         ),
     )
-    async def predict_batch(uploads: Sequence[Upload] = Depends(photos)) -> list[Answer]:
-        """Answer for several photos, in their order, whatever became of each: a form with files named `photos`."""
+    async def predict_batch(uploads: Sequence[Upload] = Depends(photos)) -> list[PhotoAnswer]:
+        """Predict several photos, in their order, whatever became of each: a form with files named `photos`."""
         return await ask(uploads)
 
     @app.get("/about", responses=_some(403, 421))

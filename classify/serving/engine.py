@@ -1,4 +1,4 @@
-"""One thread that answers for all clients: photos that wait together pass the networks together."""
+"""One thread that predicts for all clients: photos that wait together pass the networks together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
 from ...embedder.photo import Photo, PhotoError, read_photo_bytes, shown
-from .answerer import Answered, Answerer
+from ..answer import Answer
+from .answerer import Answerer
 
 ROOM = 128
 """Photos that may wait at once; decoded, each takes 3 MB at most."""
@@ -25,7 +26,7 @@ class BusyError(Exception):
 
 
 class Upload(NamedTuple):
-    """A photo as it came: its name, for the eye only, and its bytes."""
+    """An uploaded photo: its name, for display only, and its bytes."""
 
     name: str
     data: bytes
@@ -34,11 +35,11 @@ class Upload(NamedTuple):
 class _Asked(NamedTuple):
     name: str
     photo: Future[Photo | PhotoError]
-    answered: Future[Answered]
+    answered: Future[Answer]
 
 
 class Engine:
-    """Decodes photos in a few threads and answers for them in one.
+    """Decodes photos in a few threads and predicts them in one.
 
     While the networks are at work, photos of any number of clients gather; the next pass takes them all, up to a
     batch. Nobody waits for a batch to fill.
@@ -56,11 +57,11 @@ class Engine:
         """Start the threads; :meth:`close` ends them.
 
         Args:
-            answerer: says what is to be said.
+            answerer: predicts.
             room: photos that may wait at once.
             batch: photos of a pass at most.
             jobs: threads that decode.
-            passed: told how many photos a pass of the networks had.
+            passed: called with the number of photos of each pass of the networks.
         """
         self.answerer = answerer
         self.room = room
@@ -84,8 +85,8 @@ class Engine:
         """Whether there will be answers."""
         return self._worker.is_alive()
 
-    async def ask(self, uploads: Sequence[Upload]) -> list[Answered]:
-        """Answers in the order of the photos, whatever became of each. One who gives up waiting takes them back.
+    async def ask(self, uploads: Sequence[Upload]) -> list[Answer]:
+        """Answers in the order of the photos, whatever became of each; a cancelled call withdraws its photos.
 
         Raises:
             BusyError: there is no room for all of them, or it is closed.
@@ -103,14 +104,14 @@ class Engine:
         return list(await asyncio.gather(*(asyncio.wrap_future(one.answered) for one in asked)))
 
     def close(self) -> None:
-        """Answer for those that wait, and stop."""
+        """Answer the photos that wait, and stop."""
         with self._lock:
             self._closed = True
             self._queue.put(None)
         self._worker.join()
         self._decoders.shutdown(cancel_futures=True)
 
-    def _leave(self, _: Future[Answered]) -> None:
+    def _leave(self, _: Future[Answer]) -> None:
         with self._lock:
             self._waiting -= 1
 
@@ -131,7 +132,7 @@ class Engine:
                 return
 
     def _answer(self, batch: Sequence[_Asked]) -> None:
-        """Answer for a batch; where that fails, for each photo alone, so that one cannot spoil the others."""
+        """Answer a batch; where that fails, each photo alone, so that one cannot spoil the others."""
         if not batch:
             return
         try:
@@ -141,7 +142,7 @@ class Engine:
             if len(batch) == 1:
                 _log.exception("no answer for a photo")
                 reason = f"the server failed ({type(error).__name__})"
-                batch[0].answered.set_result(self.answerer.failed(batch[0].name, reason))
+                batch[0].answered.set_result(Answer(batch[0].name, "failed", notes=(reason,)))
                 return
             for one in batch:
                 self._answer([one])

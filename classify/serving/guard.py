@@ -56,7 +56,7 @@ class Guard:
             token: None lets everybody in who speaks to the right host.
             host: listened on.
             port: listened on.
-            command: of maskcls, for what is said to strangers.
+            command: of maskcls, named in refusals.
             programs: whether programs may speak to the app too: the token may come as ``Authorization: Bearer``, and
                 a request without an ``Origin``, which every browser sends from a foreign page, is nobody's page.
             open_paths: may be read without the token.

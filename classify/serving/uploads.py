@@ -115,8 +115,8 @@ class _Share:
 
 async def _bounded(request: Request, most: int, share: _Share) -> AsyncGenerator[bytes, None]:
     """The body of a request, not read any further than allowed."""
-    said, received = request.headers.get("content-length", ""), 0
-    if said.isdecimal() and int(said[:20]) > most:
+    length, received = request.headers.get("content-length", ""), 0
+    if length.isdecimal() and int(length[:20]) > most:
         raise HTTPException(413, f"a request has {most // MIB} MiB at most")
     async for chunk in request.stream():
         received += len(chunk)

@@ -57,6 +57,15 @@ def reserve(file: IO[bytes], size: int) -> None:
         os.posix_fallocate(file.fileno(), 0, size)
 
 
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as Parquet where the suffix is ``.parquet``, else as CSV, atomically."""
+    with replacing(path) as temporary:
+        if path.suffix.lower() == ".parquet":
+            table.to_parquet(temporary, index=False)
+        else:
+            write_csv(temporary, table)
+
+
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table as CSV that reads back the same.
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import maskcls
-from maskcls import Classifier, MaskclsError
+from maskcls import Answer, Classifier, MaskclsError, Predictions
+from maskcls.classify.tasks import PREDICTION_COLUMNS
 from maskcls.cli.main import app
 
 
@@ -40,6 +42,7 @@ def test_the_library_says_what_the_command_says(classifier: Classifier, photos: 
     answers = classifier.predict(photos)
     pd.testing.assert_frame_equal(answers.to_frame(), pd.read_parquet(out), check_dtype=False)
     assert set(answers.to_frame()["status"]) == {"ok", "no_face", "unreadable"}
+    assert all(answer.voters[0].path is None for answer in answers if answer.age)  # prototypes
 
 
 def test_paths_images_and_arrays_are_answered_alike(classifier: Classifier, photos: Path) -> None:
@@ -91,6 +94,17 @@ def test_an_empty_folder_is_said_in_one_line(classifier: Classifier, tmp_path: P
 def test_a_folder_without_a_model_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(MaskclsError, match="model"):
         Classifier.load(tmp_path)
+
+
+def test_predictions_are_a_sequence_of_answers() -> None:
+    predictions = Predictions((Answer("a.jpg"), Answer("b.jpg", "no_face", notes=("no face found",))))
+    assert len(predictions) == 2
+    assert [answer.path for answer in predictions] == ["a.jpg", "b.jpg"]
+    assert predictions[1]["reason"] == "no face found"
+    assert repr(predictions) == "Predictions(1 ok, 1 no_face)"
+    assert repr(Predictions(())) == "Predictions(none)"
+    assert json.loads(json.dumps(predictions.to_dict()))["status"] == ["ok", "no_face"]
+    assert list(predictions.to_dict()) == list(predictions.to_frame()) == list(PREDICTION_COLUMNS)
 
 
 def test_importing_maskcls_is_cheap_and_names_are_there() -> None:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner, Result
 
-from maskcls.classify.predict.job import COLUMNS
+from maskcls.classify.tasks import PREDICTION_COLUMNS
 from maskcls.cli.main import app
 from maskcls.embedder.photo import stored
 from maskcls.embedder.storage.manifest import write_manifest
@@ -72,7 +72,7 @@ def test_the_main_job(contest_photos: Path, photos: Path, portrait: Path, tmp_pa
     assert predicted.exit_code == 0, predicted.output
     with out.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == COLUMNS
+    assert tuple(rows[0]) == PREDICTION_COLUMNS
     expected = [
         stored(p.relative_to(photos)) for p in sorted(photos.rglob("*")) if p.suffix in (".jpg", ".jpeg", ".png")
     ]
@@ -109,7 +109,7 @@ def test_explain_writes_the_evidence_of_every_answer(photos: Path, model_folder:
     table = pd.read_csv(out)
     answered = table[table["status"] == "ok"]
     assert len(answered) == len(table) - 1
-    assert f"evidence of {len(answered)} answers" in result.stdout
+    assert f"voters of {len(answered)} answers" in result.stdout
     cards = [json.loads(line) for line in evidence.read_text(encoding="utf-8").splitlines()]
     assert [card["path"] for card in cards] == answered["path"].tolist()
     for card, row in zip(cards, answered.to_dict("records"), strict=True):
@@ -123,7 +123,7 @@ def test_explain_writes_the_evidence_of_every_answer(photos: Path, model_folder:
 def test_predict_writes_parquet(photos: Path, model_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "predictions.parquet"
     assert run("predict", photos, "-m", model_folder, "-o", out).exit_code == 0
-    assert list(pd.read_parquet(out).columns) == list(COLUMNS)
+    assert list(pd.read_parquet(out).columns) == list(PREDICTION_COLUMNS)
 
 
 def test_embed_takes_labels_from_a_table(photos: Path, tmp_path: Path) -> None:

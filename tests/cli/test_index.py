@@ -51,7 +51,8 @@ def test_list_counts_and_rows(model: Path) -> None:
     listed = run("index", "list", model, "--person", PERSON, "--limit", "3")
     assert sum(PERSON in line for line in listed.stdout.splitlines()) == 3
     assert "4 more" in listed.stdout
-    found = json.loads(run("index", "list", model, "--source", "utkface", "--json").stdout)
+    utkface = table.loc[table["source"].eq("utkface"), "dataset"].iloc[0]
+    found = json.loads(run("index", "list", model, "--dataset", utkface, "--json").stdout)
     assert (found["faces"], len(found["rows"]), found["rows"][0]["person"]) == (contest + UTKFACE, 20, None)
     fails(run("index", "list", model, "--person", "nobody"), "no such face")
 
@@ -63,7 +64,7 @@ def test_a_person_goes_and_comes_back(model: Path, faces: Path) -> None:
     assert PERSON not in set(Model.load(model).table["person"].dropna())
     added = run("index", "add", model, faces, "--known", faces)
     assert added.exit_code == 0, added.output
-    assert "7 faces added, of 1 new people and 0 that it knew; " in added.stdout
+    assert "7 faces added, of 1 new people and 0 known ones; " in added.stdout
     assert [edit["what"] for edit in Model.load(model).card["edits"]] == ["removed", "added"]
     fails(run("index", "add", model, faces), "nothing to add")
 
@@ -71,10 +72,10 @@ def test_a_person_goes_and_comes_back(model: Path, faces: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        pytest.param((), ["say what to remove"], id="nothing said"),
-        pytest.param(("--person", "000001", "--face", "x"), ["say what to remove"], id="two things said"),
+        pytest.param((), ["choose what to remove"], id="nothing chosen"),
+        pytest.param(("--person", "000001", "--face", "x"), ["choose what to remove"], id="two things chosen"),
         pytest.param(("--face", "0" * 16), ["nothing in the gallery matches"], id="unknown face"),
-        pytest.param(("--person", "000001", "--source", "utkface"), ["nothing in the gallery"], id="other source"),
+        pytest.param(("--person", "000001", "--dataset", "f" * 16), ["nothing in the gallery"], id="another data set"),
         pytest.param(("--from", "nowhere.csv"), ["nowhere.csv: cannot be read"], id="no file"),
     ],
 )

@@ -13,7 +13,7 @@ def maskcls(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-def test_split_teach_label_build_and_score(contest_faces: Path, utkface_faces: Path, tmp_path: Path) -> None:
+def test_from_a_split_to_the_score_of_a_student(contest_faces: Path, utkface_faces: Path, tmp_path: Path) -> None:
     split, teacher, extra = tmp_path / "split.csv", tmp_path / "teacher", tmp_path / "extra"
     assert maskcls("split", contest_faces, "--folds", "2", "--out", split).exit_code == 0
     without = ("--split", split, "--without", "0")
@@ -47,7 +47,7 @@ def test_split_teach_label_build_and_score(contest_faces: Path, utkface_faces: P
 def test_mistakes_are_one_line(contest_faces: Path, model_folder: Path, tmp_path: Path) -> None:
     cases: list[tuple[list[str | Path], str]] = [
         (["pseudo-label", tmp_path / "none", contest_faces, "--out", tmp_path / "x"], "no such folder"),
-        (["pseudo-label", model_folder, contest_faces, "--out", contest_faces], "labels that somebody gave"),
+        (["pseudo-label", model_folder, contest_faces, "--out", contest_faces], "labels given by people"),
         (["pseudo-label", model_folder, contest_faces, "--out", tmp_path / "x"], "built from all of these photos"),
         (
             ["pseudo-label", model_folder, contest_faces, "--out", tmp_path / "x", "--min-confidence", "much"],

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,16 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 from typer.testing import CliRunner
 
-from maskcls.classify.predict.evidence import read_voters
-from maskcls.classify.predict.explain import Evidence, flip_line
+from maskcls.classify.answer import read_voters
 from maskcls.classify.serving import server
-from maskcls.classify.serving.schema import VOTERS, Answer
+from maskcls.classify.serving.schema import PhotoAnswer
 from maskcls.classify.tasks import PROBABILITIES
 from maskcls.cli.main import app
 
 ALONE = ("--batch-size", "1")
 """The server is asked about one photo after the other; searched in larger batches, a face's box moves by a rounding."""
 DIGIT = 0.001
-"""Shares and similarities are said to this."""
+"""Precision of weights and similarities."""
 UNREADABLE = 422
 
 
@@ -75,28 +73,17 @@ def posted(photos: Path, options: tuple[str, ...], patch: pytest.MonkeyPatch) ->
     return answers
 
 
-def predicted(photos: Path, options: tuple[str, ...], out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Rows and evidence of every photo, by name; what is missing is None."""
-    table, evidence = out / "answers.parquet", out / "why.jsonl"
-    command("predict", photos, "--out", table, "--explain", evidence, *options)
+def predicted(photos: Path, options: tuple[str, ...], out: Path) -> dict[str, Any]:
+    """Rows of every photo, by name; what is missing is None."""
+    table = out / "answers.parquet"
+    command("predict", photos, "--out", table, *options)
     frame = pd.read_parquet(table)
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    cards = map(json.loads, evidence.read_text(encoding="utf-8").splitlines())
-    return {row["path"]: row for row in rows}, {card["path"]: card for card in cards}
+    return {row["path"]: row for row in rows}
 
 
-def hangs_on(card: Mapping[str, Any]) -> str:
-    """What ``--explain`` says, as the API words it."""
-    voters, flips = card["voters"], card["flips"] or {"voters": [], "to": None, "age": None}
-    ids = [voter["face_id"] for voter in voters]
-    flip = [ids.index(face) for face in flips["voters"]]
-    similarities, weights = ([voter[name] for voter in voters] for name in ("similarity", "weight"))
-    to, age, safe = flips["to"], flips["age"], card["safe_without"]
-    return flip_line(Evidence(card["face_id"], range(len(ids)), similarities, weights, flip, to, age, safe))
-
-
-def same(said: dict[str, Any], row: dict[str, Any], card: dict[str, Any] | None) -> None:
-    assert said.keys() == Answer.model_fields.keys()
+def same(said: dict[str, Any], row: dict[str, Any]) -> None:
+    assert said.keys() == PhotoAnswer.model_fields.keys()
     assert said["name"] == row["path"]
     for field in ("status", "reason", "class_id"):
         assert said[field] == row[field], field
@@ -107,12 +94,11 @@ def same(said: dict[str, Any], row: dict[str, Any], card: dict[str, Any] | None)
     for field in ("age", "age_low", "age_high"):
         assert said[field] == (None if row[field] is None else pytest.approx(row[field], abs=0.1)), field
     assert said["voters_in_all"] == (row["voters"] or 0)
-    voters = read_voters(row, VOTERS)
-    assert [(one["id"], one["age"]) for one in said["voters"]] == [(one["id"], one["age"]) for one in voters]
+    voters = read_voters(row)
+    assert [(one["id"], one["age"]) for one in said["voters"]] == [(one.face_id, one.age) for one in voters]
     for one, other in zip(said["voters"], voters, strict=True):
-        assert one["similarity"] == pytest.approx(float(other["similarity"]), abs=DIGIT)
-        assert one["weight"] == pytest.approx(other["weight"], abs=DIGIT)
-    assert said["hangs_on"] == (card and hangs_on(card))
+        assert one["similarity"] == pytest.approx(other.similarity, abs=DIGIT)
+        assert one["weight"] == pytest.approx(other.weight, abs=DIGIT)
     assert (said["face"] is None) == (row["status"] == "no_face")
 
 
@@ -127,14 +113,14 @@ def test_the_server_says_what_predict_says(
     photos: Path, options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = posted(photos, options, monkeypatch)
-    rows, evidence = predicted(photos, options, tmp_path)
+    rows = predicted(photos, options, tmp_path)
     assert answers.keys() == rows.keys() == {path.name for path in photos.iterdir()}
     for name, (status, said) in answers.items():
         if status == UNREADABLE:
             assert (said["error"], rows[name]["status"]) == (rows[name]["reason"], "unreadable")
         else:
             assert status == 200
-            same(said, rows[name], evidence.get(name))
+            same(said, rows[name])
     told = {row["status"] for row in rows.values()}
     assert told == {"ok", "no_face", "unreadable"} | ({"unsure"} if "--min-confidence" in options else set())
     assert {said["face"]["faces_in_photo"] for _, said in answers.values() if said.get("face")} >= {1, 2}

@@ -19,7 +19,7 @@ import pandas as pd
 
 from ....embedder.errors import MaskclsError
 from ....embedder.photo import shown
-from ....embedder.storage.atomic import write_csv, write_json
+from ....embedder.storage.atomic import write_csv, write_json, write_table
 from ....embedder.storage.manifest import checksums, key_of
 from ....embedder.storage.step_cache import Step, StepCache
 from ...data.leakage_guard import fold_notes
@@ -27,7 +27,6 @@ from ...data.provenance import barred, refuse_knowing, unseen
 from ...evaluation.cross_validation import Progress, truth_of
 from ...evaluation.splits import pool_folds, scarce_classes
 from ...metrics.scores import summarise
-from ...predict.job import write_answers
 from .fit import Part, train_network
 from .job import Job
 from .network import parameters
@@ -79,7 +78,7 @@ def train(job: Job, out: Path, progress: Progress = lambda what, done, total: No
     config["started"] = read_config(out).get("started", config["started"])
     cache = StepCache(out / FOLDS, config["key"])
     write_json(out / CONFIG, config)
-    write_answers(out / FACES, _faces(job))
+    write_table(out / FACES, _faces(job))
 
     @functools.cache
     def photos() -> Photos:
@@ -98,7 +97,7 @@ def train(job: Job, out: Path, progress: Progress = lambda what, done, total: No
     answered = pd.concat(answers).loc[job.plan.scored].reset_index(drop=True)
     curve = pd.concat(curves, ignore_index=True)
     metrics = _metrics(job, targets, answered, curve)
-    write_answers(out / ANSWERS, answered)
+    write_table(out / ANSWERS, answered)
     write_csv(out / CURVES, curve)
     draw_curves(out / PICTURE, curve)
     write_json(out / METRICS, metrics)

@@ -15,8 +15,9 @@ from ....embedder.faceset.store import PATCH_COLUMNS
 from ....embedder.storage.atomic import replacing, write_csv
 from ....embedder.storage.step_cache import StepCache
 from ...data.face_set import FaceSet, Rows
+from ...data.identity import person_keys, rows_by_value
 from ...evaluation.cross_validation import Progress
-from .conflicts import label_conflicts, named_people, near_copies, odd_folders
+from .conflicts import label_conflicts, near_copies, odd_folders
 from .issues import LabelIssue
 from .label_quality import age_issues, gender_issues, gender_neighbours, mask_issues
 from .photos import photo_issues, swapped_photos
@@ -60,7 +61,7 @@ def find_label_issues(
         *age_issues(faces, predicted, labels["age"], random),
     ]
     wrong = {(row, issue.field): issue.probability for issue in issues for row in issue.rows}
-    issues += label_conflicts(faces, labels, named_people(faces), "person", wrong)
+    issues += label_conflicts(faces, labels, rows_by_value(person_keys(faces.table)), "person", wrong)
     issues += label_conflicts(faces, labels, near_copies(faces), "copies", wrong)
     issues += odd_folders(faces, predicted, labels["mask"])
     issues += swapped_photos(faces, random)

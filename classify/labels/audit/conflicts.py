@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ....embedder.labels import MASKS
-from ....index.flat import Gallery
-from ...data.face_set import FaceSet
-from ...data.identity import person_keys
+from ...data.face_set import FaceSet, Rows
+from ...data.identity import connected, nearest_pairs, person_keys, rows_by_value
 from ...tasks import PROBABILITIES
 from .issues import LabelIssue
 from .label_quality import MIN_PROBABILITY
@@ -25,7 +22,6 @@ SAME_PERSON = {"person": 1.0, "copies": 0.95}
 """Probability that faces listed as one person, or near-copies, show one person at one time."""
 MAX_YEARS_APART = {"person": 1.0, "copies": 5.0}
 """Ages further apart than this contradict each other: look-alikes of one age pass for copies now and then."""
-LINKS = 20
 USUAL_SHARE = 0.8
 """Share of the people of a data set with the same number of photos of each mask state, from which others are odd."""
 ODD_IS_WRONG = 0.9
@@ -35,7 +31,7 @@ ODD_IS_WRONG = 0.9
 def label_conflicts(
     faces: FaceSet,
     labels: pd.DataFrame,
-    groups: Iterable[Sequence[int]],
+    groups: Iterable[Rows],
     kind: str,
     wrong: Mapping[tuple[int, str], float],
 ) -> list[LabelIssue]:
@@ -53,7 +49,7 @@ def label_conflicts(
     for group in groups:
         for field in FIELDS:
             carriers: dict[str, list[int]] = {}
-            for row in group:
+            for row in group.tolist():
                 if label := labels[field].iloc[row]:
                     carriers.setdefault(label, []).append(row)
             rows = [row for mine in carriers.values() for row in mine]
@@ -74,25 +70,12 @@ def label_conflicts(
     return issues
 
 
-def named_people(faces: FaceSet) -> list[list[int]]:
-    """Rows of each named person."""
-    return [rows.to_list() for rows in faces.table.groupby(person_keys(faces.table)).groups.values()]
-
-
-def near_copies(faces: FaceSet) -> list[list[int]]:
+def near_copies(faces: FaceSet) -> list[Rows]:
     """Rows of each set of two or more near-copies: faces of one mask state that are more alike than any two photos."""
-    gallery = Gallery(faces.embeddings.shape[1])
-    gallery.add(faces.embeddings, np.arange(len(faces)))
-    found = gallery.search(faces.embeddings, min(LINKS, len(faces)))
-    left, right = np.repeat(np.arange(len(faces)), found.ids.shape[1]), found.ids.ravel()
+    left, right, similarity = nearest_pairs(faces.embeddings)
     mask = faces.table["mask"].fillna("").to_numpy()
-    near = (found.similarities.ravel() >= NEAR_COPY) & (right >= 0) & (left < right)
-    near &= mask[left] == mask[right]
-    graph = coo_array((np.ones(near.sum()), (left[near], right[near])), shape=(len(faces), len(faces)))
-    component = connected_components(graph, directed=False)[1]
-    order = np.argsort(component, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(component[order])) + 1)
-    return [part.tolist() for part in parts if len(part) > 1]
+    near = (similarity >= NEAR_COPY) & (mask[left] == mask[right])
+    return [rows for rows in rows_by_value(connected(left[near], right[near], len(faces))) if len(rows) > 1]
 
 
 def odd_folders(faces: FaceSet, predicted: pd.DataFrame, labels: pd.Series[str]) -> list[LabelIssue]:

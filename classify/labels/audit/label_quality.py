@@ -14,7 +14,7 @@ from ....index.flat import Gallery
 from ...age.vote import NOBODY, voter_weights
 from ...age.voters import VoterGallery
 from ...data.face_set import FaceSet, Rows
-from ...data.identity import person_keys
+from ...data.identity import person_keys, rows_by_value
 from ...tasks import PROBABILITIES
 from .issues import LabelIssue, clearest
 from .label_noise import Floats, error_probability
@@ -42,10 +42,7 @@ def label_units(table: pd.DataFrame, labels: pd.Series[str], people: Rows, *, na
     key = person.fillna("") + "\0" + labels + "\0" + people.astype("str")
     if named_only:
         key = key.where(person.notna(), table["face_id"] + "\0" + table["path"])
-    known = np.flatnonzero((labels != "").to_numpy())
-    codes = pd.factorize(key.iloc[known])[0]
-    order = np.argsort(codes, kind="stable")
-    return np.split(known[order], np.flatnonzero(np.diff(codes[order])) + 1) if len(known) else []
+    return rows_by_value(key.where(labels != ""))
 
 
 def mask_issues(predicted: pd.DataFrame, labels: pd.Series[str], random: np.random.Generator) -> list[LabelIssue]:

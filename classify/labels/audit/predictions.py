@@ -12,9 +12,9 @@ from ....embedder.table import gallery_ids
 from ...age.space import LearnedSpace, fill_gallery, fit_age_space
 from ...age.tuning import with_age
 from ...age.vote import NOBODY, YEARS, VoteSettings
-from ...answer import answer_faces
 from ...data.face_set import FaceSet, Rows
 from ...evaluation.cross_validation import BATCH, Progress
+from ...model.answers import answer_rows
 from ...model.fitting import train_heads
 from ...model.model import Model
 from ...model.storage import GALLERY_COLUMNS
@@ -69,7 +69,7 @@ def _predict(pool: FaceSet, fit: Rows, rows: Rows, seed: int) -> Step:
         part = rows[start : start + BATCH]
         embeddings, maps = pool.embeddings[part], pool.maps(part)
         ages = model.ages(embeddings, maps, np.full(len(part), NOBODY, np.int64))
-        answers += answer_faces(model, ages, embeddings, maps)
+        answers += answer_rows(model, ages, embeddings, maps)
         voted = model.years(ages)
         years.append((voted + space.years(embeddings, maps)) / 2 if isinstance(space, LearnedSpace) else voted)
     distribution = pd.DataFrame(np.concatenate(years), columns=list(YEAR_COLUMNS))

@@ -1,4 +1,4 @@
-"""The ``pseudo-label`` job: an embedding set becomes another one whose labels are a model's."""
+"""The ``pseudo-label`` job: a copy of an embedding set whose labels are a model's predictions."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from ....embedder.storage.lock import locked
 from ....embedder.table import COLUMNS as TABLE
 from ...data.face_set import Progress, merge_sets
 from ...model.model import Model
-from .labels import LABELS, UNTAUGHT, Thresholds, pseudo_labels
+from .labels import LABELS, NO_TEACHER, Thresholds, pseudo_labels
 
 CHUNK = 4096
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """What was labelled.
+    """Result of :func:`label_set`.
 
     Attributes:
-        faces: of the unlabelled set, exact copies left out.
-        own: faces left out since the model was built from their photos.
-        forgotten: faces left out since the set has been told to forget their photos.
-        table: of the faces that got a label.
+        faces: number of faces of the unlabelled set, without exact copies.
+        own: number of faces left out because the model was built from their photos.
+        forgotten: number of faces left out because the set must not hold their photos.
+        table: of the labelled faces.
         pseudo: where their labels come from.
     """
 
@@ -44,25 +44,25 @@ class Labelled:
     pseudo: PseudoLabels
 
     def counts(self, task: str) -> dict[str, int]:
-        """Faces by class, or by band of years, that got a label of a task."""
+        """Number of faces with a label of a task, by class or by age band."""
         mine = self.table[self.pseudo.rows[CONFIDENCES[task]].notna()]
-        said = mine["age_low"].map(age_band) if task == "age" else mine[task]
-        return {str(name): int(count) for name, count in said.value_counts().items()}
+        labels = mine["age_low"].map(age_band) if task == "age" else mine[task]
+        return {str(name): int(count) for name, count in labels.value_counts().items()}
 
 
 def check_teacher(model: Model, folder: Path, found: EmbeddingSet, unlabelled: Path) -> None:
-    """Make sure that a model can label an embedding set.
+    """Check that a model can label an embedding set.
 
     Raises:
-        MaskclsError: the model does not say who it was built from, another encoder made the set, another model
-            labelled it, or it holds no face.
+        MaskclsError: the model stores no list of the people it was built from, another encoder made the set, the set
+            holds pseudo-labels, or it holds no face.
     """
     if not len(found):
         raise MaskclsError(f"{shown(unlabelled)}: no faces in there")
     if found.pseudo is not None:
-        raise MaskclsError(f"{shown(unlabelled)}: holds pseudo-labels; name the set that they were made for")
+        raise MaskclsError(f"{shown(unlabelled)}: holds pseudo-labels; name the set they were made from")
     if not model.seen:
-        raise MaskclsError(f"{shown(folder)}: does not say whom it was built from; build it again")
+        raise MaskclsError(f"{shown(folder)}: stores no list of the people it was built from; build it again")
     if found.encoder.preprocessing != model.encoder.preprocessing or (
         model.tuned is None and found.encoder != model.encoder
     ):
@@ -73,59 +73,59 @@ def check_teacher(model: Model, folder: Path, found: EmbeddingSet, unlabelled: P
 
 
 def check_out(out: Path) -> None:
-    """Make sure that pseudo-labels may be written to a folder: a new or empty one, or one that holds such.
+    """Check that pseudo-labels may be written to a folder: a new or empty one, or an earlier set of pseudo-labels.
 
     Raises:
         MaskclsError: it holds something else.
     """
     if out.is_file():
-        raise MaskclsError(f"{shown(out)}: a file, not a folder; choose another --out")
+        raise MaskclsError(f"{shown(out)}: a file, not a folder; choose another folder")
     if (out / PSEUDO_LABELS).exists() or (out / NEXT / PSEUDO_LABELS).exists() or not out.exists():
         return
     if (out / MANIFEST).exists():
-        raise MaskclsError(f"{shown(out)}: holds labels that somebody gave; choose another --out")
+        raise MaskclsError(f"{shown(out)}: holds labels given by people; choose another folder")
     if {path.name for path in out.iterdir()} - OWN - {FORGOTTEN}:
-        raise MaskclsError(f"{shown(out)}: not empty and not an embedding set; choose another --out")
+        raise MaskclsError(f"{shown(out)}: not empty and not an embedding set; choose another folder")
 
 
 def label_set(
     model: Model,
     unlabelled: EmbeddingSet,
     out: Path,
-    least: Thresholds,
+    thresholds: Thresholds,
     encoder: Encoder | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Labelled:
-    """Write the faces that a model is sure enough about, with its labels, as an embedding set.
+    """Write the faces with a confident prediction, which become their labels, as an embedding set.
 
-    Labels of the tasks in ``least`` that the set has already are forgotten, those of other tasks are kept. Photos that
-    the model was built from are left out: they have better labels.
+    Labels that the set has are replaced for the tasks in ``thresholds`` and kept for other tasks. Photos that the model
+    was built from are left out: they have better labels. People and data set stay those of ``unlabelled``.
 
     Args:
         unlabelled: checked by :func:`check_teacher`.
-        out: checked by :func:`check_out`; a former set of pseudo-labels is replaced.
+        out: checked by :func:`check_out`; an earlier set of pseudo-labels is replaced.
         encoder: the model's own, where it is fine-tuned; photos are then read again.
 
     Raises:
-        MaskclsError: another run is writing there, no face is left, the model is sure of none, or a photo is gone.
+        MaskclsError: another run is writing there, no face is left, no prediction is confident, or a photo is gone.
     """
     with locked(out):
         recover(out)
         pool = merge_sets([unlabelled])
         forgotten = read_forgotten(out)
         photos = [pool.table["file_sha256"], pool.table["drawn_on"]]
-        refused = np.any([photo.map(lambda one: one in forgotten).to_numpy(bool) for photo in photos], axis=0)
-        own = np.any([one.persons(photos[0]) >= 0 for one in model.seen], axis=0) & ~refused
-        asked = pool.subset(np.flatnonzero(~own & ~refused))
+        unwanted = np.any([photo.map(lambda one: one in forgotten).to_numpy(bool) for photo in photos], axis=0)
+        own = np.any([one.persons(photos[0]) >= 0 for one in model.seen], axis=0) & ~unwanted
+        asked = pool.subset(np.flatnonzero(~own & ~unwanted))
         if not len(asked):
-            raise MaskclsError("nothing to label: the model was built from all of these photos, or they are forgotten")
-        seen = asked if encoder is None else asked.encoded_by(encoder, progress)
-        labels = pseudo_labels(model, seen, least)
-        sure = np.flatnonzero(labels[list(CONFIDENCES.values())].notna().any(axis=1))
-        if not len(sure):
-            raise MaskclsError("no face that the model is so sure about; see --min-confidence")
-        chosen, labels = asked.subset(sure), labels.iloc[sure].reset_index(drop=True)
-        table = _unlabelled(chosen.table, least)
+            raise MaskclsError("nothing to label: the model was built from all of these photos, or they were forgotten")
+        encoded = asked if encoder is None else asked.encoded_by(encoder, progress)
+        labels = pseudo_labels(model, encoded, thresholds)
+        confident = np.flatnonzero(labels[list(CONFIDENCES.values())].notna().any(axis=1))
+        if not len(confident):
+            raise MaskclsError("no prediction reaches the minimum confidence; lower it")
+        chosen, labels = asked.subset(confident), labels.iloc[confident].reset_index(drop=True)
+        table = _without_labels(chosen.table, thresholds)
         for name in LABELS:
             table[name] = table[name].where(labels[name].isna(), labels[name])
         rows = labels.assign(face_id=table["face_id"], teacher=model.fingerprint)[list(COLUMNS)].astype(COLUMNS)
@@ -136,19 +136,19 @@ def label_set(
             writer.embeddings[part] = chosen.embeddings[part]
             writer.maps[part] = chosen.maps(part)
         nothing = pd.DataFrame(columns=list(REJECT_COLUMNS)).astype(REJECT_COLUMNS)
-        tables = SetTables(table[list(TABLE)], nothing, unlabelled.encoder, unlabelled.settings, pseudo=pseudo)
-        writer.commit(tables)
-        return Labelled(len(pool), int(own.sum()), int(refused.sum()), table, pseudo)
+        source = (unlabelled.encoder, unlabelled.settings)
+        writer.commit(SetTables(table[list(TABLE)], nothing, *source, pseudo=pseudo, dataset=unlabelled.dataset))
+        return Labelled(len(pool), int(own.sum()), int(unwanted.sum()), table, pseudo)
 
 
-def awaiting(found: EmbeddingSet, least: Thresholds) -> EmbeddingSet:
-    """A set without labels of the tasks in ``least``, for a teacher that is still to be built."""
-    rows = pd.DataFrame({"face_id": found.table["face_id"]}).assign(teacher=UNTAUGHT)
+def without_labels(found: EmbeddingSet, thresholds: Thresholds) -> EmbeddingSet:
+    """A set without labels of the tasks in ``thresholds``, for a teacher that is still to be built."""
+    rows = pd.DataFrame({"face_id": found.table["face_id"]}).assign(teacher=NO_TEACHER)
     empty = dict.fromkeys(CONFIDENCES.values(), np.nan)
-    pseudo = PseudoLabels(Teacher(UNTAUGHT, ()), rows.assign(**empty).astype(COLUMNS))
-    return replace(found, table=_unlabelled(found.table, least), pseudo=pseudo)
+    pseudo = PseudoLabels(Teacher(NO_TEACHER, ()), rows.assign(**empty).astype(COLUMNS))
+    return replace(found, table=_without_labels(found.table, thresholds), pseudo=pseudo)
 
 
-def _unlabelled(table: pd.DataFrame, least: Thresholds) -> pd.DataFrame:
-    gone = [name for name in LABELS if name.removesuffix("_low").removesuffix("_high") in least]
-    return table.assign(**{name: pd.Series(None, table.index, TABLE[name]) for name in gone})
+def _without_labels(table: pd.DataFrame, thresholds: Thresholds) -> pd.DataFrame:
+    columns = [name for name in LABELS if name.removesuffix("_low").removesuffix("_high") in thresholds]
+    return table.assign(**{name: pd.Series(None, table.index, TABLE[name]) for name in columns})

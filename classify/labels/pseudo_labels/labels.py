@@ -1,4 +1,4 @@
-"""Pseudo-labels: what a model is sure enough of becomes a label (Lee 2013, "Pseudo-Label", ICML workshop)."""
+"""Pseudo-labels: confident predictions become labels (Lee 2013, "Pseudo-Label", ICML workshop)."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from ....embedder.faceset.provenance import CONFIDENCES, Teacher
 from ....embedder.labels import AGE_BANDS, BAND_STARTS, MAX_AGE
 from ....embedder.table import COLUMNS
 from ...age.vote import NOBODY
-from ...answer import answer_faces
 from ...data.face_set import FaceSet, Rows
 from ...data.provenance import TeacherRecord
+from ...model.answers import answer_rows
 from ...model.model import Model
 from ...tasks import ANSWER_COLUMNS, PROBABILITIES
 
 TASKS = tuple(CONFIDENCES)
 MIN_CONFIDENCE = 0.9
 LABELS = ("mask", "gender", "age_low", "age_high")
-UNTAUGHT = ""
-"""Fingerprint of the teacher of faces that are still to be labelled."""
+NO_TEACHER = ""
+"""Teacher's fingerprint of faces that are still to be labelled."""
 BATCH = 1024
 
 Thresholds = Mapping[str, float]
-"""Task -> least probability (0-1) of what is said; tasks that are not there are not labelled."""
+"""Task -> minimum probability (0-1) of a prediction that becomes a label; other tasks are not labelled."""
 
 
-def thresholds(texts: Sequence[str], tasks: Sequence[str] | None = None) -> dict[str, float]:
-    """Thresholds as a person writes them: ``0.9`` for all tasks, ``age=0.7`` for one; the last one counts.
+def read_thresholds(texts: Sequence[str], tasks: Sequence[str] | None = None) -> dict[str, float]:
+    """Thresholds from texts: ``0.9`` is for all tasks, ``age=0.7`` for one; later texts override earlier ones.
 
     Args:
-        tasks: to be labelled, all of :data:`TASKS` by default.
+        tasks: to label, all of :data:`TASKS` by default.
 
     Raises:
-        MaskclsError: no such task, or no number from 0 to 1.
+        MaskclsError: no such task, or not a number from 0 to 1.
     """
-    if strange := [task for task in tasks or () if task not in TASKS]:
-        raise MaskclsError(f"--task {strange[0]}: none of {', '.join(TASKS)}")
+    if unknown := [task for task in tasks or () if task not in TASKS]:
+        raise MaskclsError(f"no such task: {unknown[0]}; choose from {', '.join(TASKS)}")
     found = {task: MIN_CONFIDENCE for task in TASKS if not tasks or task in tasks}
     for text in texts:
         task, equals, number = text.rpartition("=")
@@ -50,53 +50,50 @@ def thresholds(texts: Sequence[str], tasks: Sequence[str] | None = None) -> dict
         except ValueError:
             value = -1.0
         if not 0 <= value <= 1 or bool(equals) != bool(task):
-            raise MaskclsError(
-                f"--min-confidence {text}: write a number from 0 to 1, or one for a task, such as age=0.7"
-            )
+            raise MaskclsError(f"confidence {text!r}: not a number from 0 to 1, or one for a task, such as age=0.7")
         if task and task not in found:
-            raise MaskclsError(f"--min-confidence {text}: {task} is none of {', '.join(found)}")
+            raise MaskclsError(f"confidence {text!r}: the tasks to label are {', '.join(found)}")
         found |= {task: value} if task else dict.fromkeys(found, value)
     return found
 
 
-def pseudo_labels(model: Model, pool: FaceSet, least: Thresholds) -> pd.DataFrame:
-    """What a model is sure enough of, for each face of a pool that its own encoder encoded.
+def pseudo_labels(model: Model, faces: FaceSet, thresholds: Thresholds) -> pd.DataFrame:
+    """Confident predictions of a model for faces encoded by the model's own encoder.
 
-    The age is known as the band that is said: its years are those of the 80 % interval that lie in the band, so that
-    the label is as vague as the teacher is.
+    The age is confident where the age band is; its label is the part of the 80 % interval within the band, as wide as
+    the teacher is uncertain.
 
     Returns:
-        n rows: :data:`LABELS`, null where the model is less sure than ``least`` or the task is not in it, and the
-        probabilities of the labels that are there (columns of
-        :data:`~maskcls.embedder.faceset.provenance.CONFIDENCES`).
+        n rows: :data:`LABELS`, null where the probability is below its threshold or the task has none, and the
+        probabilities of the labels (columns of :data:`~maskcls.embedder.faceset.provenance.CONFIDENCES`).
     """
     parts = [
-        _part(model, pool, np.arange(start, min(start + BATCH, len(pool)))) for start in range(0, len(pool), BATCH)
+        _predict(model, faces, np.arange(start, min(start + BATCH, len(faces))))
+        for start in range(0, len(faces), BATCH)
     ]
     answers = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(ANSWER_COLUMNS))
     labels = pd.DataFrame(index=answers.index)
     for task, column in CONFIDENCES.items():
-        said = answers["age_band" if task == "age" else task]
-        sure = _probability(answers, "age_band" if task == "age" else task)
-        kept = (sure >= least.get(task, np.inf)).to_numpy(bool)
+        probability = _probability(answers, "age_band" if task == "age" else task)
+        kept = (probability >= thresholds.get(task, np.inf)).to_numpy(bool)
         if task == "age":
             low, high = _years(answers)
             kept = kept & (low <= high).to_numpy(bool)
             labels = labels.assign(age_low=low.where(kept), age_high=high.where(kept))
         else:
-            labels[task] = said.where(kept)
-        labels[column] = sure.where(kept)
+            labels[task] = answers[task].where(kept)
+        labels[column] = probability.where(kept)
     return labels.astype({name: COLUMNS[name] for name in LABELS} | dict.fromkeys(CONFIDENCES.values(), "float32"))
 
 
-def taught_pool(pool: FaceSet, rows: Rows, labels: pd.DataFrame, teacher: TeacherRecord) -> FaceSet:
-    """The pool with pseudo-labels of one teacher at some rows, in place of what was there."""
-    table, name = pool.table.copy(), teacher.teacher.fingerprint
+def with_pseudo_labels(faces: FaceSet, rows: Rows, labels: pd.DataFrame, teacher: TeacherRecord) -> FaceSet:
+    """The faces with pseudo-labels of one teacher at some rows, in place of the labels they had."""
+    table, name = faces.table.copy(), teacher.teacher.fingerprint
     here = np.isin(np.arange(len(table)), rows)
     for column in LABELS:
         table[column] = table[column].mask(here, labels[column].set_axis(rows).reindex(table.index))
     table["teacher"] = table["teacher"].mask(here, name)
-    return replace(pool, table=table, teachers={**pool.teachers, name: teacher})
+    return replace(faces, table=table, teachers={**faces.teachers, name: teacher})
 
 
 @dataclass(frozen=True)
@@ -106,25 +103,25 @@ class SelfTraining:
     thresholds: Thresholds
 
     def awaiting(self, pool: FaceSet) -> npt.NDArray[np.bool_]:
-        """(n,) faces whose teacher is :data:`UNTAUGHT`."""
-        return (pool.table["teacher"] == UNTAUGHT).to_numpy(bool)
+        """(n,) faces whose teacher is :data:`NO_TEACHER`."""
+        return (pool.table["teacher"] == NO_TEACHER).to_numpy(bool)
 
     def labelled(self, teacher: Model, pool: FaceSet, fit: Rows, rows: Rows, name: str) -> tuple[FaceSet, Rows]:
         """The pool with labels where the teacher is sure enough, and ``fit`` with the rows that got one."""
         labels = pseudo_labels(teacher, pool.subset(rows), self.thresholds)
         sure = labels[list(CONFIDENCES.values())].notna().any(axis=1).to_numpy(bool)
         record = TeacherRecord(Teacher(name, teacher.seen), np.unique(pool.people[fit]))
-        return taught_pool(pool, rows[sure], labels[sure], record), np.concatenate([fit, rows[sure]])
+        return with_pseudo_labels(pool, rows[sure], labels[sure], record), np.concatenate([fit, rows[sure]])
 
 
-def _part(model: Model, pool: FaceSet, rows: Rows) -> pd.DataFrame:
-    embeddings, maps = pool.embeddings[rows], pool.maps(rows)
+def _predict(model: Model, faces: FaceSet, rows: Rows) -> pd.DataFrame:
+    embeddings, maps = faces.embeddings[rows], faces.maps(rows)
     ages = model.ages(embeddings, maps, np.full(len(rows), NOBODY, np.int64))
-    return pd.DataFrame(answer_faces(model, ages, embeddings, maps))
+    return pd.DataFrame(answer_rows(model, ages, embeddings, maps))
 
 
 def _probability(answers: pd.DataFrame, task: str) -> pd.Series[float]:
-    """Of what is said (n,); NaN where nothing is."""
+    """Probability (n,) of the predicted class; NaN where there is no prediction."""
     columns = PROBABILITIES[task]
     found = pd.Series(np.nan, answers.index, dtype="float64")
     for name, column in columns.items():
@@ -133,7 +130,7 @@ def _probability(answers: pd.DataFrame, task: str) -> pd.Series[float]:
 
 
 def _years(answers: pd.DataFrame) -> tuple[pd.Series[float], pd.Series[float]]:
-    """First and last whole year (n,) of the intervals within the bands said."""
+    """First and last whole year (n,) of the part of each interval within the predicted band."""
     first = answers["age_band"].map(dict(zip(AGE_BANDS, BAND_STARTS, strict=True))).astype("float64")
     ends = (*(start - 1 for start in BAND_STARTS[1:]), MAX_AGE)
     last = answers["age_band"].map(dict(zip(AGE_BANDS, ends, strict=True))).astype("float64")

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ....embedder.photo import PhotoError, shown
-from ...predict.evidence import read_voters
+from ...answer import read_voters
 from ...serving.static_files import TYPES, static_files
 from ..audit.issues import LabelIssue, clearest
 from .changes import ChangeError, read_changes
@@ -144,12 +144,12 @@ async def _body(request: Request) -> bytes:
 def _issue(issue: LabelIssue, faces: Faces, rows: Mapping[str, int]) -> dict[str, Any]:
     """An issue as JSON values; ``row`` is its clearest face, a neighbour is ``[row or -1, age, similarity]``."""
     texts = ("kind", "field", "given_label", "proposed_label", "evidence")
-    voters = read_voters({"neighbours": issue.neighbours}, NEIGHBOURS_SHOWN)
+    voters = read_voters({"neighbours": issue.neighbours})[:NEIGHBOURS_SHOWN]
     return {name: shown(getattr(issue, name)) for name in texts} | {
         "row": clearest(faces.table, issue.rows),
         "faces": len(issue.rows),
         "probability": issue.probability,
-        "neighbours": [[rows.get(voter["id"], -1), voter["age"], voter["similarity"]] for voter in voters],
+        "neighbours": [[rows.get(voter.face_id, -1), voter.age, f"{voter.similarity:.3f}"] for voter in voters],
     }
 
 

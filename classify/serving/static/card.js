@@ -1,4 +1,4 @@
-// One photo and what is said of it.
+// The card of one photo with its answer.
 
 const WORDS = { wear: "mask worn", incorrect: "mask worn wrongly", normal: "no mask", "<30": "under 30", ">=60": "60 or older" };
 const word = name => WORDS[name] ?? name;
@@ -23,17 +23,17 @@ export function makeCard(photo, name) {
     note(reason);
   }
 
-  function answered(said) {
+  function answered(answer) {
     card.classList.remove("waiting");
-    card.dataset.status = said.status;
-    find(".answer").textContent = headline(said);
-    note(said.reason);
-    if (said.age !== null) {
-      find(".years").textContent = `about ${round(said.age)} years, 80 % between ${round(said.age_low)} and ${round(said.age_high)}`;
+    card.dataset.status = answer.status;
+    find(".answer").textContent = headline(answer);
+    note(answer.reason);
+    if (answer.age !== null) {
+      find(".years").textContent = `about ${round(answer.age)} years, 80 % between ${round(answer.age_low)} and ${round(answer.age_high)}`;
     }
-    find(".bars").replaceChildren(...bars(said));
-    if (said.face) frame(said.face);
-    if (said.voters.length) evidence(said);
+    find(".bars").replaceChildren(...bars(answer));
+    if (answer.face) frame(answer.face);
+    if (answer.voters.length) evidence(answer);
   }
 
   function note(reason) {
@@ -56,11 +56,10 @@ export function makeCard(photo, name) {
     if (image.complete) place(); else image.addEventListener("load", place, { once: true });
   }
 
-  function evidence(said) {
-    const share = said.voters.reduce((sum, voter) => sum + voter.weight, 0);
-    find("summary").textContent = `Who voted on the age: the nearest ${said.voters.length} of ${said.voters_in_all}, ${percent(share)} of the vote`;
-    find(".hangs").textContent = said.hangs_on || "";
-    find("tbody").replaceChildren(...said.voters.map(voter => {
+  function evidence(answer) {
+    const share = answer.voters.reduce((sum, voter) => sum + voter.weight, 0);
+    find("summary").textContent = `Who voted on the age: the nearest ${answer.voters.length} of ${answer.voters_in_all}, ${percent(share)} of the vote`;
+    find("tbody").replaceChildren(...answer.voters.map(voter => {
       const row = document.createElement("tr");
       row.append(...[voter.age, percent(voter.weight), voter.similarity.toFixed(3), voter.people ? `prototype of ${voter.people} people` : voter.id].map(cell => text("td", cell)));
       return row;
@@ -71,19 +70,19 @@ export function makeCard(photo, name) {
   return { card, answered, failed, gone: () => URL.revokeObjectURL(url) };
 }
 
-function headline(said) {
-  if (said.status === "no_face") return "No face found";
-  if (said.status === "unreadable") return "No answer";
-  const words = [said.mask, said.gender, said.age_band].filter(Boolean).map(word).join(" · ");
-  return said.status === "unsure" ? `unsure: ${words}` : words;
+function headline(answer) {
+  if (answer.status === "no_face") return "No face found";
+  if (answer.status === "unreadable") return "No answer";
+  const words = [answer.mask, answer.gender, answer.age_band].filter(Boolean).map(word).join(" · ");
+  return answer.status === "unsure" ? `unsure: ${words}` : words;
 }
 
-function bars(said) {
+function bars(answer) {
   const cells = [];
-  for (const [task, shares] of Object.entries(said.probabilities)) {
+  for (const [task, shares] of Object.entries(answer.probabilities)) {
     if (cells.length) cells.push(text("span", "", "gap"));
     for (const [name, p] of Object.entries(shares)) {
-      const top = name === said[task] ? " top" : "", bar = document.createElement("i"), part = document.createElement("b");
+      const top = name === answer[task] ? " top" : "", bar = document.createElement("i"), part = document.createElement("b");
       part.style.width = `${100 * p}%`;
       bar.append(part);
       cells.push(text("span", word(name), top), bar, text("span", percent(p), "p" + top));

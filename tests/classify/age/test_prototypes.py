@@ -18,8 +18,8 @@ from maskcls.classify.model.gallery_edit import add_faces
 from maskcls.classify.model.gallery_list import summary
 from maskcls.classify.model.model import Model
 from maskcls.classify.model.storage import GALLERY_COLUMNS
-from maskcls.classify.predict.explain import Evidence, write_evidence
-from maskcls.classify.predict.job import EVIDENCE, Answers, answer, table_of
+from maskcls.classify.predict.explain import write_explanations
+from maskcls.classify.predict.job import PredictedPhotos, answer_photos
 from maskcls.classify.predict.report import write_report
 from maskcls.embedder.detection.finder import Found
 from maskcls.embedder.errors import MaskclsError
@@ -118,32 +118,34 @@ def test_prototypes_of_too_few_people_are_refused(faces: FaceSet, least: int, wo
 
 
 @pytest.fixture
-def answered(faces: FaceSet) -> tuple[Answers, Model]:
+def answered(faces: FaceSet) -> tuple[PredictedPhotos, Model]:
     """One explained answer of a model of prototypes."""
     model, _ = build_model(faces, prototypes=5)
     found = Found(np.array([0, 0, 9, 9], np.float32), np.empty((0, 2), np.float32), 1.0, 1, "whole")
     crop = np.zeros((160, 160, 3), np.uint8)
     face = EncodedFace(found, crop, faces.embeddings[0], faces.maps(np.array([0]))[0], 20.0, "f" * 64)
-    (row,) = answer([EncodedPhoto(Path("a.jpg"), FileState(1, 1), face, None)], ["a.jpg"], model, explain=True)
-    return Answers(table_of([row]), {0: crop}, {0: Evidence(**row[EVIDENCE])}), model
+    photo = EncodedPhoto(Path("a.jpg"), FileState(1, 1), face, None)
+    return PredictedPhotos(answer_photos([photo], ["a.jpg"], model, explain=True), {0: crop}), model
 
 
-def test_evidence_says_how_many_people_a_prototype_is(answered: tuple[Answers, Model], tmp_path: Path) -> None:
+def test_evidence_says_how_many_people_a_prototype_is(answered: tuple[PredictedPhotos, Model], tmp_path: Path) -> None:
     answers, model = answered
-    write_evidence(tmp_path / "e.jsonl", answers.table, answers.evidence, model)
+    write_explanations(tmp_path / "e.jsonl", answers.answers)
     (card,) = map(json.loads, (tmp_path / "e.jsonl").read_text(encoding="utf-8").splitlines())
-    members = model.table["members"].iloc[list(answers.evidence[0].voters)]
+    members = model.table.set_index("face_id")["members"].loc[[voter["face_id"] for voter in card["voters"]]]
+    assert len(members) == min(model.settings.voters, len(model.table))
     assert [voter["members"] for voter in card["voters"]] == members.tolist()
     assert all(voter["path"] is None and voter["root"] is None for voter in card["voters"])
 
 
-def test_the_report_says_how_many_people_a_prototype_is(answered: tuple[Answers, Model], tmp_path: Path) -> None:
+def test_the_report_says_how_many_people_a_prototype_is(
+    answered: tuple[PredictedPhotos, Model], tmp_path: Path
+) -> None:
     answers, model = answered
     write_report(tmp_path / "report.html", answers, model, "t")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    for place in answers.evidence[0].voters[:6]:
-        row = model.table.iloc[place]
-        assert f'class="n{row["face_id"]}">prototype of {row["members"]} people</i>' in page
+    for voter in answers.answers[0].voters[:6]:
+        assert f'class="n{voter.face_id}">prototype of {voter.members} people</i>' in page
     assert f"of {len(model.table)} prototypes" in page
     assert "background-image" not in page
 

@@ -38,9 +38,9 @@ def same(one: AugmentedFaces, other: AugmentedFaces) -> bool:
 
 
 def test_views_are_the_same_faces_a_little_different(few: FaceSet, seen: FaceSet) -> None:
-    assert len(seen.views) == 2
+    assert len(seen.augmentations) == 2
     np.testing.assert_array_equal(seen.embeddings, few.embeddings)
-    for view in seen.views:
+    for view in seen.augmentations:
         alike = np.asarray(view.embeddings @ few.embeddings.T)
         own = np.diag(alike)
         assert 0.6 < np.median(own) < 0.999
@@ -49,27 +49,27 @@ def test_views_are_the_same_faces_a_little_different(few: FaceSet, seen: FaceSet
         np.testing.assert_allclose(np.linalg.norm(view.embeddings, axis=1), 1, rtol=1e-5)
         assert view.maps(np.arange(3)).shape == (3, 896, 4, 4)
         assert (view.norms > 1).all()
-    assert not same(*seen.views)
+    assert not same(*seen.augmentations)
 
 
 def test_the_seed_says_which_views(few: FaceSet, seen: FaceSet, encoder: FaceNetEncoder) -> None:
     part = few.subset(np.arange(BATCH))
-    assert same(augment(part, encoder, 1, seed=3).views[0], seen.views[0].subset(np.arange(BATCH)))
-    assert not same(augment(part, encoder, 1, seed=4).views[0], seen.views[0].subset(np.arange(BATCH)))
+    assert same(augment(part, encoder, 1, seed=3).augmentations[0], seen.augmentations[0].subset(np.arange(BATCH)))
+    assert not same(augment(part, encoder, 1, seed=4).augmentations[0], seen.augmentations[0].subset(np.arange(BATCH)))
 
 
 def test_subset_of_a_subset(seen: FaceSet) -> None:
     rows, again = np.array([69, 0, 3, 64, 5]), np.array([4, 1, 1])
     part = seen.subset(rows).subset(again)
-    for view, whole in zip(part.views, seen.views, strict=True):
+    for view, whole in zip(part.augmentations, seen.augmentations, strict=True):
         assert same(view, whole.subset(rows[again]))
         np.testing.assert_array_equal(view.maps(np.array([2, 0])), whole.maps(np.array([0, 5])))
 
 
 def test_training_is_shown_every_view_and_the_faces_as_they_are(seen: FaceSet) -> None:
     rows = np.random.default_rng(0).integers(0, len(seen), 3000)
-    embeddings, maps = seen.to_train_on(rows, np.random.default_rng(1))
-    everything = [(seen.embeddings, seen.maps), *((view.embeddings, view.maps) for view in seen.views)]
+    embeddings, maps = seen.training_batch(rows, np.random.default_rng(1))
+    everything = [(seen.embeddings, seen.maps), *((view.embeddings, view.maps) for view in seen.augmentations)]
     hits = np.stack([(vectors[rows] == embeddings).all(axis=1) for vectors, _ in everything])
     np.testing.assert_array_equal(hits.sum(axis=0), 1)
     np.testing.assert_allclose(hits.mean(axis=1), 1 / 3, atol=0.04)
@@ -79,7 +79,7 @@ def test_training_is_shown_every_view_and_the_faces_as_they_are(seen: FaceSet) -
 
 def test_without_views_training_is_shown_the_faces_and_draws_nothing(few: FaceSet) -> None:
     random = np.random.default_rng(1)
-    embeddings, maps = few.to_train_on(np.array([4, 4, 1]), random)
+    embeddings, maps = few.training_batch(np.array([4, 4, 1]), random)
     np.testing.assert_array_equal(embeddings, few.embeddings[[4, 4, 1]])
     np.testing.assert_array_equal(maps, few.maps(np.array([4, 4, 1])))
     assert random.integers(1 << 60) == np.random.default_rng(1).integers(1 << 60)
@@ -92,13 +92,13 @@ def test_a_head_learns_from_what_only_the_views_show(make_set: MakeSet) -> None:
     told[:, 0] = np.where(np.array(gender) == "male", -0.5, 0.5)
     view = AugmentedFaces(told, np.ones(200, np.float32), np.asarray(pool.maps(np.arange(200))), np.arange(200))
     asked = told[:40] + np.random.default_rng(9).normal(0, 0.01, (40, 512)).astype(np.float32)
-    head, _ = train_head(replace(pool, views=(view,) * 4), "gender", ("male", "female"), seed=0)
+    head, _ = train_head(replace(pool, augmentations=(view,) * 4), "gender", ("male", "female"), seed=0)
     said = head.probabilities(pool.maps(np.arange(40)), asked).argmax(axis=1)
     assert (said == np.arange(40) % 2).mean() > 0.9
 
 
 def test_another_encoder_sees_no_views_of_the_first(seen: FaceSet, encoder: FaceNetEncoder) -> None:
-    assert seen.subset(np.arange(3)).encoded_by(encoder).views == ()
+    assert seen.subset(np.arange(3)).encoded_by(encoder).augmentations == ()
 
 
 def test_a_killed_run_goes_on_and_ends_the_same(
@@ -109,7 +109,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(
     rest = wrap(encoder)
     done = augment(few, rest, 2, 3, tmp_path)
     assert rest.crops == FACES - BATCH
-    assert all(same(one, other) for one, other in zip(done.views, seen.views, strict=True))
+    assert all(same(one, other) for one, other in zip(done.augmentations, seen.augmentations, strict=True))
 
 
 def test_damaged_work_is_done_again(
@@ -123,7 +123,7 @@ def test_damaged_work_is_done_again(
     again = wrap(encoder)
     done = augment(few, again, 2, 3, tmp_path)
     assert again.crops == BATCH
-    assert all(same(one, other) for one, other in zip(done.views, seen.views, strict=True))
+    assert all(same(one, other) for one, other in zip(done.augmentations, seen.augmentations, strict=True))
 
 
 @pytest.mark.parametrize(

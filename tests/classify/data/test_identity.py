@@ -16,6 +16,7 @@ from maskcls.classify.data.identity import (
     MIXED_SIMILARITY,
     infer_identities,
     person_keys,
+    rows_by_value,
 )
 from maskcls.embedder.faceset.store import open_set
 
@@ -62,6 +63,18 @@ def test_no_names_are_nobody() -> None:
     assert person_keys(pd.DataFrame({"dataset": ["a"], "person": [None]})).isna().all()
     assert person_keys(pd.DataFrame({"dataset": [None], "person": [np.nan]})).isna().all()
     assert not len(person_keys(pd.DataFrame({"dataset": [], "person": []})))
+
+
+def test_a_pair_found_from_one_side_only_is_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = np.stack([strangers(1)[0]] * 2)
+    one_way = (np.array([1]), np.array([0]), np.array([1.0], np.float32))
+    monkeypatch.setattr(people, "nearest_pairs", lambda embeddings: one_way)
+    assert infer_identities(vectors, nobody(2), nobody(2)).tolist() == [0, 0]
+
+
+def test_rows_by_value() -> None:
+    assert [rows.tolist() for rows in rows_by_value(words("b", None, "a", "b"))] == [[0, 3], [2]]
+    assert rows_by_value(nobody(3)) == rows_by_value(words()) == []
 
 
 @pytest.mark.parametrize("similarity", [-0.5, 0.0, 0.64, 0.66, 0.74, 0.76, 0.79, 0.81, 1.0])

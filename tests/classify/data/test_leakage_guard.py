@@ -23,7 +23,7 @@ from maskcls.classify.evaluation.cross_validation import (
 )
 from maskcls.classify.evaluation.evaluate import EvaluationSettings, Plan, evaluate, plan
 from maskcls.classify.evaluation.splits import write_split
-from maskcls.classify.labels.pseudo_labels.label_set import awaiting, label_set
+from maskcls.classify.labels.pseudo_labels.label_set import label_set, without_labels
 from maskcls.classify.labels.pseudo_labels.labels import SelfTraining
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.finetune import FineTuning
@@ -245,7 +245,7 @@ def test_pseudo_labels_train_only_folds_whose_people_the_teacher_has_not_seen_an
 def test_faces_that_await_labels_get_them_in_every_fold_from_a_teacher_that_has_not_seen_its_people(
     labelled: EmbeddingSet, others: EmbeddingSet, near_copy: EmbeddingSet, seen_in_folds: list[set[str]]
 ) -> None:
-    pool = merge_sets([labelled, others, awaiting(near_copy, ALL)])
+    pool = merge_sets([labelled, others, without_labels(near_copy, ALL)])
     chosen = plan(pool, [], folds=2)
     tables = cross_validate(pool, chosen.fold, chosen.scored, BuildSettings(self_training=SelfTraining(ALL)))
     assert set(tables) == {MASKCLS, WITHOUT_PSEUDO_LABELS}

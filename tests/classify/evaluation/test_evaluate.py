@@ -19,10 +19,10 @@ from maskcls.classify.evaluation.cross_validation import MASKCLS, Tables, cross_
 from maskcls.classify.evaluation.evaluate import TRAIN_ONLY, Evaluation, EvaluationSettings, evaluate, plan
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.model import Model
-from maskcls.classify.predict.job import write_answers
 from maskcls.classify.tasks import ANSWER_COLUMNS
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.faceset.store import EmbeddingSet
+from maskcls.embedder.storage.atomic import write_table
 
 MakeSet = Callable[..., EmbeddingSet]
 FOLDS = 3
@@ -120,7 +120,7 @@ def test_predictions_of_the_baselines_can_be_mixed_with_those_of_the_vote(done: 
     assert set(done.others) == set(BASELINES)
     paths = [tmp_path / "vote.parquet", tmp_path / "linear.parquet"]
     for path, table in zip(paths, [done.predictions, done.others["linear on the same features"]], strict=True):
-        write_answers(path, table)
+        write_table(path, table)
     mixed = mix(read_members(paths), rounds=20)
     assert mixed.answers["face_id"].tolist() == done.predictions["face_id"].tolist()
     assert mixed.answers["fold"].tolist() == done.predictions["fold"].tolist()

@@ -11,7 +11,7 @@ from maskcls.classify.age.vote import NOBODY, VoteSettings
 from maskcls.classify.data.face_set import FaceSet, merge_sets
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.model import Model
-from maskcls.classify.predict.job import answer
+from maskcls.classify.predict.job import answer_photos
 from maskcls.embedder.detection.finder import Found
 from maskcls.embedder.faceset.embed import face_id
 from maskcls.embedder.faceset.store import EmbeddingSet
@@ -63,21 +63,21 @@ def test_sets_take_part_where_they_have_labels(
     built.save(tmp_path / "model")
     loaded = Model.load(tmp_path / "model")
 
-    (row,) = answer([asked(1)], ["a.jpg"], loaded)
+    (row,) = answer_photos([asked(1)], ["a.jpg"], loaded)
     names = {"mask": "mask", "gender": "gender", "age": "age_band"}
     assert row["status"] == "ok"
     for task, column in names.items():
         assert (row[column] is None) == (task in missing)
-        assert (column in (row["reason"] or "")) == (task in missing)
+        assert (task in (row["reason"] or "")) == (task in missing)
     assert (row["class_id"] is None) == bool(missing)
     assert {row[name] is None for name in ("age", "p_lt30", "neighbours", "weights", "voters")} == {"age" in missing}
 
 
 def test_several_faces_for_a_model_without_any_age(make_set: MakeSet) -> None:
     built, _ = build_model(merge_sets([make_set(24, **MASKED)]))
-    rows = answer([asked(seed) for seed in range(3)], ["a", "b", "c"], built)
+    rows = answer_photos([asked(seed) for seed in range(3)], ["a", "b", "c"], built)
     assert [row["age"] for row in rows] == [None] * 3
-    assert all("age_band" in row["reason"] for row in rows)
+    assert all("does not predict gender, age" in (row.reason or "") for row in rows)
     ages = built.ages(np.ones((3, 512), np.float32), np.ones((3, 896, 4, 4), np.float16), np.full(3, NOBODY))
     assert np.isnan(ages.votes.bands).all()
 
@@ -96,7 +96,7 @@ def test_only_faces_with_an_age_are_in_the_gallery(make_set: MakeSet) -> None:
 def test_absent_class_is_never_answered(make_set: MakeSet) -> None:
     built, _ = build_model(merge_sets([make_set(24, **MASKED)]))
     assert built.heads["mask"].classes == ("wear", "normal")
-    (row,) = answer([asked(2)], ["a.jpg"], built)
+    (row,) = answer_photos([asked(2)], ["a.jpg"], built)
     assert row["p_incorrect"] is None
     assert row["p_wear"] + row["p_normal"] == pytest.approx(1, abs=2e-4)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from maskcls.classify.data.face_set import FaceSet, merge_sets
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.gallery_edit import add_faces, check_addable, drop_faces, edit_model
-from maskcls.classify.model.gallery_list import named, of_faces, of_file, of_photos, summary
+from maskcls.classify.model.gallery_list import of_dataset, of_faces, of_file, of_person, of_photos, summary
 from maskcls.classify.model.model import Model
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import EncoderInfo, FaceNetEncoder
@@ -65,7 +65,7 @@ def test_faces_come_in_and_vote_like_any_other(built: Model, make_set: MakeSet, 
 
 
 def like(old: EmbeddingSet, new: EmbeddingSet, near: float) -> EmbeddingSet:
-    """The new faces as near to the first old ones as said."""
+    """The new faces at a given similarity to the first old ones."""
     mix = near * old.embeddings[: len(new)] + np.sqrt(1 - near**2) * new.embeddings
     return replace(new, embeddings=np.asarray(mix / np.linalg.norm(mix, axis=1, keepdims=True), np.float32))
 
@@ -82,7 +82,7 @@ def like(old: EmbeddingSet, new: EmbeddingSet, near: float) -> EmbeddingSet:
         pytest.param({}, 0.3, True, None, id="looks unlike, compared"),
     ],
 )
-def test_who_is_who(
+def test_identity_of_an_added_face(
     built: Model,
     old: EmbeddingSet,
     make_set: MakeSet,
@@ -208,8 +208,9 @@ def test_counts_and_rows(built: Model, old: EmbeddingSet, tmp_path: Path) -> Non
     assert found["age_band"] == {"<30": 2, "30-59": 6, ">=60": 4}
     assert found["mask"] == {"unknown": 12}
     ids = old.table["face_id"].tolist()
-    assert named(table, "p1", None).tolist() == [2, 3]
-    assert named(table, "p1", "contest").tolist() == []
+    assert of_person(table, "p1").tolist() == [2, 3]
+    assert of_person(table, "p1", "f" * 16).tolist() == []
+    assert of_dataset(table, old.dataset).tolist() == of_dataset(table, "/nowhere").tolist() == list(range(12))
     assert of_faces(table, [ids[3], "0" * 16]).tolist() == [3]
     assert of_photos(table, ["/nowhere/00003.jpg", "00005.jpg", "elsewhere/00004.jpg"]).tolist() == [3, 5]
     path = tmp_path / "which.csv"
@@ -218,6 +219,36 @@ def test_counts_and_rows(built: Model, old: EmbeddingSet, tmp_path: Path) -> Non
     assert (rows.tolist(), asked) == ([0], 2)
     pd.DataFrame({"path": ["00009.jpg"]}).to_csv(path, index=False)
     assert of_file(table, path)[0].tolist() == [9]
+
+
+def test_people_of_one_name_in_two_data_sets_stay_two_voters(built: Model, make_set: MakeSet) -> None:
+    sets = [make_set(2, seed=seed, root=f"/set{seed}", person="1", source="csv", age=30) for seed in (5, 6)]
+    model, added = add_faces(built, sets)
+    assert (added.people, model.table["group"].nunique()) == (2, 8)
+    assert added.joined == 0
+
+
+def test_a_name_of_two_data_sets_needs_the_data_set(built: Model, make_set: MakeSet) -> None:
+    sets = [make_set(2, seed=seed, root=f"/set{seed}", person="1", age=30) for seed in (5, 6)]
+    table = add_faces(built, sets)[0].table
+    with pytest.raises(MaskclsError) as error:
+        of_person(table, "1")
+    assert all(
+        one.dataset in str(error.value) and f"(/set{seed})" in str(error.value)
+        for seed, one in zip((5, 6), sets, strict=True)
+    )
+    assert of_person(table, "1", sets[1].dataset).tolist() == of_person(table, "1", "/set6").tolist() == [14, 15]
+
+
+def test_both_unicode_forms_of_a_name_are_one_person(built: Model, make_set: MakeSet) -> None:
+    composed, decomposed = "Zo\u00eb", "Zoe\u0308"
+    first = make_set(1, seed=5, person=composed, age=30)
+    second = replace(make_set(1, seed=6, person=decomposed, age=31), dataset=first.dataset)
+    model, _ = add_faces(built, [first])
+    model, added = add_faces(model, [second])
+    assert (added.joined, added.people) == (1, 0)
+    for name in (composed, decomposed):
+        assert of_person(model.table, name).tolist() == [12, 13]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"name\nx\n", b"\0\xff"], ids=["gone", "empty", "other", "binary"])

@@ -10,11 +10,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from maskcls.classify.answer import PREDICTED
 from maskcls.classify.model.model import Model
-from maskcls.classify.predict.job import ANSWERED, COLUMNS, Answers, predict_photos, write_answers
+from maskcls.classify.predict.job import PredictedPhotos, predict_photos
+from maskcls.classify.tasks import PREDICTION_COLUMNS
 from maskcls.embedder.detection.finder import FaceFinder
 from maskcls.embedder.facenet.encoder import FaceNetEncoder
 from maskcls.embedder.labels import AGE_BANDS, GENDERS, MASKS
+from maskcls.embedder.storage.atomic import write_table
 
 STRANGERS = 8
 PROBABILITIES = {
@@ -56,26 +59,26 @@ def order(root: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def answers(photos: Path, model: Model, encoder: FaceNetEncoder, finder: FaceFinder) -> Answers:
+def answers(photos: Path, model: Model, encoder: FaceNetEncoder, finder: FaceFinder) -> PredictedPhotos:
     return predict_photos(order(photos), photos, model, encoder, finder, batch_size=16, keep_crops=4)
 
 
 @pytest.fixture(scope="module")
-def by_name(answers: Answers) -> pd.DataFrame:
+def by_name(answers: PredictedPhotos) -> pd.DataFrame:
     return answers.table.set_index(answers.table["path"].str.split(".").str[0])
 
 
 @pytest.fixture(scope="module")
-def ok(answers: Answers) -> pd.DataFrame:
+def ok(answers: PredictedPhotos) -> pd.DataFrame:
     table = answers.table[answers.table["status"] == "ok"]
     assert len(table) == STRANGERS + 3
     return table
 
 
-def test_rows_are_in_the_order_given_with_exactly_these_columns(answers: Answers, photos: Path) -> None:
+def test_rows_are_in_the_order_given_with_exactly_these_columns(answers: PredictedPhotos, photos: Path) -> None:
     assert answers.table["path"].tolist() == [path.name for path in order(photos)]
     assert answers.table["path"].tolist() != sorted(answers.table["path"])
-    assert tuple(answers.table.columns) == COLUMNS
+    assert tuple(answers.table.columns) == PREDICTION_COLUMNS
 
 
 @pytest.mark.parametrize(
@@ -100,8 +103,10 @@ def test_probabilities_sum_to_one_and_their_largest_is_the_answer(ok: pd.DataFra
     assert table.min() >= 0
     np.testing.assert_allclose(table.sum(axis=1), 1, atol=2e-4)
     likeliest = [CLASSES[task][best] for best in table.argmax(axis=1)]
-    remarks = ok["reason"].fillna("").str.contains("weighed up").to_numpy() if task == "age_band" else np.zeros(len(ok))
-    assert [said != best for said, best in zip(ok[task], likeliest, strict=True)] == remarks.astype(bool).tolist()
+    remarks = (
+        ok["reason"].fillna("").str.contains("class-frequency").to_numpy() if task == "age_band" else np.zeros(len(ok))
+    )
+    assert [label != best for label, best in zip(ok[task], likeliest, strict=True)] == remarks.tolist()
 
 
 def test_class_id(ok: pd.DataFrame) -> None:
@@ -146,16 +151,16 @@ def test_photo_of_the_gallery_is_not_answered_by_its_own_person(
 
 def test_strange_photo_has_no_remark_about_the_gallery(by_name: pd.DataFrame) -> None:
     reasons = by_name.loc[[f"strange{i}" for i in range(STRANGERS)], "reason"].fillna("")
-    assert not reasons.str.contains("gallery;|faces;|no answer").any()
+    assert not reasons.str.contains("gallery;|faces found|does not predict").any()
 
 
 def test_unsure_answers_are_marked_and_say_why(
-    photos: Path, model: Model, encoder: FaceNetEncoder, finder: FaceFinder, answers: Answers
+    photos: Path, model: Model, encoder: FaceNetEncoder, finder: FaceFinder, answers: PredictedPhotos
 ) -> None:
     strict = predict_photos(order(photos), photos, model, encoder, finder, min_confidence=0.8).table
-    said = strict[strict["status"].isin(ANSWERED)].reset_index(drop=True)
+    said = strict[strict["status"].isin(PREDICTED)].reset_index(drop=True)
     least = pd.DataFrame({task: _said_probability(said, task) for task in PROBABILITIES}).min(axis=1)
-    strange = said["reason"].fillna("").str.contains("hardly a face")
+    strange = said["reason"].fillna("").str.contains("probably not a face")
     assert (said["status"] == "unsure").tolist() == ((least < 0.8) | strange).tolist()
     assert said.loc[least < 0.8, "reason"].str.contains("sure").all()
     assert 0 < (said["status"] == "unsure").sum() < len(said)
@@ -168,10 +173,10 @@ def _said_probability(table: pd.DataFrame, task: str) -> list[float]:
 
 
 def test_several_faces_are_remarked(by_name: pd.DataFrame) -> None:
-    assert "2 faces; the largest is answered for" in str(by_name.loc["pair", "reason"])
+    assert "2 faces found; the largest is predicted" in str(by_name.loc["pair", "reason"])
 
 
-def test_crops_of_the_first_photos(answers: Answers) -> None:
+def test_crops_of_the_first_photos(answers: PredictedPhotos) -> None:
     expected = {i for i in range(4) if answers.table["status"][i] == "ok"}
     assert set(answers.crops) == expected
     assert {crop.shape for crop in answers.crops.values()} == {(160, 160, 3)}
@@ -194,7 +199,7 @@ def same_but_for_rounding(first: pd.DataFrame, second: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize(("batch_size", "jobs"), [(1, 1), (5, 3)])
 def test_answers_do_not_depend_on_the_batch(
-    answers: Answers,
+    answers: PredictedPhotos,
     photos: Path,
     model: Model,
     encoder: FaceNetEncoder,
@@ -207,12 +212,12 @@ def test_answers_do_not_depend_on_the_batch(
     assert again.crops == {}
 
 
-def test_answers_in_both_file_formats(answers: Answers, tmp_path: Path) -> None:
-    write_answers(tmp_path / "new" / "a.csv", answers.table)
-    write_answers(tmp_path / "new" / "a.parquet", answers.table)
+def test_answers_in_both_file_formats(answers: PredictedPhotos, tmp_path: Path) -> None:
+    write_table(tmp_path / "new" / "a.csv", answers.table)
+    write_table(tmp_path / "new" / "a.parquet", answers.table)
     text = pd.read_csv(tmp_path / "new" / "a.csv").astype({"class_id": "Int64"})
     binary = pd.read_parquet(tmp_path / "new" / "a.parquet")
-    assert list(text.columns) == list(binary.columns) == list(COLUMNS)
+    assert list(text.columns) == list(binary.columns) == list(PREDICTION_COLUMNS)
     same_but_for_rounding(answers.table, text)
     same_but_for_rounding(answers.table, binary)
 
@@ -220,4 +225,4 @@ def test_answers_in_both_file_formats(answers: Answers, tmp_path: Path) -> None:
 def test_no_photos_give_an_empty_table(model: Model, encoder: FaceNetEncoder, finder: FaceFinder) -> None:
     table = predict_photos([], Path(), model, encoder, finder).table
     assert table.empty
-    assert tuple(table.columns) == COLUMNS
+    assert tuple(table.columns) == PREDICTION_COLUMNS

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from maskcls.classify.age.vote import NOBODY
-from maskcls.classify.answer import answer_faces
 from maskcls.classify.data.face_set import FaceSet, open_face_set
 from maskcls.classify.evaluation.error_gallery_folder import replacing_error_gallery, write_manifest
+from maskcls.classify.model.answers import answer_rows
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.model import Model
 from maskcls.embedder.faceset.store import STEPS, EmbeddingSet, SetTables, SetWriter, open_set
@@ -102,7 +102,7 @@ def _answers(model: Model, pool: FaceSet) -> pd.DataFrame:
     everyone = np.arange(len(pool))
     maps = pool.maps(everyone)
     ages = model.ages(pool.embeddings, maps, np.full(len(pool), NOBODY))
-    rows = answer_faces(model, ages, pool.embeddings, maps)
+    rows = answer_rows(model, ages, pool.embeddings, maps)
     return pd.DataFrame(rows).assign(path=pool.table["path"], status="ok", reason=None)
 
 

@@ -13,11 +13,11 @@ from starlette.testclient import TestClient
 
 from maskcls.classify.model.model import Model
 from maskcls.classify.serving.engine import Engine, Upload
-from maskcls.classify.serving.schema import Answer
+from maskcls.classify.serving.schema import PhotoAnswer
 
 from .conftest import SMALL, Colours, photo
 
-FIELDS = set(Answer.model_fields)
+FIELDS = set(PhotoAnswer.model_fields)
 
 
 def post(client: TestClient, path: str, *files: tuple[str, tuple[str, bytes]], **more: Any) -> Any:
@@ -43,7 +43,6 @@ def test_a_photo(client: TestClient) -> None:
     assert len(said["voters"]) == 10
     assert said["voters_in_all"] >= 10
     assert sum(voter["weight"] for voter in said["voters"]) <= 1.001
-    assert said["hangs_on"]
     assert said["face"] == {"box": [0, 0, 40, 40], "score": 1, "how": "whole", "faces_in_photo": 1}
 
 
@@ -52,12 +51,12 @@ def test_what_a_photo_may_lack(client: TestClient) -> None:
     assert dark.status_code == 200
     said = dark.json()
     assert (said["status"], said["reason"]) == ("no_face", "no face found")
-    assert said["face"] is said["mask"] is said["age"] is said["hangs_on"] is None
+    assert said["face"] is said["mask"] is said["age"] is None
     assert said["voters"] == []
     assert said["probabilities"] == {}
     two = one(client, photo("blue")).json()
     assert two["face"]["faces_in_photo"] == 2
-    assert "2 faces; the largest is answered for" in two["reason"]
+    assert "2 faces found; the largest is predicted" in two["reason"]
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,6 @@ def test_a_photo_and_what_is_none(page: Page, server: Server, portrait: Path, tm
     assert face.locator("img").evaluate("image => image.naturalWidth") > 0
     face.locator("summary").click()
     expect(face.locator("tbody tr")).to_have_count(10)
-    expect(face.locator(".hangs")).to_contain_text("voters")
     expect(letter).to_have_attribute("data-status", "unreadable")
     expect(letter.locator(".note")).to_contain_text("not a photo")
     expect(letter.locator("figure")).to_have_text("no picture")

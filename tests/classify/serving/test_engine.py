@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from maskcls.classify.serving.answerer import Answered, Answerer
+from maskcls.classify.answer import Answer
+from maskcls.classify.serving.answerer import Answerer
 from maskcls.classify.serving.engine import BusyError, Engine, Upload
 
 from .conftest import Colours, photo
@@ -14,7 +15,7 @@ from .conftest import Colours, photo
 COLOURS = ("red", "green", "yellow", "orange", "purple", "gray")
 
 
-def ask(engine: Engine, *names: str) -> list[Answered]:
+def ask(engine: Engine, *names: str) -> list[Answer]:
     return asyncio.run(engine.ask([Upload(name, photo(name)) for name in names]))
 
 
@@ -27,7 +28,7 @@ def until(what: object) -> None:
 
 def test_photos_of_many_clients_pass_together(engine: Engine, colours: Colours) -> None:
     colours.free.clear()
-    answers: dict[str, Answered] = {}
+    answers: dict[str, Answer] = {}
     clients = [
         threading.Thread(target=lambda name=name: answers.update({name: ask(engine, name)[0]})) for name in COLOURS
     ]
@@ -41,14 +42,14 @@ def test_photos_of_many_clients_pass_together(engine: Engine, colours: Colours) 
     for one in clients:
         one.join(10)
     assert colours.batches == [1, 4, 1]
-    assert {name: answered.row["path"] for name, answered in answers.items()} == {name: name for name in COLOURS}
+    assert {name: answered.path for name, answered in answers.items()} == {name: name for name in COLOURS}
 
 
 def test_together_or_alone_the_answers_are_the_same(engine: Engine) -> None:
     together = ask(engine, *COLOURS)
     for name, answered in zip(COLOURS, together, strict=True):
         (alone,) = ask(engine, name)
-        assert alone.row == answered.row
+        assert alone == answered
 
 
 def test_no_more_than_there_is_room_for(engine: Engine, colours: Colours) -> None:
@@ -80,12 +81,12 @@ def test_one_who_gives_up_takes_the_photos_back(engine: Engine, colours: Colours
 def test_closing_answers_for_those_that_wait(answerer: Answerer, colours: Colours) -> None:
     engine = Engine(answerer, batch=2)
     colours.free.clear()
-    answers: list[Answered] = []
+    answers: list[Answer] = []
     waiting = threading.Thread(target=lambda: answers.extend(ask(engine, *COLOURS)))
     waiting.start()
     until(lambda: engine.waiting == 6)
     colours.free.set()
     engine.close()
     waiting.join(10)
-    assert [answered.row["path"] for answered in answers] == list(COLOURS)
+    assert [answered.path for answered in answers] == list(COLOURS)
     assert not engine.alive

@@ -22,7 +22,8 @@ export function setArrangement(next) {
   empty();
   layout();
   box.scrollTop = 0;
-  if (places.has(state.current)) reveal(places.get(state.current));
+  anchor = places.get(state.current) ?? 0;
+  if (places.has(state.current)) reveal(anchor);
   last = -1;
   render();
 }

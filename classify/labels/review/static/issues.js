@@ -23,7 +23,8 @@ export function setFollow(open) {
 // Show the issues that pass: a set of rows, and a kind or nothing.
 export function setIssues(rows, kind) {
   shown = issues.map((_, i) => i).filter(i => rows.has(issues[i].row) && (!kind || issues[i].kind === kind));
-  state.issue = shown.includes(state.issue) ? state.issue : -1;
+  anchor = Math.max(0, shown.indexOf(state.issue));
+  state.issue = shown[anchor] === state.issue ? state.issue : -1;
   layout();
   box.scrollTop = 0;
   render();

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from maskcls.classify.data.face_set import FaceSet, merge_sets
-from maskcls.classify.labels.audit.conflicts import label_conflicts, named_people, near_copies, odd_folders
+from maskcls.classify.data.identity import LINKS, person_keys, rows_by_value
+from maskcls.classify.labels.audit.conflicts import label_conflicts, near_copies, odd_folders
 from maskcls.embedder.faceset.corrections import labels_of
 
 MakeSet = Callable[..., object]
@@ -20,7 +21,7 @@ def make_pool(make_set: Callable[..., object]) -> Callable[..., FaceSet]:
 
 
 def conflicts(faces: FaceSet, kind: str = "person", wrong: dict[tuple[int, str], float] | None = None) -> list[object]:
-    groups = named_people(faces) if kind == "person" else near_copies(faces)
+    groups = rows_by_value(person_keys(faces.table)) if kind == "person" else near_copies(faces)
     found = label_conflicts(faces, labels_of(faces.table), groups, kind, wrong or {})
     return [(i.rows, i.field, i.given_label, i.proposed_label, round(i.probability, 2)) for i in found]
 
@@ -54,8 +55,30 @@ def test_near_copies_are_found_and_compared(make_pool: Callable[..., FaceSet]) -
     embeddings = faces.embeddings.copy()
     embeddings[1] = embeddings[0]
     faces = replace(faces, embeddings=embeddings)
-    assert near_copies(faces) == [[0, 1]]
+    assert [rows.tolist() for rows in near_copies(faces)] == [[0, 1]]
     assert {row[0] for row in conflicts(faces, "copies")} == {(0,), (1,)}  # type: ignore[index]
+
+
+def test_a_near_copy_found_only_from_the_higher_row_counts(make_pool: Callable[..., FaceSet]) -> None:
+    """The first face has so many nearer neighbours that its copy, the last face, is not among them."""
+    count = LINKS + 5
+    faces = make_pool(count + 2, mask=["normal", *["wear"] * count, "normal"])
+    axes = np.eye(512, dtype=np.float32)
+    first, others = axes[0], 0.99 * axes[0] + np.sqrt(1 - 0.99**2) * axes[2 : count + 2]
+    last = 0.96 * axes[0] + np.sqrt(1 - 0.96**2) * axes[1]
+    embeddings = np.asarray(np.vstack([first, others, last]), np.float32)
+    found = [rows.tolist() for rows in near_copies(replace(faces, embeddings=embeddings))]
+    assert [0, count + 1] in found
+
+
+def test_people_of_one_name_in_two_data_sets_do_not_contradict_each_other(make_set: Callable[..., object]) -> None:
+    sets = [make_set(2, seed=seed, person="1", gender=gender) for seed, gender in ((1, "male"), (2, "female"))]
+    assert conflicts(merge_sets(sets)) == []  # type: ignore[arg-type]
+
+
+def test_two_spellings_of_a_name_are_one_person(make_pool: Callable[..., FaceSet]) -> None:
+    faces = make_pool(2, person=["Zo\u00eb", "Zoe\u0308"], gender=["male", "female"])
+    assert len(conflicts(faces)) == 2
 
 
 def test_faces_of_another_mask_state_are_no_copies(make_pool: Callable[..., FaceSet]) -> None:

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from maskcls.classify.data.face_set import merge_sets, open_face_set
-from maskcls.classify.labels.pseudo_labels.label_set import awaiting, check_out, check_teacher, label_set
-from maskcls.classify.labels.pseudo_labels.labels import UNTAUGHT
+from maskcls.classify.labels.pseudo_labels.label_set import check_out, check_teacher, label_set, without_labels
+from maskcls.classify.labels.pseudo_labels.labels import NO_TEACHER
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.gallery_edit import check_addable
 from maskcls.classify.model.model import Model
@@ -29,7 +29,7 @@ FACES = 24
 ALL = {"mask": 0.0, "gender": 0.0, "age": 0.0}
 
 
-def test_every_row_says_which_model_labelled_it_who_that_saw_and_how_sure_it_was(
+def test_every_row_names_its_teacher_and_probability_and_the_set_the_people_the_teacher_has_seen(
     extra: Path, teacher: Model, labelled: EmbeddingSet, unlabelled: EmbeddingSet
 ) -> None:
     found = open_set(extra)
@@ -43,7 +43,7 @@ def test_every_row_says_which_model_labelled_it_who_that_saw_and_how_sure_it_was
     assert (found.pseudo.teacher.seen[0].persons(unlabelled.table["file_sha256"]) == -1).all()
 
 
-def test_labels_of_the_set_are_not_looked_at_and_the_rest_is_as_it_was(extra: Path, unlabelled: EmbeddingSet) -> None:
+def test_labels_of_the_set_are_ignored_and_the_rest_is_unchanged(extra: Path, unlabelled: EmbeddingSet) -> None:
     found = open_set(extra)
     assert not set(found.table["mask"]) & {"incorrect"}
     assert not (found.table["age_low"] == 3).any()
@@ -53,6 +53,16 @@ def test_labels_of_the_set_are_not_looked_at_and_the_rest_is_as_it_was(extra: Pa
     place = unlabelled.table["face_id"].isin(found.table["face_id"]).to_numpy()
     np.testing.assert_array_equal(found.embeddings, unlabelled.embeddings[place])
     np.testing.assert_array_equal(found.maps, unlabelled.maps[place])
+
+
+def test_a_pseudo_labelled_set_shows_the_people_of_the_data_set_it_was_made_from(
+    teacher: Model, unlabelled: EmbeddingSet, tmp_path: Path
+) -> None:
+    source = replace(unlabelled, dataset="0123456789abcdef", table=unlabelled.table.assign(person="anna"))
+    out = tmp_path / "out"
+    for _ in range(2):
+        label_set(teacher, source, out, ALL)
+        assert open_set(out).dataset == source.dataset
 
 
 def test_labels_of_tasks_that_are_not_labelled_are_kept(
@@ -90,15 +100,15 @@ def pool_set(*sets: EmbeddingSet) -> EmbeddingSet:
     )
 
 
-def test_nothing_is_written_where_the_model_is_sure_of_nothing(
+def test_nothing_is_written_without_a_confident_prediction(
     teacher: Model, unlabelled: EmbeddingSet, tmp_path: Path
 ) -> None:
-    with pytest.raises(MaskclsError, match="--min-confidence"):
+    with pytest.raises(MaskclsError, match="minimum confidence"):
         label_set(teacher, unlabelled, tmp_path / "out", dict.fromkeys(CONFIDENCES, 1.01))
     assert not (tmp_path / "out" / "encoder.json").exists()
 
 
-def test_doing_it_again_gives_the_same_and_replaces_what_was_there(
+def test_labelling_again_gives_the_same_files_and_replaces_earlier_ones(
     teacher: Model, unlabelled: EmbeddingSet, extra: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -109,13 +119,13 @@ def test_doing_it_again_gives_the_same_and_replaces_what_was_there(
         assert (out / name).read_bytes() == (extra / name).read_bytes()
 
 
-def test_what_a_teacher_cannot_label(
+def test_sets_a_teacher_cannot_label_are_refused(
     teacher: Model, unlabelled: EmbeddingSet, extra: Path, make_set: MakeSet, tmp_path: Path
 ) -> None:
     check_teacher(teacher, tmp_path, unlabelled, tmp_path)
     other = make_set(2, encoder=EncoderInfo("facenet", "1" * 64, {"crop_size": 160}))
     cases = [
-        (replace(teacher, seen=()), unlabelled, "whom it was built from"),
+        (replace(teacher, seen=()), unlabelled, "no list of the people"),
         (teacher, other, "embed it again"),
         (teacher, open_set(extra), "holds pseudo-labels"),
     ]
@@ -124,11 +134,11 @@ def test_what_a_teacher_cannot_label(
             check_teacher(model, tmp_path / "model", faces, tmp_path / "faces")
 
 
-def test_labels_that_somebody_gave_and_other_files_are_not_overwritten(
+def test_labels_given_by_people_and_other_files_are_not_overwritten(
     labelled: EmbeddingSet, write_set: WriteSet, tmp_path: Path
 ) -> None:
     write_set(tmp_path / "faces", labelled)
-    with pytest.raises(MaskclsError, match="labels that somebody gave"):
+    with pytest.raises(MaskclsError, match="labels given by people"):
         check_out(tmp_path / "faces")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("mine")
@@ -138,7 +148,7 @@ def test_labels_that_somebody_gave_and_other_files_are_not_overwritten(
         check_out(tmp_path / "other" / "thesis.txt")
 
 
-def test_a_damaged_teacher_list_is_noticed(extra: Path, tmp_path: Path) -> None:
+def test_a_damaged_list_of_seen_people_is_refused(extra: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(extra, copy)
     (copy / TEACHER).write_text("{}")
@@ -167,7 +177,7 @@ def test_pseudo_labels_do_not_vote_are_not_corrected_and_not_added_to_a_gallery(
         apply_patch([extra], read_patch(patch))
 
 
-def test_a_taught_model_has_seen_its_photos_and_whom_its_teacher_saw(
+def test_a_student_has_seen_its_photos_and_the_people_its_teacher_has_seen(
     extra: Path, labelled: EmbeddingSet, make_set: MakeSet, teacher: Model
 ) -> None:
     others = make_set(FACES, seed=9, mask=["wear", "normal"] * 12, gender=["male", "female"] * 12, age=40)
@@ -182,7 +192,7 @@ def test_a_taught_model_has_seen_its_photos_and_whom_its_teacher_saw(
     assert len(model.seen) == 2
 
 
-def test_a_forgotten_person_leaves_rows_and_lists(extra: Path, labelled: EmbeddingSet, tmp_path: Path) -> None:
+def test_a_forgotten_person_is_removed_from_rows_and_lists(extra: Path, labelled: EmbeddingSet, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(extra, copy)
     first, photo = open_set(copy).table["face_id"].iloc[0], labelled.table["file_sha256"].iloc[0]
@@ -197,9 +207,9 @@ def test_a_forgotten_person_leaves_rows_and_lists(extra: Path, labelled: Embeddi
     assert len(again.pseudo.teacher.seen[0].people) == FACES // 2 - 1
 
 
-def test_faces_that_await_a_teacher_have_no_labels_of_the_tasks(unlabelled: EmbeddingSet) -> None:
-    waiting = awaiting(unlabelled, {"mask": 0.5, "age": 0.5})
+def test_faces_without_labels_wait_for_a_teacher(unlabelled: EmbeddingSet) -> None:
+    waiting = without_labels(unlabelled, {"mask": 0.5, "age": 0.5})
     assert waiting.table[["mask", "age_low", "age_high"]].isna().all(axis=None)
     assert set(waiting.table["gender"]) == {"female"}
     assert waiting.table.dtypes.equals(unlabelled.table.dtypes)
-    assert set(merge_sets([waiting]).table["teacher"]) == {UNTAUGHT}
+    assert set(merge_sets([waiting]).table["teacher"]) == {NO_TEACHER}

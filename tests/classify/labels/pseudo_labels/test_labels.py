@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from maskcls.classify.age.vote import NOBODY
-from maskcls.classify.answer import answer_faces
 from maskcls.classify.data.face_set import merge_sets
 from maskcls.classify.data.provenance import TeacherRecord
-from maskcls.classify.labels.pseudo_labels.labels import LABELS, pseudo_labels, taught_pool, thresholds
+from maskcls.classify.labels.pseudo_labels.labels import LABELS, pseudo_labels, read_thresholds, with_pseudo_labels
+from maskcls.classify.model.answers import answer_rows
 from maskcls.classify.model.model import Model
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.faceset.provenance import CONFIDENCES, Teacher
@@ -31,7 +31,7 @@ ALL = {"mask": 0.0, "gender": 0.0, "age": 0.0}
     ],
 )
 def test_thresholds(texts: list[str], tasks: list[str] | None, expected: dict[str, float]) -> None:
-    assert thresholds(texts, tasks) == expected
+    assert read_thresholds(texts, tasks) == expected
 
 
 @pytest.mark.parametrize(
@@ -41,31 +41,31 @@ def test_thresholds(texts: list[str], tasks: list[str] | None, expected: dict[st
         pytest.param(["1.1"], None, "a number from 0 to 1", id="too large"),
         pytest.param(["nan"], None, "a number from 0 to 1", id="nan"),
         pytest.param(["=0.5"], None, "a number from 0 to 1", id="no task"),
-        pytest.param(["race=0.5"], None, "race is none of mask, gender, age", id="no such task"),
-        pytest.param(["mask=0.5"], ["age"], "mask is none of age", id="a task not asked for"),
-        pytest.param([], ["race"], "--task race", id="no such --task"),
+        pytest.param(["race=0.5"], None, "tasks to label are mask, gender, age", id="no such task"),
+        pytest.param(["mask=0.5"], ["age"], "tasks to label are age", id="a task not asked for"),
+        pytest.param([], ["race"], "no such task: race", id="no such task to label"),
     ],
 )
 def test_unusable_thresholds(texts: list[str], tasks: list[str] | None, reason: str) -> None:
     with pytest.raises(MaskclsError, match=reason):
-        thresholds(texts, tasks)
+        read_thresholds(texts, tasks)
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(least=st.fixed_dictionaries({}, optional=dict.fromkeys(CONFIDENCES, st.floats(0, 1))))
-def test_a_label_is_what_the_model_says_and_only_where_it_is_sure(
-    teacher: Model, unlabelled: EmbeddingSet, least: dict[str, float]
+@given(thresholds=st.fixed_dictionaries({}, optional=dict.fromkeys(CONFIDENCES, st.floats(0, 1))))
+def test_labels_are_the_confident_predictions_alone(
+    teacher: Model, unlabelled: EmbeddingSet, thresholds: dict[str, float]
 ) -> None:
     pool = merge_sets([unlabelled])
     rows = np.arange(len(pool))
     embeddings, maps = pool.embeddings, pool.maps(rows)
     ages = teacher.ages(embeddings, maps, np.full(len(pool), NOBODY))
-    answers = pd.DataFrame(answer_faces(teacher, ages, embeddings, maps))
-    labels = pseudo_labels(teacher, pool, least)
+    answers = pd.DataFrame(answer_rows(teacher, ages, embeddings, maps))
+    labels = pseudo_labels(teacher, pool, thresholds)
     for task, column in {"mask": "mask", "gender": "gender", "age": "age_low"}.items():
         sure = labels[CONFIDENCES[task]]
         assert (sure.notna() == labels[column].notna()).all()
-        assert (sure.dropna() >= np.float32(least.get(task, 2))).all()
+        assert (sure.dropna() >= np.float32(thresholds.get(task, 2))).all()
         if task != "age":
             there = labels[column].notna()
             assert labels[column][there].tolist() == answers[task][there].tolist()
@@ -77,7 +77,7 @@ def test_a_label_is_what_the_model_says_and_only_where_it_is_sure(
     assert (high.to_numpy() <= answers["age_high"][aged].to_numpy() + 0.5).all()
 
 
-def test_all_that_is_said_is_a_label_where_nothing_is_asked_of_it(teacher: Model, unlabelled: EmbeddingSet) -> None:
+def test_without_a_threshold_every_prediction_is_a_label(teacher: Model, unlabelled: EmbeddingSet) -> None:
     labels = pseudo_labels(teacher, merge_sets([unlabelled]), ALL)
     assert labels[["mask", "gender"]].notna().all(axis=None)
     assert labels["age_low"].notna().any()
@@ -88,17 +88,17 @@ def test_no_faces_have_no_labels(teacher: Model, unlabelled: EmbeddingSet) -> No
     pool = merge_sets([unlabelled])
     labels = pseudo_labels(teacher, pool.subset(nothing), ALL)
     assert len(labels) == 0
-    taught = taught_pool(pool, nothing, labels, TeacherRecord(Teacher("t", ()), nothing))
+    taught = with_pseudo_labels(pool, nothing, labels, TeacherRecord(Teacher("t", ()), nothing))
     pd.testing.assert_frame_equal(taught.table, pool.table)
 
 
-def test_a_taught_pool_has_the_labels_where_they_were_given_and_nowhere_else(
+def test_pseudo_labels_replace_labels_at_their_rows_alone(
     teacher: Model, labelled: EmbeddingSet, unlabelled: EmbeddingSet
 ) -> None:
     pool = merge_sets([labelled, unlabelled])
     rows = np.array([27, 25])
     labels = pseudo_labels(teacher, pool.subset(rows), ALL)
-    taught = taught_pool(pool, rows, labels, TeacherRecord(Teacher("t", ()), np.array([3])))
+    taught = with_pseudo_labels(pool, rows, labels, TeacherRecord(Teacher("t", ()), np.array([3])))
     pd.testing.assert_frame_equal(
         taught.table[list(LABELS)].iloc[rows].reset_index(drop=True), labels[list(LABELS)], check_dtype=False
     )

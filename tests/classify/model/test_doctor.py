@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from maskcls.classify.model import doctor
+from maskcls.classify.model.doctor import examine
 from maskcls.classify.model.loading import BUILTIN
-from maskcls.classify.predict import doctor
-from maskcls.classify.predict.doctor import examine
 from maskcls.cli.main import app
 from maskcls.embedder.detection import detector
 from maskcls.embedder.facenet import weights

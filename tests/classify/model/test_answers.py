@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskcls.classify.age.vote import NOBODY, AgeVotes, VoteSettings, band_prior, from_years, year_profiles
-from maskcls.classify.answer import answer_faces
+from maskcls.classify.answer import VOTERS_LISTED
 from maskcls.classify.data.face_set import FaceSet
+from maskcls.classify.model.answers import answer_faces, answer_rows, vote_shares
+from maskcls.classify.model.gallery_edit import without
 from maskcls.classify.model.model import Model
-from maskcls.classify.predict.evidence import NEIGHBOURS_SHOWN, faces_of, read_voters, share_line, shares, without
+from maskcls.classify.tasks import ANSWER_COLUMNS, CLASSES
 from maskcls.embedder.labels import AGE_BANDS
 from maskcls.embedder.table import gallery_ids
 
@@ -62,7 +64,7 @@ def test_an_answer_is_its_voters_times_their_shares(
     model = made_up(count, seed, VoteSettings(voters=k, temperature=temperature))
     embeddings, maps = questions(3, seed)
     ages = model.ages(embeddings, maps, np.full(3, NOBODY))
-    share = shares(model, ages)
+    share = vote_shares(model, ages)
     assert share.shape == ages.voters.shape
     np.testing.assert_allclose(share.sum(axis=1), 1, rtol=1e-5)
     assert (share[ages.voters < 0] == 0).all()
@@ -75,24 +77,31 @@ def test_an_answer_is_its_voters_times_their_shares(
 
 
 @settings(deadline=None, max_examples=40)
-@given(count=st.integers(1, 60), seed=st.integers(0, 2**16), k=st.integers(1, NEIGHBOURS_SHOWN))
-def test_an_answer_can_be_counted_again_from_its_row(
-    made_up: MakeModel, questions: Ask, count: int, seed: int, k: int
+@given(count=st.integers(1, 60), seed=st.integers(0, 2**16), k=st.integers(1, 2 * VOTERS_LISTED), every=st.booleans())
+def test_an_answer_can_be_counted_again_from_its_voters(
+    made_up: MakeModel, questions: Ask, count: int, seed: int, k: int, every: bool
 ) -> None:
     model = made_up(count, seed, VoteSettings(voters=k))
     embeddings, maps = questions(2, seed)
     ages = model.ages(embeddings, maps, np.full(2, NOBODY))
-    for position, row in enumerate(answer_faces(model, ages, embeddings, maps)):
-        near = read_voters(row, NEIGHBOURS_SHOWN)
-        assert row["voters"] == len(near) == (ages.voters[position] >= 0).sum()
-        ends = np.array([[float(end) for end in (one["age"].split("-") * 2)[:2]] for one in near], np.float32)
-        weight = np.array([one["weight"] for one in near])
-        assert weight.sum() == pytest.approx(1, abs=5e-4 * len(near) + 1e-6)
+    for i, answer in enumerate(answer_faces(model, ages, embeddings, maps, k if every else VOTERS_LISTED)):
+        voters = answer.voters
+        assert answer.voter_count == (ages.voters[i] >= 0).sum()
+        assert len(voters) == min(answer.voter_count, k if every else VOTERS_LISTED)
+        faces = model.table.iloc[ages.voters[i][: len(voters)]]
+        assert [voter.face_id for voter in voters] == faces["face_id"].tolist()
+        assert [voter.person for voter in voters] == faces["group"].tolist()
+        assert [(voter.path, voter.root) for voter in voters] == list(zip(faces["path"], faces["root"], strict=True))
+        if len(voters) < answer.voter_count:
+            continue
+        weight = np.array([voter.weight for voter in voters])
+        assert weight.sum() == pytest.approx(1, abs=1e-5)
+        ends = np.array([(voter.age_low, voter.age_high) for voter in voters], np.float32)
         years = weight @ year_profiles(ends[:, 0], ends[:, 1], model.settings.softness)
         again = from_years((years / years.sum())[None].astype(np.float32), model.prior, model.settings)
-        stated = [row["p_lt30"], row["p_30_59"], row["p_ge60"]]
-        np.testing.assert_allclose(again.bands[0], stated, atol=0.02)  # weights are rounded to 3 decimals
-        assert f"{len(near)} of {len(near)} voters, 100 % of the vote" == share_line(row, near)
+        assert answer.age is not None
+        np.testing.assert_allclose(again.bands[0], list(answer.age.probabilities.values()), atol=1e-3)
+        np.testing.assert_allclose(again.age[0], np.float32(answer.age.years or 0), atol=0.06)
 
 
 @settings(deadline=None, max_examples=40)
@@ -124,8 +133,8 @@ def test_real_answers_change_as_counted_without_the_winning_side(model: Model, p
     vectors = model.age_space.project(embeddings, maps)
     groups = model.table["group"].to_numpy()
     changed = 0
-    for position, row in enumerate(answer_faces(model, ages, embeddings, maps)):
-        shown = ages.voters[position][:NEIGHBOURS_SHOWN]
+    for position, row in enumerate(answer_rows(model, ages, embeddings, maps)):
+        shown = ages.voters[position][:VOTERS_LISTED]
         winning = np.digitize(middle[shown], (30, 60)) == AGE_BANDS.index(row["age_band"])
         gone = shown[winning]
         one = slice(position, position + 1)
@@ -141,28 +150,30 @@ def test_real_answers_change_as_counted_without_the_winning_side(model: Model, p
     assert changed > len(asked) / 2
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        pytest.param({}, "2 of 3 voters, 80 % of the vote", id="whole"),
-        pytest.param({"weights": "0.500"}, "", id="fewer weights than voters"),
-        pytest.param({"weights": None}, "", id="no weights"),
-        pytest.param({"voters": float("nan")}, "", id="count unknown"),
-        pytest.param({"neighbours": float("nan"), "weights": float("nan")}, "", id="no voters"),
-    ],
-)
-def test_share_line(change: dict[str, object], expected: str) -> None:
-    row = {"neighbours": "a:20:0.9 b:30:0.8 c:40:0.7", "weights": "0.500 0.300 0.200", "voters": 3} | change
-    assert share_line(row, read_voters(row, 2)) == expected
+def test_answers_of_real_faces(model: Model, pool: FaceSet) -> None:
+    rows = np.arange(0, len(pool), 40)
+    maps, embeddings = pool.maps(rows), pool.embeddings[rows]
+    own = pool.people[rows]
+    ages = model.ages(embeddings, maps, own)
+    found = answer_faces(model, ages, embeddings, maps)
+    for answer, person in zip(found, own, strict=True):
+        for task, prediction in answer.tasks.items():
+            assert prediction is not None
+            assert prediction.label in CLASSES[task] == tuple(prediction.probabilities)
+            assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=2e-4)
+        assert person not in {voter.person for voter in answer.voters}
+    table = [tuple(row) for row in answer_rows(model, ages, embeddings, maps)]
+    assert set(table) == {ANSWER_COLUMNS}
 
 
-def test_faces_of_people(made_up: MakeModel) -> None:
-    model = made_up(40, 0, VoteSettings())
-    groups = model.table["group"]
-    expected = np.flatnonzero(groups.isin(groups[[3, 8]]))
-    assert len(expected) > 2
-    np.testing.assert_array_equal(faces_of(model, np.array([3, NOBODY, 8])), expected)
-    assert not len(faces_of(model, np.array([NOBODY])))
+def test_a_gallery_of_nobody_else_gives_no_age(model: Model, pool: FaceSet) -> None:
+    rows = np.arange(3)
+    maps, embeddings = pool.maps(rows), pool.embeddings[rows]
+    ages = model.ages(embeddings, maps, np.full(3, NOBODY))
+    nobody = model.count(np.full_like(ages.voters, NOBODY), np.full_like(ages.similarities, -np.inf))
+    for answer in answer_faces(model, nobody, embeddings, maps):
+        assert (answer.age, answer.class_id, answer.voters, answer.voter_count) == (None, None, (), 0)
+        assert answer.mask is not None
 
 
 def test_without_leaves_the_model_alone(model: Model) -> None:

@@ -1,4 +1,4 @@
-"""Is everything there that answering needs, is it what it should be, and how fast is it?"""
+"""Check that everything a prediction needs is installed and intact, and how fast it runs."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ from ...embedder.facenet.encoder import Encoder, FaceNetEncoder, pick_device
 from ...embedder.facenet.runtimes import pick_runtime, threads
 from ...embedder.photo import photo_of, shown
 from ...embedder.pipeline import encode_photos
-from ..model.loading import BUILTIN, load_model
-from ..model.model import Model
-from .job import answer
+from ..age.vote import NOBODY
+from .answers import answer_faces
+from .loading import BUILTIN, load_model
+from .model import Model
 
 LIBRARIES = ("torch", "torchvision", "facenet-pytorch", "faiss-cpu", "numpy", "pandas", "scikit-learn", "pillow")
 TRIED = 32
-"""Made-up photos that are answered for to tell the speed."""
+"""Random photos that are predicted to measure the speed."""
 ROUNDS = 3
 SIDE = 200
-"""Of a made-up photo, in pixels."""
+"""Of a random photo, in pixels."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was looked at, whether it is as it should be, and what there is to say."""
+    """The result of one check."""
 
     name: str
     fine: bool
@@ -46,10 +47,10 @@ class Finding:
 def examine(
     model: Path | None = None, weights: Path | None = None, device: str = "auto", jobs: int = 2
 ) -> Iterator[Finding]:
-    """Look at one thing after the other; what needs something that is broken is not looked at.
+    """Check one part after the other; parts that need a broken one are skipped.
 
     Args:
-        model: the model that is to answer, by default the built-in one; that is looked at in any case.
+        model: to check and to predict with, by default the built-in one, which is checked in any case.
         weights: FaceNet weights, by default the packaged ones.
         device: ``auto``, ``cpu`` or ``cuda``.
         jobs: threads that decode photos.
@@ -80,7 +81,7 @@ def examine(
 
 
 def versions() -> str:
-    """maskcls, Python and the libraries that answers depend on."""
+    """Of maskcls, Python and the libraries that predictions depend on."""
     return ", ".join(f"{name} {_version(name)}" for name in ("maskcls", "Python", *LIBRARIES))
 
 
@@ -91,7 +92,7 @@ def runtime(device: str) -> str:
 
 
 def speed(model: Model, encoder: Encoder, finder: FaceFinder, jobs: int) -> str:
-    """Made-up photos answered for a second, each taken as a face: decoding and searching come on top.
+    """Random photos predicted a second, each taken as a face: decoding and detection come on top.
 
     A first batch warms up and does not count; then the median of :data:`ROUNDS`.
     """
@@ -102,12 +103,15 @@ def speed(model: Model, encoder: Encoder, finder: FaceFinder, jobs: int) -> str:
     def once() -> float:
         began = time.perf_counter()
         for batch in encode_photos(sources, finder, encoder, mode="whole", jobs=jobs, batch_size=TRIED):
-            answer(batch, [""] * len(batch), model)
+            faces = [photo.face for photo in batch if photo.face is not None]
+            embeddings, maps = (np.stack([getattr(face, part) for face in faces]) for part in ("embedding", "map"))
+            ages = model.ages(embeddings, maps, np.full(len(faces), NOBODY, np.int64))
+            answer_faces(model, ages, embeddings, maps)
         return time.perf_counter() - began
 
     once()
     seconds = sorted(once() for _ in range(ROUNDS))[ROUNDS // 2]
-    return f"{TRIED / seconds:.0f} faces/s ({TRIED} made-up faces in a batch, median of {ROUNDS})"
+    return f"{TRIED / seconds:.0f} faces/s ({TRIED} random photos in a batch, median of {ROUNDS})"
 
 
 def _model(folder: Path) -> tuple[Model, str]:
