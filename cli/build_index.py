@@ -57,7 +57,7 @@ def build_index(
     are for --finetune.
     """
     with one_line_errors():
-        from ..classify.data.leakage_guard import training_pool
+        from ..classify.evaluation.leakage_guard import training_pool
         from ..classify.model.build import build_model
         from ..classify.model.storage import check_target
         from ..embedder.photo import shown

@@ -94,3 +94,12 @@ def test_the_rooms_are_relative_links() -> None:
         link = ROOT / "maskcls" / room
         assert link.is_symlink()
         assert str(link.readlink()) == f"../{room}"
+
+
+def test_classify_has_no_modules_beside_its_rooms_but_three() -> None:
+    assert {path.name for path in (ROOT / "classify").glob("*.py")} == {
+        "__init__.py",
+        "answer.py",
+        "api.py",
+        "tasks.py",
+    }

@@ -86,7 +86,7 @@ def _card(row: Row) -> Row:
         "predicted_age": _years(row.get("age"), row.get("age")),
         "range": _years(row.get("age_low"), row.get("age_high")),
         "voters": voters,
-        "part": vote_share(voters, int(row.get("voters") or 0)),
+        "part": vote_share(voters, int(number(row.get("voters")) or 0)),
     }
 
 

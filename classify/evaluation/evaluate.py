@@ -16,7 +16,6 @@ import pandas as pd
 from ...embedder.errors import MaskclsError
 from ...embedder.storage.step_cache import Step, StepCache
 from ..data.face_set import FaceSet, Rows
-from ..data.leakage_guard import fold_notes
 from ..metrics.scores import summarise
 from ..model.build import build_model
 from ..tasks import ANSWER_COLUMNS
@@ -31,6 +30,7 @@ from .cross_validation import (
     cross_validate,
     predictions_of,
 )
+from .leakage_guard import fold_notes
 from .splits import pool_folds, read_split, scarce_classes
 
 ROUNDS = 1000
@@ -144,7 +144,7 @@ def evaluate(
         cache_folder: for finished folds; a killed run on the same data and settings goes on from there.
 
     Raises:
-        MaskclsError: pseudo-labels may train no fold, see :func:`~..data.leakage_guard.fold_notes`, or cannot be
+        MaskclsError: pseudo-labels may train no fold, see :func:`~.leakage_guard.fold_notes`, or cannot be
             combined with what else is asked for.
     """
     if not pool.real.all() and settings.leakage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -113,16 +114,20 @@ class StoredModel:
         recover(folder)
         replaced = owned_tables(folder)
         staging = stage(folder)
-        stored = save_gallery(self.gallery, staging, self.gallery_kind, replaced)
-        self.table.to_parquet(staging / "gallery.parquet", index=False)
-        save_age_space(staging / "age_space.safetensors", self.age_space)
-        save_heads(staging / "heads.safetensors", self.heads)
-        if self.tuned is not None:
-            with replacing(staging / BACKBONE) as temporary:
-                save_file(dict(self.tuned), temporary)
-        if self.seen:
-            write_json(staging / SEEN, {"seen": seen_content(self.seen)})
-        write_manifest(staging / MANIFEST, self._manifest(staging, stored))
+        try:
+            stored = save_gallery(self.gallery, staging, self.gallery_kind, replaced)
+            self.table.to_parquet(staging / "gallery.parquet", index=False)
+            save_age_space(staging / "age_space.safetensors", self.age_space)
+            save_heads(staging / "heads.safetensors", self.heads)
+            if self.tuned is not None:
+                with replacing(staging / BACKBONE) as temporary:
+                    save_file(dict(self.tuned), temporary)
+            if self.seen:
+                write_json(staging / SEEN, {"seen": seen_content(self.seen)})
+            write_manifest(staging / MANIFEST, self._manifest(staging, stored))
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
         commit(folder, (FILE, SERVER, *FILES, *OPTIONAL_FILES))
         drop_tables(replaced)
 

@@ -56,7 +56,11 @@ def test_help_does_not_import_the_networks() -> None:
 
 def test_the_main_job(contest_photos: Path, photos: Path, portrait: Path, tmp_path: Path) -> None:
     faces, model, out = tmp_path / "faces", tmp_path / "model", tmp_path / "answers" / "predictions.csv"
-    embedded = run("embed", contest_photos, "--out", faces)
+    for state in ("mask1", "incorrect_mask", "normal"):
+        for photo in contest_photos.glob(f"*/{state}.*"):
+            (tmp_path / "all" / photo.parent.name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(photo, tmp_path / "all" / photo.parent.name)
+    embedded = run("embed", tmp_path / "all", "--out", faces)
     assert embedded.exit_code == 0, embedded.output
     assert "layout contest" in embedded.stdout
     built = run("build-index", faces, "--out", model)
@@ -210,12 +214,14 @@ def test_build_index_does_not_overwrite_something_else(
     assert (precious / "letter.txt").read_text() == "keep me"
 
 
-def test_ctrl_c_exits_130_and_the_next_run_goes_on(contest_photos: Path, tmp_path: Path) -> None:
-    out = tmp_path / "faces"
+def test_ctrl_c_exits_130_and_the_next_run_resumes(contest_photos: Path, tmp_path: Path) -> None:
+    out, photos = tmp_path / "faces", tmp_path / "people"
+    for person in sorted(contest_photos.iterdir())[:15]:
+        shutil.copytree(person, photos / person.name)
     # a run started in the background of a shell would ignore Ctrl-C, and so would its children
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     command = [sys.executable, "-c", f"{code}; from maskcls.cli.main import main; main()"]
-    command += ["embed", str(contest_photos), "--out", str(out), "--batch-size", "8"]
+    command += ["embed", str(photos), "--out", str(out), "--batch-size", "8"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
     while not list((out / ".steps").glob("*.step")) and time.monotonic() < deadline:
@@ -225,8 +231,8 @@ def test_ctrl_c_exits_130_and_the_next_run_goes_on(contest_photos: Path, tmp_pat
     assert process.returncode == 130
     assert "run the same command again" in errors
     assert "Traceback" not in errors
-    result = run("embed", contest_photos, "--out", out)
+    result = run("embed", photos, "--out", out)
     assert result.exit_code == 0
-    total = len([p for p in contest_photos.rglob("*") if p.is_file()])
+    total = len([p for p in photos.rglob("*") if p.is_file()])
     now = int(result.stdout.split(";")[1].split()[0])
     assert 0 < now < total

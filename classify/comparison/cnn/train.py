@@ -22,9 +22,9 @@ from ....embedder.photo import shown
 from ....embedder.storage.atomic import write_csv, write_json, write_table
 from ....embedder.storage.manifest import checksums, key_of
 from ....embedder.storage.step_cache import Step, StepCache
-from ...data.leakage_guard import fold_notes
 from ...data.provenance import barred, refuse_knowing, unseen
 from ...evaluation.cross_validation import Progress, truth_of
+from ...evaluation.leakage_guard import fold_notes
 from ...evaluation.splits import pool_folds, scarce_classes
 from ...metrics.scores import summarise
 from .fit import Part, train_network

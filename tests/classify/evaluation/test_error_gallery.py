@@ -180,15 +180,20 @@ def test_no_errors_and_no_predictions(tmp_path: Path) -> None:
 
 
 def test_voters_are_shown_with_their_weights(tmp_path: Path) -> None:
-    voters = " ".join(f"{i:016x}:{20 + i}:{0.9 - i / 100:.3f}" for i in range(100, 110))
+    voters = " ".join(f"{i:016x}:{i - 80}:{0.9 - i / 100:.3f}" for i in range(100, 110))
     weights = [round(0.11 - i / 100, 3) for i in range(10)]
-    told = {**OLD, "neighbours": voters, "weights": " ".join(f"{weight:.3f}" for weight in weights), "voters": 50}
-    answers = table(told, {**OLD, "neighbours": voters}, {**OLD, "neighbours": None})
+    weighted_row = {
+        **OLD,
+        "neighbours": voters,
+        "weights": " ".join(f"{weight:.3f}" for weight in weights),
+        "voters": 50,
+    }
+    answers = table(weighted_row, {**OLD, "neighbours": voters}, {**OLD, "neighbours": None})
     write_error_gallery(tmp_path / "book", answers, NO_FACES)
     weighted, unweighted, none = read(tmp_path / "book").cards
     for i, share in enumerate(weights[: error_gallery.NEIGHBOURS]):
-        assert f"{120 + i} y {-0.1 - i / 100:.3f} {100 * share:.1f} %" in weighted
-        assert f"{120 + i} y {-0.1 - i / 100:.3f}" in unweighted
+        assert f"{20 + i} y {-0.1 - i / 100:.3f} {100 * share:.1f} %" in weighted
+        assert f"{20 + i} y {-0.1 - i / 100:.3f}" in unweighted
     assert f"{error_gallery.NEIGHBOURS} of 50 voters, 56 % of the vote" in weighted
     assert weighted.count("no photo") == error_gallery.NEIGHBOURS + 1
     assert "no photo: not in the table of faces" in weighted

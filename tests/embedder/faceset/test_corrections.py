@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
@@ -175,6 +175,7 @@ def test_labels_read_anew_are_corrected_again(faces: Path, now: str, after: str)
     assert fixed.dtypes.equals(anew.dtypes)
 
 
+@settings(max_examples=30, deadline=None)
 @given(
     lines=st.lists(
         st.tuples(

@@ -12,7 +12,6 @@ from maskcls.classify.comparison.cnn.job import Job
 from maskcls.classify.comparison.cnn.settings import Settings
 from maskcls.classify.comparison.cnn.train import _part
 from maskcls.classify.data.face_set import FaceSet, merge_sets, open_face_set
-from maskcls.classify.data.leakage_guard import fold_notes, training_pool
 from maskcls.classify.data.provenance import barred, refuse_knowing
 from maskcls.classify.evaluation import cross_validation as crossval
 from maskcls.classify.evaluation.cross_validation import (
@@ -22,6 +21,7 @@ from maskcls.classify.evaluation.cross_validation import (
     cross_validate,
 )
 from maskcls.classify.evaluation.evaluate import EvaluationSettings, Plan, evaluate, plan
+from maskcls.classify.evaluation.leakage_guard import fold_notes, training_pool
 from maskcls.classify.evaluation.splits import write_split
 from maskcls.classify.labels.pseudo_labels.label_set import label_set, without_labels
 from maskcls.classify.labels.pseudo_labels.labels import SelfTraining

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ...embedder.errors import MaskclsError
-from ..evaluation.splits import fold_people
-from .face_set import FaceSet, Rows, open_face_set
-from .provenance import DIGITS, barred, refuse_knowing, set_line, unplaced_line
+from ..data.face_set import FaceSet, Rows, open_face_set
+from ..data.provenance import DIGITS, barred, refuse_knowing, set_line, unplaced_line
+from .splits import fold_people
 
 
 def training_pool(
@@ -20,12 +20,12 @@ def training_pool(
 
     Args:
         faces: embedding sets, with pseudo-labels or without.
-        known: sets that only tell whom teachers have seen, see :func:`~.face_set.open_face_set`.
+        known: sets that only tell whom teachers have seen, see :func:`~..data.face_set.open_face_set`.
         split: split file, for ``without``.
         without: folds of people to be left out, with all their photos and near-copies.
 
     Raises:
-        MaskclsError: see :func:`~.face_set.open_sets` and :func:`~..evaluation.splits.fold_people`; also if a teacher
+        MaskclsError: see :func:`~..data.face_set.open_sets` and :func:`~.splits.fold_people`; also if a teacher
             has seen people of these folds.
     """
     pool = open_face_set(faces, known)
