@@ -152,7 +152,7 @@ def made_world(make_set: MakeSet, tmp_path_factory: pytest.TempPathFactory) -> W
     model, _ = build_model(pool)
     model.save(made.model)
     _outputs(made, Model.load(made.model), pool)
-    shutil.copytree(made.folder, made.folder.with_name("saved"))
+    shutil.copytree(made.folder, made.folder.with_name("made"))
     return made
 
 
@@ -161,9 +161,9 @@ def world(made_world: World) -> Iterator[World]:
     """The world as it was made, where it was made; nothing else is in its parent folder."""
     yield made_world
     for path in made_world.folder.parent.iterdir():
-        if path.name != "saved":
+        if path.name != "made":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    shutil.copytree(made_world.folder.with_name("saved"), made_world.folder)
+    shutil.copytree(made_world.folder.with_name("made"), made_world.folder)
 
 
 @pytest.fixture

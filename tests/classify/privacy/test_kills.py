@@ -41,6 +41,7 @@ def server() -> ForkServerContext:
 def fresh(world: Any) -> Callable[[], None]:
     """Brings the world back as it was."""
     saved = world.folder.with_name("saved")
+    shutil.copytree(world.folder, saved)
 
     def restore() -> None:
         shutil.rmtree(world.folder)
