@@ -22,7 +22,7 @@ from sklearn.metrics import average_precision_score
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from maskcls.classify.data.face_set import FaceSet, merge_sets, open_sets
-from maskcls.classify.evaluation.evaluate import plan
+from maskcls.classify.evaluation.evaluate import datasets_to_build_from, plan
 from maskcls.classify.labels.audit.audit import find_label_issues
 from maskcls.embedder.faceset.corrections import FIELDS
 from maskcls.embedder.labels import GENDERS, MASKS
@@ -44,7 +44,7 @@ def main() -> None:
     options = parser.parse_args()
     sets = open_sets([*options.faces, *options.also])
     pool = merge_sets(sets)
-    chosen = plan(pool, [one.settings["root"] for one in sets[len(options.faces) :]], None, 5, options.seed)
+    chosen = plan(pool, datasets_to_build_from(sets, len(options.faces)), None, 5, options.seed)
     known = set(options.leave_out.read_text(encoding="utf-8").split()) if options.leave_out else set()
     table = pool.table.iloc[chosen.scored]
     counted = ~(table["person"].isin(known) | table["path"].isin(known)).to_numpy(bool)

@@ -37,7 +37,7 @@ def audit(
     """
     with one_line_errors():
         from ..classify.data.face_set import merge_sets, open_sets
-        from ..classify.evaluation.evaluate import data_key, plan
+        from ..classify.evaluation.evaluate import data_key, datasets_to_build_from, plan
         from ..classify.labels.audit.audit import PATCH, correcting_patch, find_label_issues, reported, write_patch
         from ..classify.labels.audit.issues import COLUMNS, ISSUES, issue_table, write_issues
         from ..embedder.faceset.corrections import confirmed_labels
@@ -53,7 +53,7 @@ def audit(
         train_only = also or []
         sets = open_sets([*faces, *train_only])
         pool = merge_sets(sets)
-        chosen = plan(pool, [one.settings["root"] for one in sets[len(faces) :]], None, folds, seed)
+        chosen = plan(pool, datasets_to_build_from(sets, len(faces)), None, folds, seed)
         cache = StepCache(out / ".folds", *data_key(pool, chosen.fold, chosen.scored), seed)
         with progress_bar() as progress:
             found = find_label_issues(pool, chosen.fold, chosen.scored, seed, cache=cache, progress=progress)

@@ -82,7 +82,7 @@ def evaluate(
         from ..classify.evaluation.builtin_baseline import beside_builtin
         from ..classify.evaluation.error_gallery import write_error_gallery
         from ..classify.evaluation.error_gallery_folder import check_error_gallery_folder
-        from ..classify.evaluation.evaluate import EvaluationSettings, plan
+        from ..classify.evaluation.evaluate import EvaluationSettings, datasets_to_build_from, plan
         from ..classify.evaluation.evaluate import evaluate as run
         from ..classify.evaluation.report import write_evaluation
         from ..classify.labels.pseudo_labels.label_set import without_labels
@@ -112,8 +112,7 @@ def evaluate(
             first = used - len(unlabelled or ())
             sets[first:used] = [without_labels(one, least) for one in sets[first:used]]
         pool = merge_sets(sets, used)
-        roots = [one.settings["root"] for one in sets[len(faces) : used] if one.pseudo is None]
-        chosen = plan(pool, roots, split, folds, seed, score_folds)
+        chosen = plan(pool, datasets_to_build_from(sets[:used], len(faces)), split, folds, seed, score_folds)
         typer.echo(
             f"{len(chosen.scored)} faces scored in {chosen.folds} folds of people, {len(pool)} faces to build from, "
             f"{pool.copies} exact copies left out"
@@ -137,7 +136,7 @@ def evaluate(
             done = run(pool, chosen, settings, written and written.with_name(f".{written.name}.folds"), progress)
         summary = done.summary
         if builtin:
-            summary = beside_builtin(summary, pool, chosen.scored, seed)
+            summary = beside_builtin(summary, done.predictions, pool, chosen.scored, seed)
         summary["data"] |= {
             "sets": [
                 {"name": shown(folder.name), "faces": len(one)}

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from ...embedder.errors import MaskclsError
+from ...embedder.faceset.store import EmbeddingSet
+from ...embedder.photo import shown
 from ...embedder.storage.step_cache import Step, StepCache
 from ..data.face_set import FaceSet, Rows
 from ..metrics.scores import summarise
@@ -57,12 +59,14 @@ class Plan:
     Attributes:
         fold: (n,) fold of every face of the pool, :data:`TRAIN_ONLY` for people without a scored face.
         scored: rows to predict.
-        folds: number of folds.
+        folds: number of folds that are scored.
+        candidates: rows that would be scored if all folds were.
     """
 
     fold: Rows
     scored: Rows
     folds: int
+    candidates: Rows
 
 
 @dataclass(frozen=True)
@@ -112,14 +116,14 @@ def plan(
     neither.
 
     Args:
-        train_only: folders of photos (``root`` of the pool's table) that only take part in building.
+        train_only: ids of data sets that only take part in building, see :func:`datasets_to_build_from`.
         split: path of a split file to use instead of making one.
         score_folds: predict this many of the folds only; the people of the others are always built from.
 
     Raises:
         MaskclsError: nothing to score, fewer people than folds, or a split file that is unusable or leaks.
     """
-    photos = pool.table["drawn_on"].isna().to_numpy(bool) & ~pool.table["root"].isin(list(train_only)).to_numpy(bool)
+    photos = pool.table["drawn_on"].isna().to_numpy(bool) & ~pool.table["dataset"].isin(list(train_only)).to_numpy(bool)
     scored = np.flatnonzero(photos & pool.real)
     if not len(scored):
         raise MaskclsError("no face to score: every set is drawn, only trained on, or has pseudo-labels")
@@ -128,7 +132,23 @@ def plan(
     fold_of = np.full(int(pool.people.max()) + 1, TRAIN_ONLY, np.int64)
     fold_of[pool.people[scored]] = part
     answered = np.unique(part)[:score_folds]
-    return Plan(fold_of[pool.people], scored[np.isin(part, answered)], len(answered))
+    return Plan(fold_of[pool.people], scored[np.isin(part, answered)], len(answered), scored)
+
+
+def datasets_to_build_from(sets: Sequence[EmbeddingSet], scored: int) -> list[str]:
+    """Ids of the data sets behind the first ``scored`` sets, which only take part in building.
+
+    Pseudo-labelled sets keep the id of the data set that they show, and are never scored anyway: they are left out.
+
+    Raises:
+        MaskclsError: a data set is to be scored, too.
+    """
+    ids = {one.dataset for one in sets[:scored]}
+    others = [one for one in sets[scored:] if one.pseudo is None]
+    for one in others:
+        if one.dataset in ids:
+            raise MaskclsError(f"{shown(one.settings['root'])}: these photos are scored; name them only once")
+    return [one.dataset for one in others]
 
 
 def evaluate(
@@ -224,7 +244,8 @@ PSEUDO_NOTE = (
 )
 LEAK_NOTE = (
     "What a random split of photos would report of the very same method: other photos of a person, and near-copies, "
-    "are then on both sides."
+    "are then on both sides. Where only some folds are scored, so are as many folds of the random split, with other "
+    "faces."
 )
 
 
@@ -234,7 +255,8 @@ def _leaks(
     """Summaries under a random split, the own person's votes forbidden and allowed."""
     seed, senior_from = settings.seed, settings.senior_from
     fold = np.full(len(pool), TRAIN_ONLY, np.int64)
-    fold[chosen.scored] = np.random.default_rng(seed).permutation(len(chosen.scored)) % chosen.folds
+    rows = chosen.candidates
+    fold[rows] = np.random.default_rng(seed).permutation(len(rows)) % len(np.unique(chosen.fold[rows]))
 
     def predicted(number: int) -> Step:
         rows = np.flatnonzero(fold == number)

@@ -69,7 +69,7 @@ def test_a_leaky_split_is_refused(contest_faces: Path, leaky: Path) -> None:
             "not an error gallery",
             id="an error gallery's place is taken",
         ),
-        pytest.param(["{contest}", "--also", "{contest}"], "no face to score", id="everything is only trained on"),
+        pytest.param(["{contest}", "--also", "{contest}"], "these photos are scored", id="scored and only trained on"),
     ],
 )
 def test_bad_input_is_one_line(contest_faces: Path, arguments: list[str], message: str) -> None:

@@ -14,7 +14,7 @@ from ....embedder.facenet.encoder import pick_device
 from ....embedder.photo import shown
 from ....embedder.storage.manifest import checksums
 from ...data.face_set import FaceSet, merge_sets, open_sets
-from ...evaluation.evaluate import Plan, plan
+from ...evaluation.evaluate import Plan, datasets_to_build_from, plan
 from .fit import CPU, Machine
 from .network import Pretrained, download_pretrained, read_pretrained
 from .settings import NO_RECIPE, Backbone, Settings, read_recipe
@@ -92,8 +92,7 @@ def prepare(
         pretrained = download_pretrained(settings.backbone)
     sets = open_sets([*faces, *also])
     pool = merge_sets(sets)
-    roots = [one.settings["root"] for one in sets[len(faces) :]]
-    chosen = plan(pool, roots, split, settings.folds, seed, score_folds)
+    chosen = plan(pool, datasets_to_build_from(sets, len(faces)), split, settings.folds, seed, score_folds)
     where = pick_device(device)
     return Job(
         pool,

@@ -16,13 +16,21 @@ from maskcls.classify.evaluation import cross_validation as crossval
 from maskcls.classify.evaluation import evaluate as evaluation
 from maskcls.classify.evaluation.baselines import BASELINES, without_vote
 from maskcls.classify.evaluation.cross_validation import MASKCLS, Tables, cross_validate
-from maskcls.classify.evaluation.evaluate import TRAIN_ONLY, Evaluation, EvaluationSettings, evaluate, plan
+from maskcls.classify.evaluation.evaluate import (
+    TRAIN_ONLY,
+    Evaluation,
+    EvaluationSettings,
+    datasets_to_build_from,
+    evaluate,
+    plan,
+)
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.model import Model
 from maskcls.classify.tasks import ANSWER_COLUMNS
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.faceset.store import EmbeddingSet
 from maskcls.embedder.storage.atomic import write_table
+from maskcls.embedder.storage.step_cache import StepCache
 
 MakeSet = Callable[..., EmbeddingSet]
 FOLDS = 3
@@ -165,6 +173,37 @@ def test_some_folds_may_be_left_unanswered(pool: FaceSet) -> None:
     assert set(some.scored) == set(whole.scored[whole.fold[whole.scored] < 2])
 
 
+def test_a_random_split_of_some_folds_leaks_as_well(make_set: MakeSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = merge_sets([make_set(60, person=[f"p{i // 6}" for i in range(60)], age=30)])
+    chosen = plan(pool, [], folds=5, score_folds=1)
+    built_from: list[set[str]] = []
+
+    def built(faces: FaceSet, *arguments: object, **named: object) -> None:
+        built_from.append(set(faces.table["face_id"]))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation, "build_model", built)
+    with pytest.raises(KeyboardInterrupt):
+        evaluation._leaks(pool, chosen, EvaluationSettings(), StepCache(None), lambda what, done, total: None)
+    held_out = ~pool.table["face_id"].isin(built_from[0]).to_numpy(bool)
+    assert held_out.sum() == 12
+    assert np.isin(pool.people[held_out], pool.people[~held_out]).all()
+
+
+def test_a_data_set_is_scored_or_built_from(make_set: MakeSet) -> None:
+    scored, other = make_set(4, root="/photos"), make_set(4, seed=1, root="/photos")
+    assert datasets_to_build_from([scored, other], 1) == [other.dataset]
+    with pytest.raises(MaskclsError, match=r"^/photos: these photos are scored; name them only once$"):
+        datasets_to_build_from([scored, replace(other, dataset=scored.dataset)], 1)
+
+
+def test_a_second_set_of_the_same_photo_folder_does_not_unscore_the_first(make_set: MakeSet) -> None:
+    people = [f"p{i}" for i in range(20)]
+    scored, again = make_set(20, person=people, age=30), make_set(20, person=people, age=30)
+    chosen = plan(merge_sets([scored, again]), datasets_to_build_from([scored, again], 1), folds=4)
+    assert chosen.scored.tolist() == list(range(20))
+
+
 def test_a_random_split_flatters_most_when_the_own_person_votes(done: Evaluation) -> None:
     honest, forbidden, allowed = (row["age MAE"]["value"] for row in done.summary["leakage"]["rows"])
     assert allowed < 0.8 * honest
@@ -192,7 +231,7 @@ def test_sets_that_are_only_trained_on(make_set: MakeSet) -> None:
     scored = make_set(40, person=[f"p{i}" for i in range(40)], age=30)
     other = make_set(30, seed=1, person=[f"q{i}" for i in range(30)], age=30, root="other")
     pool = merge_sets([scored, other])
-    chosen = plan(pool, ["other"], folds=4)
+    chosen = plan(pool, [other.dataset], folds=4)
     assert chosen.scored.tolist() == list(range(40))
     assert (chosen.fold[40:] == TRAIN_ONLY).all()
     assert sorted(set(chosen.fold[:40].tolist())) == [0, 1, 2, 3]
@@ -202,7 +241,7 @@ def test_sets_that_are_only_trained_on(make_set: MakeSet) -> None:
     ("train_only", "folds", "message"),
     [
         pytest.param(
-            ["photos"],
+            ["0" * 16],
             5,
             "no face to score: every set is drawn, only trained on, or has pseudo-labels",
             id="nothing scored",
@@ -212,7 +251,8 @@ def test_sets_that_are_only_trained_on(make_set: MakeSet) -> None:
     ],
 )
 def test_what_cannot_be_planned(make_set: MakeSet, train_only: list[str], folds: int, message: str) -> None:
-    pool = merge_sets([make_set(40, person=[f"p{i}" for i in range(40)], root="photos")])
+    faces = make_set(40, person=[f"p{i}" for i in range(40)], root="photos")
+    pool = merge_sets([replace(faces, dataset="0" * 16)])
     with pytest.raises(MaskclsError) as error:
         plan(pool, train_only, folds=folds)
     assert str(error.value) == message

@@ -193,14 +193,16 @@ def test_networks_are_judged_on_people_no_teacher_has_seen_or_the_labels_are_ref
     is_other = pool.table["root"].eq("/others").to_numpy()
     q_parity = pool.people % 2
     fold = np.where(pool.real, np.where(is_other, q_parity, 2), -1)
-    job = Job(pool, Plan(fold, np.flatnonzero(pool.real), 3), Settings())
+    job = Job(pool, Plan(fold, np.flatnonzero(pool.real), 3, np.flatnonzero(pool.real)), Settings())
     factors = np.ones(len(pool))
     part = _part(job, 0, factors)
     assert is_other[part.held_out].all()
     assert (~pool.real[part.fit]).sum() == 10
     assert not np.isin(pool.people[part.fit], pool.people[part.held_out]).any()
     assert pool.real[_part(job, 2, factors).fit].all(), "its teacher has seen all people of fold 2"
-    only = Job(pool, Plan(np.where(is_other, 0, fold), np.flatnonzero(is_other), 1), Settings())
+    only = Job(
+        pool, Plan(np.where(is_other, 0, fold), np.flatnonzero(is_other), 1, np.flatnonzero(is_other)), Settings()
+    )
     with pytest.raises(MaskclsError, match=r"12 of the 12 people of the training of fold 0, a tenth of whom"):
         _part(only, 0, factors)
     alone = Job(merge_sets([labelled]), plan(merge_sets([labelled]), [], folds=2), Settings())
