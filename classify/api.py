@@ -71,13 +71,29 @@ class Classifier:
         predictions = classifier.predict(["photo.jpg", image, array])
         predictions[0].age.years, predictions.to_frame()
 
-    Loading takes seconds and predicting milliseconds: load once. One classifier serves one thread at a time.
+    Loading takes seconds and predicting milliseconds: load once. One classifier serves one thread at a time. Pickled,
+    it travels to a worker that was started by spawn or forkserver, and is loaded from its folder there when it is used;
+    in a process forked from one that has loaded a model it raises MaskclsError.
     """
 
     def __init__(self, model: Model, encoder: FaceNetEncoder, finder: FaceFinder) -> None:
-        self.model = model
-        self._encoder = encoder
-        self._finder = finder
+        self._loaded: tuple[Model, FaceNetEncoder, FaceFinder] | None = (model, encoder, finder)
+        self._source: dict[str, Any] | None = None
+
+    @property
+    def model(self) -> Model:
+        """The model that predicts."""
+        return self._parts()[0]
+
+    def _parts(self) -> tuple[Model, FaceNetEncoder, FaceFinder]:
+        if self._loaded is None:
+            self._loaded = open_model(**self._source or {})[:3]
+        return self._loaded
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._source is None:
+            raise TypeError("only a classifier from Classifier.load can be pickled")
+        return {"_loaded": None, "_source": self._source}
 
     @classmethod
     def load(
@@ -96,12 +112,11 @@ class Classifier:
         Raises:
             MaskclsError: one line: the model is missing or damaged, was built with other weights, or there is no GPU.
         """
-        opened = open_model(
-            None if folder is None else Path(folder),
-            device=device,
-            weights=None if weights is None else Path(weights),
-        )
-        return cls(opened.model, opened.encoder, opened.finder)
+        place, weights_file = (None if path is None else Path(path).absolute() for path in (folder, weights))
+        source: dict[str, Any] = {"folder": place, "device": device, "weights": weights_file}
+        classifier = cls(*open_model(**source)[:3])
+        classifier._source = source
+        return classifier
 
     def predict(
         self,
@@ -122,14 +137,16 @@ class Classifier:
             jobs: threads that decode photos.
 
         Raises:
-            MaskclsError: a folder is empty, or an array is no image.
+            MaskclsError: a folder is empty, an array is no image, or this process was forked from one that has loaded
+                a model.
         """
         names, sources = _sources(photos)
-        mode = cast(FaceMode, face or self.model.reading)
+        model, encoder, finder = self._parts()
+        mode = cast(FaceMode, face or model.reading)
         answers: list[Answer] = []
-        for batch in encode_photos(sources, self._finder, self._encoder, mode=mode, jobs=jobs, batch_size=batch_size):
+        for batch in encode_photos(sources, finder, encoder, mode=mode, jobs=jobs, batch_size=batch_size):
             part = names[len(answers) : len(answers) + len(batch)]
-            answers += answer_photos(batch, part, self.model, min_confidence)
+            answers += answer_photos(batch, part, model, min_confidence)
         return Predictions(tuple(answers))
 
 

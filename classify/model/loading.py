@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 
 from ...embedder.detection.finder import FaceFinder, FaceMode
 from ...embedder.facenet.encoder import FaceNetEncoder, pick_device
-from ...embedder.facenet.runtimes import pick_runtime
+from ...embedder.facenet.runtimes import check_process, pick_runtime
 from ...embedder.photo import shown
 from .model import Model
 
@@ -56,8 +56,9 @@ def open_model(
 
     Raises:
         MaskclsError: one line: the model is missing or damaged, was built with other weights, or what was asked for is
-            not there.
+            not there; or this process was forked from one that has loaded a model.
     """
+    check_process()
     model = load_model(folder)
     chosen = pick_device(device)
     how = pick_runtime(runtime, precision, chosen)

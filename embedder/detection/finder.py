@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..facenet.runtimes import Engine
+from ..facenet.runtimes import Engine, check_process
 from .detector import Candidates, Detector
 
 FaceMode = Literal["auto", "detect", "whole"]
@@ -80,8 +80,9 @@ class FaceFinder:
         """``engine`` runs the networks, always in float32: it changes no answer.
 
         Raises:
-            MaskclsError: the detector's weights are damaged.
+            MaskclsError: the detector's weights are damaged, or see :func:`~..facenet.runtimes.check_process`.
         """
+        check_process()
         self._detector = Detector(device, engine)
 
     def find(self, images: Sequence[Image.Image], mode: FaceMode = "auto") -> list[Found | None]:
@@ -90,7 +91,11 @@ class FaceFinder:
         ``whole`` takes each image as it is; ``detect`` only searches; ``auto`` takes an image whole when its
         face fills it, searches otherwise, and falls back to the whole image when the search finds nothing, or
         nothing sure, and the image still looks like a face.
+
+        Raises:
+            MaskclsError: see :func:`~..facenet.runtimes.check_process`.
         """
+        check_process()
         if mode == "whole":
             return [_whole(image, 1.0) for image in images]
         found: list[Found | None] = [None] * len(images)

@@ -16,7 +16,7 @@ from ..detection import align, finder
 from ..detection.detector import detector_digest
 from ..errors import MaskclsError
 from .openvino import OpenVinoNet
-from .runtimes import REFERENCE, Runtime
+from .runtimes import REFERENCE, Runtime, check_process
 from .weights import find_weights, load_facenet, tune, tuned_weights
 
 if TYPE_CHECKING:
@@ -92,8 +92,9 @@ class FaceNetEncoder:
         """Load the weights (see :func:`~.weights.load_facenet`); ``tuned`` tensors take the place of theirs.
 
         Raises:
-            MaskclsError: see :func:`~.weights.load_facenet`, :func:`~.weights.tune`.
+            MaskclsError: see :func:`~.weights.load_facenet`, :func:`~.weights.tune`, :func:`~.runtimes.check_process`.
         """
+        check_process()
         found = find_weights(weights)
         if tuned is not None:
             found = tuned_weights(found, tuned)
@@ -134,7 +135,12 @@ class FaceNetEncoder:
             self._backbone = TorchBackbone(network(), device, runtime.precision)
 
     def encode(self, crops: npt.NDArray[np.uint8]) -> Encoded:
-        """See :class:`Encoder`. Pixels are scaled to ``(x - 127.5) / 128``."""
+        """See :class:`Encoder`. Pixels are scaled to ``(x - 127.5) / 128``.
+
+        Raises:
+            MaskclsError: see :func:`~.runtimes.check_process`.
+        """
+        check_process()
         if not len(crops):
             return Encoded(
                 np.empty((0, EMBEDDING_DIM), np.float32), np.empty((0, *MAP_SHAPE), np.float16), np.empty(0, np.float32)

@@ -1,4 +1,4 @@
-"""What runs the networks, and how exactly they reckon: chosen by what is installed and what the processor can do."""
+"""What runs the networks, and in which precision: chosen by what is installed and what the processor can do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INSTALL = "pip install 'maskcls[fast]'"
 
 @dataclass(frozen=True)
 class Runtime:
-    """An engine and the precision it reckons with."""
+    """An engine and its precision."""
 
     engine: Engine = "torch"
     precision: Precision = "fp32"
@@ -33,12 +33,31 @@ REFERENCE = Runtime()
 """What all others are measured against."""
 
 
+_process: int | None = None
+"""The process whose networks have started native threads."""
+
+
+def check_process() -> None:
+    """Note that networks run in this process, whose threads a forked process does not have.
+
+    Raises:
+        MaskclsError: this process was forked from one in which networks have run: theirs would wait for ever here.
+    """
+    global _process
+    if _process not in (None, os.getpid()):
+        raise MaskclsError(
+            "this process was forked from one that has loaded a model, whose threads do not survive a fork; start "
+            "workers by spawn or forkserver: multiprocessing.get_context('spawn')"
+        )
+    _process = os.getpid()
+
+
 def pick_runtime(engine: str = "auto", precision: str = "auto", device: str = "cpu") -> Runtime:
     """The fastest runtime whose answers stay within the tolerance of ``docs/speed.md``, or the one asked for.
 
     Args:
         engine: ``auto``, ``torch`` or ``openvino``; OpenVINO is taken for the processor if it is installed.
-        precision: ``auto``, ``fp32`` or ``bf16``; bfloat16 is taken where the device reckons with it natively.
+        precision: ``auto``, ``fp32`` or ``bf16``; bfloat16 is taken where the device computes in it natively.
         device: ``cpu`` or ``cuda``, see :func:`~.encoder.pick_device`.
 
     Raises:
@@ -55,7 +74,7 @@ def pick_runtime(engine: str = "auto", precision: str = "auto", device: str = "c
     chosen: Engine = "openvino" if engine != "torch" and device == "cpu" and has_openvino() else "torch"
     if precision == "fp32" or not has_bf16(device):
         if precision == "bf16":
-            raise MaskclsError("--precision bf16: this processor does not reckon with bfloat16; use --precision fp32")
+            raise MaskclsError("--precision bf16: this processor does not compute in bfloat16; use --precision fp32")
         return Runtime(chosen, "fp32")
     return Runtime(chosen, "bf16")
 

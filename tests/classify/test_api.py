@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -117,3 +118,45 @@ def test_importing_maskcls_is_cheap_and_names_are_there() -> None:
         assert getattr(maskcls, name).__name__ == name
     with pytest.raises(AttributeError, match="Klassifier"):
         maskcls.Klassifier  # noqa: B018
+
+
+WORKER = """
+import multiprocessing
+import sys
+
+from maskcls import Classifier
+
+
+def age(classifier, path):
+    try:
+        return classifier.predict(path)[0].age.years
+    except Exception as error:
+        return repr(error)
+
+
+if __name__ == "__main__":
+    classifier = Classifier.load()
+    here = age(classifier, sys.argv[2])
+    with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:
+        there = pool.apply_async(age, (classifier, sys.argv[2])).get(timeout=120)
+    print(here == there, there)
+"""
+
+
+def in_a_worker(method: str, photo: Path, script: Path) -> str:
+    script.write_text(WORKER)
+    command = [sys.executable, str(script), method, str(photo)]
+    environment = os.environ | {"PYTHONPATH": str(Path(maskcls.__file__).parents[1]), "OMP_NUM_THREADS": "2"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_pickled_classifier_predicts_in_a_spawned_worker(portrait: Path, tmp_path: Path) -> None:
+    assert in_a_worker("spawn", portrait, tmp_path / "worker.py").startswith("True ")
+
+
+def test_a_forked_worker_raises_instead_of_waiting_for_ever(portrait: Path, tmp_path: Path) -> None:
+    answer = in_a_worker("fork", portrait, tmp_path / "worker.py")
+    assert answer.startswith("False MaskclsError(")
+    assert "start workers by spawn or forkserver" in answer
