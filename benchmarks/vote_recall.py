@@ -62,9 +62,9 @@ def main() -> None:
         nobody = np.full(len(asked), NOBODY)
         rows, near = one_vote_a_person(ids, similarities, fit.people, nobody, settings.voters)
         answers = vote(rows, near, profiles, prior, settings)
-        clear = (band == band_numbers(high)) & (answers.said != NOBODY)
+        clear = (band == band_numbers(high)) & (answers.predicted != NOBODY)
         counts = np.zeros((3, 3))
-        np.add.at(counts, (band[clear], answers.said[clear]), 1)
+        np.add.at(counts, (band[clear], answers.predicted[clear]), 1)
         mae = np.nanmean(years_outside(answers.age, low, high))
         shares = [recall(ids[:, :first], truth.ids[:, :first]) for first in (20, k)]
         print(f"| {name} | {shares[0]:.3f} | {shares[1]:.3f} | {mae:.3f} | {float(macro_f1(counts)):.4f} |", flush=True)

@@ -222,7 +222,7 @@ def _report(tuned: TunedVote) -> VoteReport:
 def _scored(aged: FaceSet, rows: Rows, said: AgeVotes, by_age: bool, voters: int, shown: Similarities) -> Scored:
     low, high = (aged.table[name].to_numpy(np.float64)[rows] for name in ("age_low", "age_high"))
     error = years_outside(said.age, low, high)
-    band = np.digitize(said.age.round(), BAND_STARTS[1:]) if by_age else said.said
+    band = np.digitize(said.age.round(), BAND_STARTS[1:]) if by_age else said.predicted
     truth = np.digitize(low, BAND_STARTS[1:])
     cell = np.where(truth == np.digitize(high, BAND_STARTS[1:]), 3 * truth + band, -1)
     inside = (said.low.round(1) <= low) & (low <= said.high.round(1))

@@ -49,7 +49,7 @@ class Runtime(StrEnum):
 
 
 class Precision(StrEnum):
-    """What the networks reckon with."""
+    """What runs the networks."""
 
     auto = "auto"
     fp32 = "fp32"
@@ -87,7 +87,7 @@ KnownOption = Annotated[
     list[Path] | None,
     typer.Option(
         "--known",
-        help="A set that the teacher of pseudo-labels was built from; only tells whom it has seen (repeatable).",
+        help="A set that the teacher of pseudo-labels was built from; only used to know its people (repeatable).",
     ),
 ]
 ConfidenceOption = Annotated[

@@ -72,7 +72,7 @@ def runs(
 
 
 def figures(overall: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Headline figures for the terminal; those that nothing can be said of are left out."""
+    """Headline figures for the terminal; unknown ones are left out."""
     lines = [f"{'':32} {'value':>7}   95 % interval      faces"]
     return lines + [
         f"{name:32} {found['value']:7.3f}   {_interval(found)}   {found['faces']:7d}"

@@ -22,7 +22,7 @@ def split(
 ) -> None:
     """Split the people of embedding sets into folds alike in mask state, gender and age.
 
-    A person, told by name and by embedding, is never in two folds. --check fails where one is.
+    A person, known by name or by embedding, is never in two folds. --check fails where one is.
     """
     with one_line_errors():
         from ..classify.data.face_set import open_face_set

@@ -51,8 +51,8 @@ class _Job:
 
     def send(self, exit_code: int) -> None:
         if self.as_json and not self.reported:
-            said = {"command": self.command, "exit_code": exit_code, "error": None} | self.facts
-            typer.echo(json.dumps(_plain(said), allow_nan=False), file=self.stdout)
+            content = {"command": self.command, "exit_code": exit_code, "error": None} | self.facts
+            typer.echo(json.dumps(_plain(content), allow_nan=False), file=self.stdout)
             self.reported = True
 
 
@@ -63,8 +63,8 @@ _job: ContextVar[_Job | None] = ContextVar("job", default=None)
 def job(command: str, *, as_json: bool, quiet: bool) -> Iterator[None]:
     """Run a command as the options that all commands share want it.
 
-    With ``as_json`` standard output holds one JSON object, also where the command fails, and what is said to people
-    goes to standard error; with ``quiet`` that is not said at all, but for warnings and errors.
+    With ``as_json`` standard output holds one JSON object, also where the command fails, and what is written for people
+    goes to standard error; with ``quiet`` that is not written at all, but for warnings and errors.
     """
     running = _Job(command, as_json, quiet, stdout=sys.stdout)
     before = _job.set(running)
@@ -88,7 +88,7 @@ def job(command: str, *, as_json: bool, quiet: bool) -> Iterator[None]:
 
 
 def tell(**facts: Any) -> None:
-    """Add to what a script is told by ``--json``: plain values, dataclasses, paths, numpy's numbers; NaN becomes
+    """Add to what a script gets from ``--json``: plain values, dataclasses, paths, numpy's numbers; NaN becomes
     null."""
     if running := _job.get():
         running.facts |= facts
@@ -168,13 +168,13 @@ def _bar() -> Iterator[Update]:
 
 
 def _lines() -> Update:
-    began, said = time.monotonic(), time.monotonic()
+    began, shown_at = time.monotonic(), time.monotonic()
 
     def update(what: str, done: int, total: int) -> None:
-        nonlocal said
+        nonlocal shown_at
         now = time.monotonic()
-        if now - said >= EVERY:
-            said = now
+        if now - shown_at >= EVERY:
+            shown_at = now
             typer.echo(f"{what}: {done} of {total} after {now - began:.0f} s", err=True)
 
     return update

@@ -133,10 +133,10 @@ class AgeTargets:
 
     def loss(self, logits: Tensor, rows: npt.NDArray[np.int64]) -> Tensor:
         """Of logits over years (m, 121) for these rows: cross entropy, plus :data:`REGRESSION` x the error in years."""
-        said = logits.log_softmax(dim=1)
-        mean = said.exp() @ torch.arange(YEARS, dtype=torch.float32, device=logits.device)
+        log_probabilities = logits.log_softmax(dim=1)
+        mean = log_probabilities.exp() @ torch.arange(YEARS, dtype=torch.float32, device=logits.device)
         profiles, ends = (part[rows].to(logits.device) for part in (self._profiles, self._ends))
-        loss = -(profiles * said).sum(dim=1).mean()
+        loss = -(profiles * log_probabilities).sum(dim=1).mean()
         return loss + REGRESSION * smooth_error(mean, ends[:, 0], ends[:, 1])
 
 

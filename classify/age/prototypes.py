@@ -3,7 +3,7 @@
 A cell is one age (or band), gender and mask state. Within a cell people are split in two, and the halves again, where
 they differ most in age space: bisecting k-means (Steinbach, Karypis & Kumar 2000), the cut moved where it would leave
 too few people on a side, as microaggregation does (Domingo-Ferrer & Mateo-Sanz 2002). What is left are groups of
-``least`` to about twice as many people, each of whom weighs the same in the centroid.
+``least`` to about twice as many people, each with the same weight in the centroid.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class VoteReport:
-    """The vote on the held-out people that chose its settings, for whom it is a little better than for others.
+    """The vote on the held-out people that chose its settings, on which it is a little better than on others.
 
     Attributes:
         faces: held-out faces.
@@ -283,8 +283,8 @@ def choose_bands(held_out: HeldOut, settings: VoteSettings, years: Floats, prior
         mae = held_out.error(votes.age)
         if not clear.any():
             return VoteReport(len(low), mae, 0.0, 0.0, settings)
-        f1 = f1_score(band[clear], votes.said[clear], average="macro", sample_weight=weight[clear])
-        recall = recall_score(band[clear], votes.said[clear], average="macro", sample_weight=weight[clear])
+        f1 = f1_score(band[clear], votes.predicted[clear], average="macro", sample_weight=weight[clear])
+        recall = recall_score(band[clear], votes.predicted[clear], average="macro", sample_weight=weight[clear])
         return VoteReport(len(low), mae, float(f1), float(recall), settings)
 
     corrected = (report(replace(settings, correction=c)) for c in CORRECTIONS)

@@ -89,14 +89,14 @@ class AgeVotes:
 
     Attributes:
         bands: (n, 3) calibrated probabilities of <30, 30-59, >=60; rows sum to 1.
-        said: (n,) number of the predicted band, the one with the largest probability / share of the band in the
+        predicted: (n,) number of the predicted band, the one with the largest probability / share of the band in the
             gallery ** correction; :data:`NOBODY` without voters.
         age: (n,) years, median of the distribution over years.
         low, high: (n,) years, its ``miscoverage`` and ``1 - miscoverage`` quantiles.
     """
 
     bands: Floats
-    said: Ints
+    predicted: Ints
     age: Floats
     low: Floats
     high: Floats
@@ -172,9 +172,9 @@ def from_years(years: Floats, prior: Floats, settings: VoteSettings) -> AgeVotes
     """Bands, median and interval of distributions over years (n, 121)."""
     shares = band_shares(years, settings.starts)
     bands = calibrated(shares, settings.calibration)
-    said = np.where(np.isnan(years[:, 0]), NOBODY, band_scores(shares, prior, settings).argmax(axis=1))
+    predicted = np.where(np.isnan(years[:, 0]), NOBODY, band_scores(shares, prior, settings).argmax(axis=1))
     quantiles = (age_quantile(years, q) for q in (0.5, settings.miscoverage, 1 - settings.miscoverage))
-    return AgeVotes(bands, said, *quantiles)
+    return AgeVotes(bands, predicted, *quantiles)
 
 
 def conformity_score(years: Floats, ages: Floats) -> Floats:

@@ -67,7 +67,7 @@ class FaceSet:
     def fingerprint(self) -> str:
         """SHA-256 of everything that changes what is learnt from these faces, for the keys of finished steps.
 
-        That is the faces, their labels, identities and augmentations, the encoder, and whom teachers have seen.
+        That is the faces, their labels, identities and augmentations, the encoder, and the people teachers have seen.
         """
         plain = self.table.assign(**{name: self.table[name].map(str) for name in ("box", "landmarks")})
         return key_of(

@@ -58,7 +58,7 @@ def infer_identities(
     mask: pd.Series[str],
     photo: pd.Series[str] | None = None,
 ) -> npt.NDArray[np.int64]:
-    """Group number of each face (n,), 0, 1, …: equal numbers mean the same person as far as can be told.
+    """Group number of each face (n,), 0, 1, …: equal numbers mean the same person as far as names and looks show.
 
     Args:
         embeddings: (n, 512) unit vectors.

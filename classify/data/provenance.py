@@ -1,4 +1,4 @@
-"""Teachers of pseudo-labels, and whom they have seen: nobody of these may be scored by a model they taught."""
+"""Teachers of pseudo-labels, and the people they have seen, who may not be scored by a model that they taught."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ DIGITS = 12
 
 @dataclass(frozen=True)
 class TeacherRecord:
-    """A teacher, and whom of a pool it was built from.
+    """A teacher, and the people of a face set that it was built from.
 
     Attributes:
         people: (k,) numbers of the pool's people that it has seen, as far as its photos are in the pool.
-        unplaced: people of its none of whose photos is in the pool, so that it cannot be told who they are.
+        unplaced: people it was built from, without a photo in the face set: unknown here.
     """
 
     teacher: Teacher
@@ -81,7 +81,7 @@ def barred(pool: FaceSet, people: Ints) -> Bools:
 def unseen(pool: FaceSet) -> Bools:
     """Rows (n,) of people that a training may be judged on: seen by no teacher of the pool's pseudo-labels.
 
-    All rows with labels that somebody gave where there are no others; none where it cannot be told whom a teacher saw.
+    All rows with labels that somebody gave where there are no others; none where the people of a teacher are unknown.
     """
     there = [pool.teachers[name] for name in pool.table["teacher"].dropna().unique()]
     if any(taught.unplaced for taught in there):
@@ -116,7 +116,7 @@ def refuse_knowing(pool: FaceSet, people: Ints, whose: str) -> None:
 
 
 def unplaced_line(taught: TeacherRecord) -> str:
-    """Why it cannot be told whom a teacher has seen, and what to do; the end of a line about its rows."""
+    """Why the people of a teacher are unknown, and what to do; the end of a line about its rows."""
     return (
         f"was built from {taught.unplaced} people of whom no photo is in these sets, so that it cannot be told whether "
         "they are among those held out; name the sets it was built from with --known"

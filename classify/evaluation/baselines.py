@@ -134,11 +134,11 @@ def without_vote(built: FoldModel) -> pd.DataFrame | None:
     for start in range(0, len(built.faces), BATCH):
         rows = np.arange(start, min(start + BATCH, len(built.faces)))
         years[rows] = space.years(built.faces.embeddings[rows], built.faces.maps(rows))
-    said = from_years(years, built.model.prior, settings)
+    votes = from_years(years, built.model.prior, settings)
     return built.predictions.assign(
-        age_band=np.array(AGE_BANDS)[said.said],
-        age=said.age,
-        age_low=said.low,
-        age_high=said.high,
-        **dict(zip(BAND_COLUMNS, said.bands.T, strict=True)),
+        age_band=np.array(AGE_BANDS)[votes.predicted],
+        age=votes.age,
+        age_low=votes.low,
+        age_high=votes.high,
+        **dict(zip(BAND_COLUMNS, votes.bands.T, strict=True)),
     )

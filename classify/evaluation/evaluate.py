@@ -37,7 +37,7 @@ from .splits import pool_folds, read_split, scarce_classes
 
 ROUNDS = 1000
 TRAIN_ONLY = -1
-"""Fold of people of whom no face is scored: they take part in every fold's building."""
+"""Fold of people without a scored face: they take part in every fold's building."""
 HEADLINES = (
     "mask accuracy",
     "gender accuracy",

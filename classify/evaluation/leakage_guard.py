@@ -20,7 +20,7 @@ def training_pool(
 
     Args:
         faces: embedding sets, with pseudo-labels or without.
-        known: sets that only tell whom teachers have seen, see :func:`~..data.face_set.open_face_set`.
+        known: sets that only show which people teachers have seen, see :func:`~..data.face_set.open_face_set`.
         split: split file, for ``without``.
         without: folds of people to be left out, with all their photos and near-copies.
 

@@ -83,7 +83,7 @@ def _dealt_out(people: Rows, codes: Rows, folds: int, seed: int) -> Rows:
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     fold = np.empty(len(people), np.int64)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # small strata: said by scarce_classes
+        warnings.simplefilter("ignore", UserWarning)  # small strata: scarce_classes names them
         for number, (_, rows) in enumerate(splitter.split(codes, codes, people)):
             fold[rows] = number
     return fold
@@ -176,7 +176,7 @@ def read_split(path: Path, pool: FaceSet) -> Split:
 
 
 def fold_people(path: Path, pool: FaceSet, fold: str) -> Rows:
-    """Numbers of the pool's people of whom a face is in one fold of a split file, which may lack faces of the pool.
+    """Numbers of the people with a face in one fold of a split file, which may lack faces of the pool.
 
     Raises:
         MaskclsError: the file cannot be read, lacks a column, or has no such fold.

@@ -69,11 +69,11 @@ def _prediction(classes: tuple[str, ...], probabilities: Floats) -> ClassPredict
 
 def _age(ages: Ages, i: int) -> AgePrediction | None:
     votes = ages.votes
-    if votes.said[i] == NOBODY:
+    if votes.predicted[i] == NOBODY:
         return None
     probabilities = {band: round(p, 4) for band, p in zip(AGE_BANDS, votes.bands[i].tolist(), strict=True)}
     years, low, high = (round(float(part[i]), 1) for part in (votes.age, votes.low, votes.high))
-    return AgePrediction(AGE_BANDS[votes.said[i]], probabilities, years, low, high)
+    return AgePrediction(AGE_BANDS[votes.predicted[i]], probabilities, years, low, high)
 
 
 def _gallery_faces(model: Model, rows: Ints) -> dict[int, dict[str, Any]]:

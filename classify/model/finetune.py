@@ -135,8 +135,8 @@ def fine_tune(
         years, logits = net(scaled(distorted(torch.from_numpy(read_crops(pool.table.iloc[rows])))).to(device))
         known = ~np.isnan(low[rows])
         loss = ages.loss(years[torch.from_numpy(known)], rows[known]) if known.any() else years.sum() * 0
-        for name, said in logits.items():
-            loss = loss + TASK_WEIGHTS[name] * _cross_entropy(said, targets[name][rows].to(device))
+        for name, outputs in logits.items():
+            loss = loss + TASK_WEIGHTS[name] * _cross_entropy(outputs, targets[name][rows].to(device))
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_([*old, *new], MAX_GRADIENT)

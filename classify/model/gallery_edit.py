@@ -102,7 +102,7 @@ def add_faces(
     A new face belongs to a gallery person if it has the same name within the same data set, shows the same photo (or a
     mask drawn on it), or if they look alike (:func:`..data.identity.infer_identities`). Looks are compared among the
     new faces and with the gallery faces that the ``known`` sets hold: the gallery has their age-space vectors only,
-    which do not tell who it is. Two gallery people whom a new face belongs to are one from now on: a person who votes
+    which do not identify anybody. Two gallery people that a new face belongs to are one from now on: a person who votes
     twice, or for their own photo, does more harm than one who is missing.
 
     Args:

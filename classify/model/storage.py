@@ -64,7 +64,7 @@ class StoredModel:
 
     Attributes:
         gallery: vectors in age space, ids are the ``face_id`` of :data:`table`.
-        table: one row a gallery face (:data:`GALLERY_COLUMNS` and ``group``, the person as far as can be told); where
+        table: one row a gallery face (:data:`GALLERY_COLUMNS` and ``group``, the number of the person); where
             prototypes are in the gallery also ``members``, how many people each is the centroid of.
         heads: ``mask`` and ``gender``, as far as the training data had labels for them.
         encoder: what queries must be encoded with.

@@ -57,7 +57,7 @@ class Erasure:
         removed: how much of a kind was removed at a place.
         photos: the person's photos that still lie there.
         deleted: how many photos were deleted.
-        models: that have been trained on people of whom the person may have been one.
+        models: whose training the person may have been part of.
         pending: where an erasure that is not verified keeps what it needs to go on.
         verification: None after a dry run.
     """

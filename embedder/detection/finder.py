@@ -40,7 +40,7 @@ CROP_UNSURE = 0.1
 FRAMINGS = (0.0, 0.1, 0.2)
 """Shares of the photo's width and height left out when O-Net is asked again; the best score counts."""
 FILLS = (0.88, 1.4)
-"""Height of O-Net's refined box over the photo's, within which the face is said to fill the photo."""
+"""Height of O-Net's refined box over the photo's, within which the face fills the photo."""
 OVERLAP = 0.5
 """Overlap (intersection over union) of a detected box with the photo's central square from which the photo is a face
 crop after all: detectors frame masked faces unsteadily, and crops of one kind should be framed alike."""
@@ -61,7 +61,7 @@ class Found:
     Attributes:
         box: ``x0, y0, x1, y1`` in pixels of the image; may reach beyond its edges.
         landmarks: (5, 2) left eye, right eye, nose, mouth corners, or (0, 2) for a whole photo.
-        score: probability of a face, 0-1 (O-Net's softmax; 1 where the user said ``whole``).
+        score: probability of a face, 0-1 (O-Net's softmax; 1 in the mode ``whole``).
         faces: number of faces in the photo, this one included.
         how: ``detect`` or ``whole``.
     """

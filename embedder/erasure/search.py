@@ -95,7 +95,7 @@ class Search:
                     yield kind
 
     def _in_columns(self, path: Path) -> set[str]:
-        """Texts are laid together in memory, so that where a path begins and ends cannot be told: paths are not."""
+        """Texts are laid together in memory, without a sign where a path begins and ends: paths are not."""
         found: set[str] = set()
         try:
             for batch in pq.ParquetFile(path).iter_batches():

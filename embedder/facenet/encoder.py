@@ -52,7 +52,7 @@ class EncoderInfo:
         name: of the weights.
         weights_sha256: 64 hexadecimal digits.
         preprocessing: what happens to a photo before.
-        runtime: what reckoned, and how exactly, several joined by commas. All runtimes agree closely enough to be mixed
+        runtime: engine and precision, several joined by commas. All runtimes agree closely enough to be mixed
             (``docs/speed.md``), so it makes no difference.
     """
 

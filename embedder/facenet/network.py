@@ -110,7 +110,7 @@ class Backbone(nn.Module):
 
 
 class TorchBackbone:
-    """The backbone run by torch; with ``bf16`` its convolutions reckon with bfloat16 (autocast)."""
+    """The backbone run by torch; with ``bf16`` its convolutions compute in bfloat16 (autocast)."""
 
     def __init__(self, net: InceptionResnetV1, device: str, precision: Precision) -> None:
         self._device, self._half = torch.device(device), precision == "bf16"

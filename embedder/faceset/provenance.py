@@ -31,7 +31,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SeenPeople:
-    """People that a model was built from, told by salted hashes of their photos: a list that only answers questions.
+    """People that a model was built from, known by salted hashes of their photos alone.
 
     Attributes:
         salt: text, another one for every list.

@@ -140,9 +140,9 @@ def train_network(
                 group["lr"] = speed
             images = augmented(photos.images(chosen), transform).to(machine.device)
             with torch.autocast(machine.device, torch.bfloat16, machine.bfloat16):
-                said = net(images)
+                predicted = net(images)
             loss = sum(
-                (losses[task](said[task], labels[task][chosen].to(machine.device)) for task in tasks),
+                (losses[task](predicted[task], labels[task][chosen].to(machine.device)) for task in tasks),
                 torch.zeros((), device=machine.device),
             )
             value = float(loss.detach())
@@ -226,11 +226,11 @@ def _validated(
         known = labels >= 0
         if not known.any():
             continue
-        answers, said = logits[task][known], logits[task][known].argmax(1)
+        answers, predicted = logits[task][known], logits[task][known].argmax(1)
         calibrated = answers / np.float32(fit_temperature(answers, labels[known]))
         found["validation_loss"] += float(log_losses(calibrated, labels[known]).mean())
-        found[f"{task}_accuracy"] = float((said == labels[known]).mean())
-        found[f"{task}_macro_f1"] = float(f1_score(labels[known], said, average="macro"))
+        found[f"{task}_accuracy"] = float((predicted == labels[known]).mean())
+        found[f"{task}_macro_f1"] = float(f1_score(labels[known], predicted, average="macro"))
     return found
 
 

@@ -58,11 +58,11 @@ def parameters(nets: Sequence[nn.Module]) -> int:
 def logits_of(net: nn.Module, images: Tensor, flip: bool, bfloat16: bool) -> dict[str, Tensor]:
     """What a network in evaluation mode says, as float32; with ``flip`` the mean of each image and its mirror image."""
     with torch.inference_mode(), torch.autocast(images.device.type, torch.bfloat16, bfloat16):
-        said = {task: logits.float() for task, logits in net(images).items()}
+        outputs = {task: logits.float() for task, logits in net(images).items()}
         if flip:
             mirrored = net(images.flip(3))
-            said = {task: (logits + mirrored[task].float()) / 2 for task, logits in said.items()}
-    return said
+            outputs = {task: (logits + mirrored[task].float()) / 2 for task, logits in outputs.items()}
+    return outputs
 
 
 State = dict[str, Tensor]

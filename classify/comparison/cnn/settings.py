@@ -110,7 +110,7 @@ class Settings(BaseModel):
 
 
 def settings_of(content: Mapping[str, Any], where: str) -> Settings:
-    """Settings from plain values by key; what is not given is as it is without being told.
+    """Settings from plain values by key; what is not given has its default.
 
     Args:
         where: names the origin in messages, such as a recipe file.
@@ -133,9 +133,9 @@ def settings_of(content: Mapping[str, Any], where: str) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        said = f" (not {first['input']!r})" if place else ""
+        found = f" (not {first['input']!r})" if place else ""
         text = first["msg"].removeprefix("Value error, ")
-        raise MaskclsError(f"{where}: {place + ': ' if place else ''}{text}{said}") from None
+        raise MaskclsError(f"{where}: {place + ': ' if place else ''}{text}{found}") from None
 
 
 SUFFIX = ".toml"

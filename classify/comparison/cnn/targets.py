@@ -67,7 +67,7 @@ def targets_of(table: pd.DataFrame, people: Ints, settings: Settings, named: boo
         lack = f"{task} {', '.join(lacking)}: fewer than {FEWEST_PEOPLE} people show it"
         if len(usable) >= 2:
             classes[task] = usable
-            notes += [f"{lack}, so it is not learnt and never said"] if lacking else []
+            notes += [f"{lack}, so it is not learnt and never predicted"] if lacking else []
         elif named:
             raise MaskclsError(f"{lack}, so {task} cannot be learnt; add such faces, or leave it out of --tasks")
         else:
@@ -182,7 +182,7 @@ class TaskLoss(nn.Module):
         known = labels >= 0
         if not bool(known.any()):
             return logits.sum() * 0
-        said, true = logits[known].float().log_softmax(dim=1), labels[known]
-        each = -(self.targets[true] * (1 - said.exp()) ** self.focal * said).sum(dim=1)
+        log_probabilities, true = logits[known].float().log_softmax(dim=1), labels[known]
+        each = -(self.targets[true] * (1 - log_probabilities.exp()) ** self.focal * log_probabilities).sum(dim=1)
         weight = self.weights[true]
         return (weight * each).sum() / weight.sum().clamp(min=1e-12)

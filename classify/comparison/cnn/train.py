@@ -111,7 +111,7 @@ def _part(job: Job, fold: int, factors: np.ndarray[Any, np.dtype[np.float64]]) -
     """Everybody of other folds, a tenth of the people apart; of the latter only real photos count.
 
     Pseudo-labels take no part if what gave them has seen the people of the fold, or if they show them. The tenth is
-    taken of people whom no teacher of the others has seen; where there are fewer than two, these labels are refused.
+    taken of people that no teacher of the others has seen; where there are fewer than two, these labels are refused.
     """
     pool = job.pool
     fit = np.flatnonzero((job.plan.fold != fold) & ~barred(pool, np.unique(pool.people[job.plan.fold == fold])))
@@ -119,7 +119,7 @@ def _part(job: Job, fold: int, factors: np.ndarray[Any, np.dtype[np.float64]]) -
     judged = np.flatnonzero(unseen(seen))
     people = len(np.unique(seen.people[judged]))
     if people < 2:
-        refuse_knowing(seen, seen.people[seen.real], f"the training of fold {fold}, a tenth of whom choose the epoch")
+        refuse_knowing(seen, seen.people[seen.real], f"the training of fold {fold}, a tenth of which choose the epoch")
         raise MaskclsError(f"fold {fold}: one person is left to train on, and another must be held out; add people")
     tenth = judged[pool_folds(seen.subset(judged), min(HELD_OUT_PARTS, people), job.seed) == 0]
     held_out = np.isin(seen.people, seen.people[tenth])

@@ -64,7 +64,7 @@ def probabilities_of(
 
 
 def prediction_table(probabilities: Probabilities, count: int) -> pd.DataFrame:
-    """Rows (:data:`~...tasks.ANSWER_COLUMNS`) for ``count`` faces; what is not said is null: years and voters too."""
+    """Rows (:data:`~...tasks.ANSWER_COLUMNS`) for ``count`` faces; years, voters and unknown tasks are null."""
     table = pd.DataFrame(index=range(count), columns=list(ANSWER_COLUMNS), dtype=object)
     for task, values in probabilities.items():
         names = PROBABILITIES[COLUMNS[task]]

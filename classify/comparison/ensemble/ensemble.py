@@ -21,7 +21,7 @@ from .weights import Floats, Ints, absolute_error_weights, log_loss_weights
 
 AGE = "age"
 QUESTIONS = (*CLASSES, AGE)
-"""What is weighed apart: the classes of three tasks by log loss, the years by their absolute error."""
+"""What has weights of its own: the classes of three tasks by log loss, the years by their absolute error."""
 CORRECTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -31,7 +31,7 @@ class Mixing:
 
     Attributes:
         weights: question (:data:`QUESTIONS`) -> weights (m,) that sum to 1.
-        correction: exponent of the prior by which rare age bands are weighed up, 0 to 1.
+        correction: exponent of the prior of the class-frequency correction of age bands, 0 to 1.
         prior: (3,) shares of the bands.
     """
 
@@ -135,19 +135,19 @@ def fitted(members: Members, scored: Sequence[ScoredFaces], rows: Bools) -> Mixi
     kinds = {"average": "macro", "labels": np.unique(truth[known]), "zero_division": 0}
 
     def quality(correction: float) -> float:
-        said = _said(scored, "age_band", replace(mixing, correction=correction))[0][known]
-        return float(f1_score(truth[known], said, **kinds) + recall_score(truth[known], said, **kinds))
+        predicted = _predicted(scored, "age_band", replace(mixing, correction=correction))[0][known]
+        return float(f1_score(truth[known], predicted, **kinds) + recall_score(truth[known], predicted, **kinds))
 
     return replace(mixing, correction=max(CORRECTIONS, key=quality))
 
 
 def mixed_answers(tables: Sequence[pd.DataFrame], scored: Sequence[ScoredFaces], mixing: Mixing) -> pd.DataFrame:
-    """What the mixture says of n faces: classes, ``class_id``, probabilities, years and their intervals.
+    """The mixture's predictions for n faces: classes, ``class_id``, probabilities, years and their intervals.
 
-    Probabilities and years are weighted means, as are the ends of the intervals. Of the classes that a member with a
-    weight says, the likeliest by the mixture is said, rare age bands weighed up (:attr:`Mixing.correction`): what all
-    members say, the ensemble says. An interval needs all members with a weight to have one (quantiles are averaged:
-    Vincent averaging, Ratcliff 1979).
+    Probabilities and years are weighted means, as are the ends of the intervals. Predicted is the most probable of the
+    classes that a member with a weight predicts, after the class-frequency correction (:attr:`Mixing.correction`): what
+    all members predict, the ensemble predicts. An interval needs all members with a weight to have one (quantiles are
+    averaged: Vincent averaging, Ratcliff 1979).
 
     Args:
         tables: answers of the members, row i of all about the same face.
@@ -155,8 +155,8 @@ def mixed_answers(tables: Sequence[pd.DataFrame], scored: Sequence[ScoredFaces],
     """
     answers = pd.DataFrame(index=tables[0].index)
     for task, columns in PROBABILITIES.items():
-        said, probabilities = _said(scored, task, mixing)
-        answers[task] = pd.Series(np.array([*CLASSES[task], None], object)[said], answers.index, "str")
+        predicted, probabilities = _predicted(scored, task, mixing)
+        answers[task] = pd.Series(np.array([*CLASSES[task], None], object)[predicted], answers.index, "str")
         answers[list(columns.values())] = probabilities
     for name in (AGE, "age_low", "age_high"):
         years = np.stack([table[name].to_numpy(np.float64, na_value=np.nan) for table in tables])
@@ -166,7 +166,7 @@ def mixed_answers(tables: Sequence[pd.DataFrame], scored: Sequence[ScoredFaces],
     return answers.assign(class_id=pd.Series(ids, dtype="Int64").reindex(answers.index))
 
 
-def _said(scored: Sequence[ScoredFaces], task: str, mixing: Mixing) -> tuple[Ints, Floats]:
+def _predicted(scored: Sequence[ScoredFaces], task: str, mixing: Mixing) -> tuple[Ints, Floats]:
     """Class numbers (n,), -1 where no member answers, and mixed probabilities (n, k)."""
     tasks = [one.tasks[task] for one in scored]
     weights = mixing.weights[task]
@@ -179,8 +179,8 @@ def _said(scored: Sequence[ScoredFaces], task: str, mixing: Mixing) -> tuple[Int
     score = np.log(np.nan_to_num(probabilities) + 1e-9)
     if task == "age_band":
         score = score - mixing.correction * np.log(mixing.prior)
-    said = np.where(proposed, score, -np.inf).argmax(axis=1)
-    return np.where(proposed.any(axis=1), said, UNKNOWN), probabilities
+    predicted = np.where(proposed, score, -np.inf).argmax(axis=1)
+    return np.where(proposed.any(axis=1), predicted, UNKNOWN), probabilities
 
 
 def _mean(weights: Floats, values: Floats, strict: bool) -> Floats:

@@ -35,7 +35,7 @@ class Members:
     Attributes:
         names: of the models, by their files.
         tables: their answers, columns as ``maskcls evaluate --predictions`` writes them.
-        people: (n,) persons: whom any of the models takes for one is one.
+        people: (n,) persons: faces that any of the models takes for one person are one.
     """
 
     names: tuple[str, ...]
@@ -49,7 +49,7 @@ class Members:
 
     @property
     def faces(self) -> pd.DataFrame:
-        """What the faces are, beside what is said of them: where they are from, their true labels, person and fold."""
+        """What the faces are, beside the predictions: where they are from, their true labels, person and fold."""
         first = self.tables[0]
         kept = [name for name in first if name in FACE_COLUMNS or str(name).startswith("true_")]
         return first[kept].assign(person=self.people, fold=self.fold)

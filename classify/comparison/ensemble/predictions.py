@@ -49,12 +49,12 @@ def mix_predictions(paths: Sequence[Path], weights: Path) -> pd.DataFrame:
     tables = [table.loc[first.index].reset_index() for table in tables]
     unknown = {name: None for name in SCORED if name.startswith("true_")}
     scored = [scored_faces(table.assign(person=0, source=None, **unknown)) for table in tables]
-    said = mixed_answers(tables, scored, mixing)
-    answered = said[list(PROBABILITIES)].notna().any(axis=1)
+    mixed = mixed_answers(tables, scored, mixing)
+    answered = mixed[list(PROBABILITIES)].notna().any(axis=1)
     head = tables[0][["path"]].assign(
         status=tables[0]["status"].where(~answered, "ok"), reason=tables[0]["reason"].where(~answered)
     )
-    return pd.concat([head, said], axis=1)
+    return pd.concat([head, mixed], axis=1)
 
 
 def _read_weights(path: Path) -> tuple[list[str], Mixing]:

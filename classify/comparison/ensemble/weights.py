@@ -11,7 +11,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 LEAST = 5e-5
-"""A probability said as 0.0000 may be this large: answers have four decimals."""
+"""A probability written as 0.0000 may be this large: answers have four decimals."""
 
 
 def log_loss_weights(probabilities: Floats, truth: Ints) -> Floats:
@@ -52,17 +52,17 @@ def absolute_error_weights(ages: Floats, low: Floats, high: Floats) -> Floats:
     A linear program, solved exactly (least absolute deviations; Charnes, Cooper & Ferguson 1955).
 
     Args:
-        ages: (m, n) years said.
+        ages: (m, n) predicted years.
         low, high: (n,) true ages or bands; within a band the distance is 0.
     """
     count, faces = ages.shape
     if count == 1 or not faces:
         return np.full(count, 1 / count)
     off = -diags_array(np.ones(faces))
-    said = np.asarray(ages.T, np.float64)
+    years = np.asarray(ages.T, np.float64)
     found = linprog(
         np.concatenate([np.zeros(count), np.full(faces, 1 / faces)]),
-        A_ub=vstack([hstack([said, off]), hstack([-said, off])], format="csr"),
+        A_ub=vstack([hstack([years, off]), hstack([-years, off])], format="csr"),
         b_ub=np.concatenate([high, -low]),
         A_eq=np.concatenate([np.ones(count), np.zeros(faces)])[None],
         b_eq=[1],

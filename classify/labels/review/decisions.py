@@ -141,10 +141,10 @@ class Decisions:
         states = {field: line and _state(line, labels[field]) for field, line in now.items()}
         out: dict[Key, _Line | None] = {keys[field]: None for field, state in states.items() if state == REJECTED}
         if act == SET:
-            told = change.probability is not None
+            proposed = change.probability is not None
             reason = "seen and right" if change.value == labels[change.field] else "seen and wrong"
-            probability = f"{change.probability:g}" if told else ""
-            reason += ", as the audit proposed" if told else ""
+            probability = f"{change.probability:g}" if proposed else ""
+            reason += ", as the audit proposed" if proposed else ""
             key = keys[change.field]
             return out | {key: self._line(key, labels[change.field], change.value, reason, probability)}
         fields = [change.field] if change.field else [name for name in FIELDS if states[name] != CHANGED]

@@ -155,7 +155,7 @@ def test_point_mass(age: int, band: int) -> None:
     assert votes.low[0] == pytest.approx(age, abs=0.5)
     assert votes.high[0] == pytest.approx(age, abs=0.5)
     np.testing.assert_allclose(votes.bands[0], np.eye(3)[band], atol=2 * MIN_SHARE)
-    assert votes.said.tolist() == [band]
+    assert votes.predicted.tolist() == [band]
 
 
 def test_median_and_interval_of_an_even_spread() -> None:
@@ -171,7 +171,7 @@ def test_correction_lets_the_rare_band_win() -> None:
     prior = floats(0.9, 0.05, 0.05)
     plain = from_years(years, prior, VoteSettings(correction=0.0))
     corrected = from_years(years, prior, VoteSettings(correction=1.0))
-    assert (plain.said.tolist(), corrected.said.tolist()) == ([0], [2])
+    assert (plain.predicted.tolist(), corrected.predicted.tolist()) == ([0], [2])
     np.testing.assert_array_equal(plain.bands, corrected.bands)  # the probabilities stay uncorrected, and so
     assert corrected.age == plain.age == pytest.approx(25, abs=0.5)  # does the age
 
@@ -179,7 +179,7 @@ def test_correction_lets_the_rare_band_win() -> None:
 @pytest.mark.parametrize(("senior_from", "said"), [(60, 1), (58, 2), (59, 1)])
 def test_senior_from_moves_the_border_of_the_votes(senior_from: int, said: int) -> None:
     votes = from_years(np.eye(1, YEARS, 58, dtype=np.float32), EVEN, VoteSettings(senior_from=senior_from))
-    assert votes.said.tolist() == [said]
+    assert votes.predicted.tolist() == [said]
     assert votes.bands[0].argmax() == said
 
 
@@ -230,7 +230,7 @@ def test_row_without_voters_is_nan_and_leaves_others_alone() -> None:
     votes = vote(rows, similarities, year_profiles(floats(40), floats(40), 1.0), EVEN, VoteSettings())
     for values in (votes.age, votes.low, votes.high, votes.bands[:, 0], votes.bands[:, 1], votes.bands[:, 2]):
         assert np.isnan(values).tolist() == [False, True]
-    assert votes.said.tolist() == [1, NOBODY]
+    assert votes.predicted.tolist() == [1, NOBODY]
 
 
 def test_more_queries_than_one_block_agree_with_each_alone() -> None:

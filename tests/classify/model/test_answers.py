@@ -30,7 +30,7 @@ def assert_equal(got: AgeVotes, expected: AgeVotes) -> None:
     np.testing.assert_allclose(got.bands, expected.bands, atol=1e-4)
     for part in ("age", "low", "high"):
         np.testing.assert_allclose(getattr(got, part), getattr(expected, part), atol=0.02)
-    np.testing.assert_array_equal(got.said, expected.said)
+    np.testing.assert_array_equal(got.predicted, expected.predicted)
 
 
 def by_hand(model: Model, kept: Ints, query: Floats) -> AgeVotes:
@@ -121,7 +121,7 @@ def test_without_voters_is_a_gallery_that_never_held_them(
 def test_nobody_left_is_no_answer(made_up: MakeModel, questions: Ask) -> None:
     model = made_up(5, 0, VoteSettings())
     nobody = without(model, np.arange(5)).ages(*questions(2, 0), np.full(2, NOBODY))
-    assert nobody.votes.said.tolist() == [NOBODY] * 2
+    assert nobody.votes.predicted.tolist() == [NOBODY] * 2
     assert np.isnan(nobody.votes.age).all()
 
 

@@ -110,7 +110,7 @@ def says(kind: str, folder: Path) -> list[Any]:
     embeddings = random_.standard_normal((3, 512)).astype(np.float32)
     maps = random_.random((3, *MAP_SHAPE)).astype(np.float16)
     ages = model.ages(embeddings, maps, np.full(3, NOBODY))
-    answers: list[Any] = [ages.votes.bands, ages.votes.age, ages.votes.said, ages.voters]
+    answers: list[Any] = [ages.votes.bands, ages.votes.age, ages.votes.predicted, ages.voters]
     answers += [head.probabilities(maps, embeddings) for head in model.heads.values()]
     tuned = [value.numpy().tobytes() for value in (model.tuned or {}).values()]
     rest = [model.table.to_json(), model.encoder, model.face, model.least_norm, model.settings, model.card]
