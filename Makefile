@@ -42,7 +42,7 @@ SOAK := $(or $(MASKCLS_DATA),../shared/data)/contest/images
 
 soak: $(VENV)/installed-test  ## hostile photos, damaged files and kills, in numbers: half an hour on one core
 	$(BIN)/python -m benchmarks.fuzz_photos $(SOAK) --cases 20000 --through 600
-	MASKCLS_SOAK_CASES=4000 $(BIN)/pytest tests/classify/test_stored_state.py
+	MASKCLS_SOAK_CASES=4000 $(BIN)/pytest tests/classify/model/test_stored_state.py
 	$(BIN)/python -m benchmarks.kill_campaign $(SOAK) --kills 220
 
 advisories: $(VENV)/installed-audit  ## known holes of the pinned versions; asks PyPI
