@@ -119,7 +119,7 @@ def embed(
             f"{report.embedded} photos embedded now, {report.reused} unchanged"
         )
         if report.rejects:
-            typer.echo(f"{report.rejects} photos rejected, reasons in {shown(out / 'rejects.csv')}")
+            typer.echo(f"{report.rejects} photos or labels were not used, reasons in {shown(out / 'rejects.csv')}")
         if dataset.other_files:
             typer.echo(f"{dataset.other_files} files that are no photos by name were passed over")
         if not report.faces:

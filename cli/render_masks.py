@@ -56,6 +56,6 @@ def render_masks(
         if report.masked:
             typer.echo(f"{report.masked} photos labelled as masked were passed over")
         if report.rejects:
-            typer.echo(f"{report.rejects} photos rejected, reasons in {shown(out / 'rejects.csv')}")
+            typer.echo(f"{report.rejects} photos or labels were not used, reasons in {shown(out / 'rejects.csv')}")
         if not report.drawn + report.reused:
             raise MaskclsError(f"{shown(photos)}: no bare face in any of {len(dataset.photos)} photos")

@@ -33,8 +33,12 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_the_demo_without_labelled_photos_shows_predictions_of_the_builtin_model(checkout: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    result = subprocess.run(["make", "demo"], cwd=checkout, env=environment, capture_output=True, text=True)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")} | {
+        "PYTHONPATH": str(ROOT)
+    }
+    result = subprocess.run(
+        ["make", "--no-print-directory", "demo"], cwd=checkout, env=environment, capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr
     table = pd.read_csv(checkout / "demo" / "predictions.csv").set_index("path")
     assert table["mask"].dropna().to_dict() == {

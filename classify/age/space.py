@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ...embedder.errors import MaskclsError
 from ...embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE
 from ...embedder.photo import shown
-from ...embedder.storage.atomic import replacing
+from ...embedder.storage.atomic import write_bytes
 from ...index.flat import Gallery
 from ..heads.network import halved
 from .network import CHUNK, DIMENSION, AgeNet, Progress, project, train_age_net, years
@@ -175,8 +175,7 @@ def fill_gallery(space: AgeSpace, faces: FaceSet, ids: npt.NDArray[np.int64]) ->
 
 def save_age_space(path: Path, space: AgeSpace) -> None:
     """Write as safetensors, atomically."""
-    with replacing(path) as temporary:
-        save_file({name: value.contiguous() for name, value in space.tensors().items()}, temporary)
+    write_bytes(path, save({name: value.contiguous() for name, value in space.tensors().items()}))
 
 
 def load_age_space(path: Path) -> AgeSpace:

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from ...embedder.errors import MaskclsError
 from ...embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE
 from ...embedder.photo import shown
-from ...embedder.storage.atomic import replacing
+from ...embedder.storage.atomic import write_bytes
 
 WIDTH = 64
 EMBEDDING_WIDTH = 64
@@ -147,8 +147,7 @@ def save_heads(path: Path, heads: Mapping[str, TrainedHead]) -> None:
     tensors = {
         f"{task}.{name}": value for task, head in heads.items() for name, value in halved(head.net.state_dict()).items()
     }
-    with replacing(path) as temporary:
-        save_file(tensors, temporary)
+    write_bytes(path, save(tensors))
 
 
 def load_heads(path: Path, settings: Mapping[str, Mapping[str, object]]) -> dict[str, TrainedHead]:

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ...embedder.errors import MaskclsError
@@ -20,7 +20,7 @@ from ...embedder.facenet.encoder import EncoderInfo
 from ...embedder.faceset.provenance import SeenPeople, read_seen, seen_content
 from ...embedder.faceset.store import encoder_of
 from ...embedder.photo import shown
-from ...embedder.storage.atomic import replacing, write_json
+from ...embedder.storage.atomic import write_bytes, write_json
 from ...embedder.storage.atomic_folder import NEXT, OWN, commit, ensure_whole, is_interrupted, recover, stage
 from ...embedder.storage.lock import locked
 from ...embedder.storage.manifest import checksums, parsing, read_manifest, write_manifest
@@ -120,8 +120,7 @@ class StoredModel:
             save_age_space(staging / "age_space.safetensors", self.age_space)
             save_heads(staging / "heads.safetensors", self.heads)
             if self.tuned is not None:
-                with replacing(staging / BACKBONE) as temporary:
-                    save_file(dict(self.tuned), temporary)
+                write_bytes(staging / BACKBONE, save(dict(self.tuned)))
             if self.seen:
                 write_json(staging / SEEN, {"seen": seen_content(self.seen)})
             write_manifest(staging / MANIFEST, self._manifest(staging, stored))

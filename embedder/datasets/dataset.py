@@ -29,6 +29,11 @@ class Listed:
     refused: str | None = None
     problems: tuple[str, ...] = ()
 
+    def problem(self, *, is_used: bool) -> str | None:
+        """What is wrong with the labels, for ``rejects.csv``; ``is_used``: the photo is used nevertheless."""
+        text = self.refused or "; ".join(self.problems)
+        return f"label {'ignored' if is_used else 'refused'}: {text}" if text else None
+
 
 @dataclass(frozen=True)
 class Dataset:

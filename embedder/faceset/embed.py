@@ -218,8 +218,7 @@ def _save(
         if is_usable:
             labels.append(item.labels)
             positions.append(known[name])
-        if problem := item.refused or "; ".join(item.problems):
-            reason = f"label {'ignored' if is_usable else 'refused'}: {problem}"
+        if reason := item.problem(is_used=is_usable):
             rejects.append({"path": name, "reason": reason, **_NO_STATE})
     del known
     for index, row in zip(rejected, finished.reject_rows(list(rejected.values())), strict=True):

@@ -39,7 +39,7 @@ Row = dict[str, str | None]
 
 @dataclass(frozen=True)
 class RenderReport:
-    """What a run did: photos drawn now, photos drawn before, masked originals passed over, and photos refused."""
+    """How many photos were drawn now and drawn before, masked originals were passed over, and rejects were written."""
 
     drawn: int
     reused: int
@@ -75,9 +75,9 @@ def render_masks(
     _check_out(out, root)
     bare = [item for item in dataset.photos if item.refused is None and item.labels.mask in (None, "normal")]
     rejects: list[Row] = [
-        {"path": stored_below(item.path, root), "reason": f"label refused: {item.refused}"}
+        {"path": stored_below(item.path, root), "reason": reason}
         for item in dataset.photos
-        if item.refused is not None
+        if (reason := item.problem(is_used=item.refused is None))
     ]
     rows: list[Row] = []
     seen: dict[str, str] = {}

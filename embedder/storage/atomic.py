@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import json
 import os
 import re
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
-from safetensors import SafetensorError
 
 _TEMPORARY = re.compile(r"\.(.+)\.(\d+)\.tmp", re.DOTALL)
 
@@ -27,17 +25,21 @@ def replacing(path: Path) -> Iterator[Path]:
         left_over.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.touch()
-        mode = temporary.stat().st_mode  # as the umask has it; safetensors writes 0600, which no other user could read
-        temporary.unlink()
         yield temporary
-        temporary.chmod(mode)
         _sync(temporary)
         os.replace(temporary, path)
-    except SafetensorError as error:  # all it raises while writing: the disk is full or broken
-        raise OSError(errno.EIO, str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes atomically.
+
+    Tensors are serialized in memory and written so: ``save_file`` of safetensors writes a temporary file of its own
+    beside the file, which a kill leaves under a name that cannot be recognised, and with mode 0600 whatever the umask.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

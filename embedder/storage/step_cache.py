@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
-from .atomic import replacing
+from .atomic import write_bytes
 from .manifest import key_of
 
 SUFFIX = ".step"
@@ -117,8 +117,8 @@ class StepCache:
         for key, table in tables.items():
             content[_TABLE + key] = np.frombuffer(table.to_parquet(), np.uint8)
         text = json.dumps(notes)
-        with replacing(self._path(name)) as temporary:
-            save_file(content, temporary, {"key": self._key, "notes": text, "sha256": _digest(content, text)})
+        about = {"key": self._key, "notes": text, "sha256": _digest(content, text)}
+        write_bytes(self._path(name), save(content, about))
 
     def append(
         self,

@@ -128,7 +128,7 @@ def test_forget_finds_a_name_in_either_unicode_form(contest_photos: Path, tmp_pa
         shutil.copy(photo, photos / f"{number}.jpg")
         rows.append(f"{number}.jpg,{(nfd, nfd, nfc, 'other', 'another')[number]},{30 + number}")
     (photos / "labels.csv").write_text("\n".join(["path,person,age", *rows]) + "\n")
-    assert run("embed", photos, "--out", tmp_path / "e", "--layout", "csv", "--face", "whole").exit_code == 0
+    assert run("embed", photos, "--out", tmp_path / "e", "--face", "whole").exit_code == 0
     receipt = tmp_path / "receipt.json"
     done = run("index", "forget", "--person", nfc, "--in", tmp_path / "e", "--receipt", receipt)
     assert done.exit_code == 0, done.output

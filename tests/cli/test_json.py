@@ -163,7 +163,7 @@ CASES: dict[str, tuple[Callable[[World], list[str | Path]], dict[str, object]]] 
         {"photos": 2, "counts": {"ok": 1, "unreadable": 1}},
     ),
     "render-masks": (lambda w: [w.photos, "--out", w.out / "new"], {"drawn": 1, "rejects": 1}),
-    "evaluate": (lambda w: [w.faces, "--folds", "2", "--score-folds", "1"], {"senior_from": []}),
+    "evaluate": (lambda w: [w.faces, "--folds", "2", "--score-folds", "1"], {"score_folds": 1}),
     "split": (lambda w: [w.faces, "--out", w.out / "s.csv", "--folds", "2"], {"faces": FACES, "copies": 0}),
     "audit": (lambda w: [w.faces, "--out", w.out / "audit", "--folds", "2"], {"faces": FACES}),
     "relabel": (lambda w: [w.faces, "--patch", w.patch], {"changed": 1, "confirmed": 0, "done": 0}),
@@ -172,7 +172,7 @@ CASES: dict[str, tuple[Callable[[World], list[str | Path]], dict[str, object]]] 
     "index remove": (lambda w: [w.model, "--face", w.face], {"removed": 1, "left": FACES - 1}),
     "index forget": (
         lambda w: ["--in", w.out, "--person", "p01", "--receipt", w.out / "r.json"],
-        {"faces": PHOTOS_A_PERSON, "proven": True},
+        {"faces": PHOTOS_A_PERSON, "verified": True},
     ),
     "index check-receipt": (lambda w: [receipt(w), "--person", "p03"], {"about": True}),
     "review": (lambda w: [w.faces, "--no-open"], {"url": "http://127.0.0.1:0/"}),
@@ -202,7 +202,7 @@ CASES: dict[str, tuple[Callable[[World], list[str | Path]], dict[str, object]]] 
     "doctor": (lambda w: ["--model", w.model], {}),
     "serve": (lambda w: ["--model", w.model], {"url": "http://127.0.0.1:8765/", "token": None}),
 }
-"""Command -> arguments, and some of what it says."""
+"""Command -> arguments, and some of its output."""
 
 
 def commands(group: Any, before: str = "") -> Iterator[str]:
@@ -220,12 +220,12 @@ def test_every_command_has_a_case() -> None:
 
 @pytest.mark.parametrize("command", CASES)
 def test_json(command: str, world: World) -> None:
-    arguments, said = CASES[command]
+    arguments, expected = CASES[command]
     result = run("--json", *command.split(), *arguments(world))
     assert result.exit_code == 0, result.output
     (line,) = result.stdout.splitlines()
     found = json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
-    assert {name: found[name] for name in said} == said
+    assert {name: found[name] for name in expected} == expected
     assert (found["command"], found["exit_code"], found["error"]) == (command, 0, None)
     assert result.stderr
 

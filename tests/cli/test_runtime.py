@@ -22,7 +22,7 @@ def photos(tmp_path: Path, data: Path) -> Path:
 
 
 @pytest.mark.parametrize(("engine", "precision"), [("torch", "fp32"), ("openvino", "fp32")])
-def test_embed_says_what_reckoned(photos: Path, tmp_path: Path, engine: str, precision: str) -> None:
+def test_embed_names_engine_and_precision(photos: Path, tmp_path: Path, engine: str, precision: str) -> None:
     out = tmp_path / "faces"
     asked = ["embed", str(photos), "--out", str(out), "--runtime", engine, "--precision", precision]
     result = CliRunner().invoke(app, asked)

@@ -94,11 +94,13 @@ def test_what_is_no_set(tmp_path: Path) -> None:
     fails(split(tmp_path / "nothing", "--out", tmp_path / "split.csv"), "no such folder", "maskcls embed")
 
 
-@pytest.mark.parametrize(
-    "options", [["--folds", "1"], ["--folds", "two"], ["--seed", "-1"], ["--seed", str(2**32)], ["--out", "/"]]
-)
+@pytest.mark.parametrize("options", [["--folds", "1"], ["--folds", "two"], ["--seed", "-1"], ["--seed", str(2**32)]])
 def test_bad_options(options: list[str], contest_faces: Path, tmp_path: Path) -> None:
     result = split(contest_faces, "--out", tmp_path / "split.csv", *options)
     assert result.exit_code == 2
     assert options[0] in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_out_is_a_folder(contest_faces: Path, tmp_path: Path) -> None:
+    fails(split(contest_faces, "--out", tmp_path), f"{tmp_path}: is a folder")

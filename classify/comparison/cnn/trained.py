@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
-from safetensors.torch import save_file
+from safetensors.torch import save
 from scipy.special import softmax
 from torch import Tensor
 
 from ....embedder.labels import class_id
-from ....embedder.storage.atomic import replacing
+from ....embedder.storage.atomic import replacing, write_bytes
 from ...tasks import ANSWER_COLUMNS, PROBABILITIES
 from ...tasks import CLASSES as ANSWERED
 from .fit import Machine, Trained, face_logits
@@ -94,8 +94,7 @@ def save_networks(path: Path, networks: Sequence[Trained]) -> None:
         state = trained.net.state_dict()
         tensors |= {f"{number}.{name}": value.detach().cpu().contiguous() for name, value in state.items()}
         about.append({"classes": trained.classes, "temperatures": trained.temperatures})
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, {"networks": json.dumps(about)})
+    write_bytes(path, save(tensors, {"networks": json.dumps(about)}))
 
 
 def draw_curves(path: Path, curve: pd.DataFrame) -> None:

@@ -203,7 +203,7 @@ def test_networks_are_judged_on_people_no_teacher_has_seen_or_the_labels_are_ref
     only = Job(
         pool, Plan(np.where(is_other, 0, fold), np.flatnonzero(is_other), 1, np.flatnonzero(is_other)), Settings()
     )
-    with pytest.raises(MaskclsError, match=r"12 of the 12 people of the training of fold 0, a tenth of whom"):
+    with pytest.raises(MaskclsError, match=r"12 of the 12 people of the training of fold 0, a tenth of which"):
         _part(only, 0, factors)
     alone = Job(merge_sets([labelled]), plan(merge_sets([labelled]), [], folds=2), Settings())
     assert len(_part(alone, 0, factors).held_out)

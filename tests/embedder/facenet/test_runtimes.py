@@ -142,7 +142,7 @@ def test_pick_runtime(
         (("auto", "int8"), "--precision int8: choose auto, fp32 or bf16"),
         (("openvino", "auto", "cuda"), "--runtime openvino runs on the processor, not on --device cuda"),
         (("openvino",), "--runtime openvino: OpenVINO is not installed; run `pip install 'maskcls[fast]'`"),
-        (("auto", "bf16"), "--precision bf16: this processor does not reckon with bfloat16"),
+        (("auto", "bf16"), "--precision bf16: this processor does not compute in bfloat16"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
