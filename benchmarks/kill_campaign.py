@@ -54,8 +54,8 @@ CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shu
 MORE = 2
 """Contest people, seven photos each, that are added to a gallery."""
 _JPEG = "\xff\xd8\xff"
-TIMES = ("created", "when", "started", "finished", "seconds", "training_seconds", "sha256", "command")
-"""Keys of JSON files that hold the time of day, a duration, or a digest over one."""
+TIMES = ("created", "when", "started", "finished", "seconds", "training_seconds", "sha256", "command", "dataset")
+"""Keys of JSON files that hold the time of day, a duration, a random id, or a digest over one."""
 TIMED = ("corrections.csv", "curves.csv", "metrics.json")
 """Files that hold such; their digests in other files are left out."""
 ROUNDING = 0.5

@@ -29,7 +29,7 @@ def test_all_outputs_of_real_sets(contest_faces: Path, utkface_faces: Path, tmp_
     predictions = pd.read_parquet(outs["a.parquet"])
     assert summary["data"]["faces"] == len(predictions)
     assert set(predictions["source"]) == {"contest"}
-    assert [one["name"] for one in summary["data"]["sets"]] == ["contest", "utkface"]
+    assert [one["name"] for one in summary["data"]["sets"]] == [contest_faces.name, utkface_faces.name]
     assert summary["data"]["senior_from"] == 58
     assert f"{len(predictions)} faces scored in 2 folds of people" in done.stdout
     value = summary["overall"]["mask accuracy"]["value"]

@@ -163,7 +163,7 @@ CASES: dict[str, tuple[Callable[[World], list[str | Path]], dict[str, object]]] 
         {"photos": 2, "counts": {"ok": 1, "unreadable": 1}},
     ),
     "render-masks": (lambda w: [w.photos, "--out", w.out / "new"], {"drawn": 1, "rejects": 1}),
-    "evaluate": (lambda w: [w.faces, "--folds", "2", "--score-folds", "1"], {"score_folds": 1}),
+    "evaluate": (lambda w: [w.faces, "--folds", "2", "--score-folds", "1"], {}),
     "split": (lambda w: [w.faces, "--out", w.out / "s.csv", "--folds", "2"], {"faces": FACES, "copies": 0}),
     "audit": (lambda w: [w.faces, "--out", w.out / "audit", "--folds", "2"], {"faces": FACES}),
     "relabel": (lambda w: [w.faces, "--patch", w.patch], {"changed": 1, "confirmed": 0, "done": 0}),
