@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one split and one training each, pooled")
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS), help="spaces is always run")
     parser.add_argument("--only", default="", help="rows whose name holds this regular expression, and the default")
-    parser.add_argument("--cache", type=Path, help="folder that keeps what FaceNet's layers said (5 GB)")
+    parser.add_argument("--cache", type=Path, help="folder that keeps the outputs of FaceNet's layers (5 GB)")
     parser.add_argument("--out", type=Path, help="Markdown file")
     options = parser.parse_args()
     start = time.perf_counter()
@@ -58,11 +58,11 @@ def main() -> None:
                     if row.name != DEFAULT and not re.search(options.only, row.name):
                         continue
                     rows.setdefault((row.name, row.way), []).append(row)
-                    said = (
+                    figures = (
                         f"{float(statistic(counts.totals())):.3f}" for counts, statistic in _scores(truths[-1:], [row])
                     )
                     print(
-                        f"{time.perf_counter() - start:5.0f} s  {seed}  {row.name}, {row.way}: {' '.join(said)}",
+                        f"{time.perf_counter() - start:5.0f} s  {seed}  {row.name}, {row.way}: {' '.join(figures)}",
                         flush=True,
                     )
     text = tables(joined(truths), rows) + f"\n{time.perf_counter() - start:.0f} s in all.\n"
@@ -98,8 +98,8 @@ def tables(truth: Truth, rows: dict[Key, list[Row]]) -> str:
 
 
 def _scores(truths: Sequence[Truth], rows: Sequence[Row]) -> list[tuple[Counts, Statistic]]:
-    age, said = (np.concatenate([getattr(row.answers, name) for row in rows]) for name in ("age", "said"))
-    return scored(joined(truths), age, said)
+    age, predicted = (np.concatenate([getattr(row.answers, name) for row in rows]) for name in ("age", "predicted"))
+    return scored(joined(truths), age, predicted)
 
 
 def _name(name: str, rows: Sequence[Row]) -> str:

@@ -40,7 +40,7 @@ class Loss(Protocol):
     def __call__(self, hidden: Tensor, head: nn.Module, low: Tensor, high: Tensor) -> Tensor:
         """The mean loss of n faces of ages ``low`` to ``high`` (n,)."""
 
-    def years(self, said: Floats) -> Floats:
+    def years(self, outputs: Floats) -> Floats:
         """Distributions over years (n, 121)."""
 
 
@@ -68,15 +68,15 @@ class Distribution:
 
     def __call__(self, hidden: Tensor, head: nn.Module, low: Tensor, high: Tensor) -> Tensor:
         """See :class:`Loss`."""
-        said = head(hidden.detach() if self.alone else hidden)
-        loss = AgeTargets(low.numpy(), high.numpy()).loss(said, np.arange(len(said)))
+        outputs = head(hidden.detach() if self.alone else hidden)
+        loss = AgeTargets(low.numpy(), high.numpy()).loss(outputs, np.arange(len(outputs)))
         if self.contrast is not None:
             loss = loss + self.weight * self.contrast(functional.normalize(hidden), (low + high) / 2)
         return loss
 
-    def years(self, said: Floats) -> Floats:
+    def years(self, outputs: Floats) -> Floats:
         """See :class:`Loss`."""
-        return _softmax(said)
+        return _softmax(outputs)
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,9 @@ class Regression:
         """See :class:`Loss`."""
         return smooth_error(35 + 20 * head(hidden)[:, 0], low, high) / 10
 
-    def years(self, said: Floats) -> Floats:
+    def years(self, outputs: Floats) -> Floats:
         """See :class:`Loss`."""
-        age = (35 + 20 * said[:, 0]).clip(0, YEARS - 1)
+        age = (35 + 20 * outputs[:, 0]).clip(0, YEARS - 1)
         return year_profiles(age, age, POINT_SPREAD)
 
 
@@ -134,9 +134,9 @@ class Bins:
         loss: Tensor = -(target * head(hidden).log_softmax(dim=1)).sum(dim=1).mean()
         return loss
 
-    def years(self, said: Floats) -> Floats:
+    def years(self, outputs: Floats) -> Floats:
         """See :class:`Loss`."""
-        years = np.repeat(_softmax(said), BIN_YEARS, axis=1)[:, :YEARS]
+        years = np.repeat(_softmax(outputs), BIN_YEARS, axis=1)[:, :YEARS]
         return np.asarray(years / years.sum(axis=1, keepdims=True), np.float32)
 
 
@@ -155,9 +155,9 @@ class Ordinal:
         each = functional.binary_cross_entropy_with_logits(head(hidden), older.float(), reduction="none")
         return (each * known).sum(dim=1).mean() / 10
 
-    def years(self, said: Floats) -> Floats:
+    def years(self, outputs: Floats) -> Floats:
         """See :class:`Loss`."""
-        older = np.pad(1 / (1 + np.exp(-said)), ((0, 0), (1, 1)), constant_values=((0, 0), (1, 0)))
+        older = np.pad(1 / (1 + np.exp(-outputs)), ((0, 0), (1, 1)), constant_values=((0, 0), (1, 0)))
         years = (older[:, :-1] - older[:, 1:]).clip(1e-6)
         return np.asarray(years / years.sum(axis=1, keepdims=True), np.float32)
 
@@ -197,5 +197,5 @@ def kernel_contrast(vectors: Tensor, ages: Tensor) -> Tensor:
     return each.mean()
 
 
-def _softmax(said: Floats) -> Floats:
-    return torch.from_numpy(said).softmax(dim=1).numpy()
+def _softmax(outputs: Floats) -> Floats:
+    return torch.from_numpy(outputs).softmax(dim=1).numpy()

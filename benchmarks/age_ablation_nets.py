@@ -123,7 +123,7 @@ class Trained:
     seconds: float
 
     def project(self, faces: Faces, mirror: bool = True) -> Floats:
-        """Hidden layers (n, 128), mean of the maps and their mirror images unless told otherwise."""
+        """Hidden layers (n, 128), mean of the maps and their mirror images by default."""
         out = np.empty((len(faces), HIDDEN), np.float32)
         with torch.inference_mode():
             for start in range(0, len(faces), 512):

@@ -87,7 +87,7 @@ class Trial:
         return Truth(self.setting.low[scored_rows], self.setting.high[scored_rows], people, kinds)
 
     def train(self, faces: Faces, rows: Rows | None = None, **options: object) -> Trained:
-        """Train on some of the faces to learn from, all of them unless told otherwise."""
+        """Train on some of the faces to learn from, all of them by default."""
         return train(faces.subset(self.fit if rows is None else rows), self.seed, **options)  # type: ignore[arg-type]
 
     def pairs(self) -> Pairs:
@@ -111,7 +111,7 @@ class Trial:
         yield from self.both(name, trained, trained.project(faces))
 
     def voted(self, name: str, vectors: Floats | None = None, **options: object) -> Row:
-        """The row of a vote among other neighbours, in the default space unless told otherwise."""
+        """The row of a vote among other neighbours, in the default space by default."""
         near = self.setting.neighbours(self.vectors if vectors is None else vectors, **options)  # type: ignore[arg-type]
         return Row(name, "vote", self.setting.vote(*near))
 
@@ -197,24 +197,24 @@ def masks(trial: Trial) -> Iterator[Row]:
 
 
 def genders(trial: Trial) -> Iterator[Row]:
-    """Gender beside age; it is said by linear discriminant analysis."""
+    """Gender beside age; predicted by linear discriminant analysis."""
     truth = pd.Categorical(trial.table["gender"], categories=list(GENDERS)).codes.astype(np.int64)
     features = age_features(trial.pool.embeddings[trial.order], trial.maps[trial.order])
     known = trial.fit[truth[trial.fit] >= 0]
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.01).fit(features[known], truth[known])
-    said = np.where(np.arange(len(truth)) < trial.setting.held, truth, model.predict(features))
-    yield trial.voted("neighbours of the said gender", groups=(truth, said))
+    predicted = np.where(np.arange(len(truth)) < trial.setting.held, truth, model.predict(features))
+    yield trial.voted("neighbours of the predicted gender", groups=(truth, predicted))
     yield trial.voted("neighbours of the true gender (a bound)", groups=(truth, truth))
-    extra = (2 * said - 1).astype(np.float32)[:, None]
+    extra = (2 * predicted - 1).astype(np.float32)[:, None]
     yield from trial.learnt("gender as input", replace(trial.faces, extra=extra))
     vectors, seconds = np.zeros_like(trial.vectors), 0.0
     years = np.zeros((len(truth), 121), np.float32)
     for gender in range(len(GENDERS)):
         trained = trial.train(trial.faces, trial.fit[truth[trial.fit] == gender])
-        mine = np.flatnonzero(said == gender)
+        mine = np.flatnonzero(predicted == gender)
         vectors[mine], seconds = trained.project(trial.faces.subset(mine)), seconds + trained.seconds
         years[mine] = trained.years(vectors[mine])
-    row = replace(trial.voted("a network for each gender", vectors, groups=(truth, said)), seconds=seconds)
+    row = replace(trial.voted("a network for each gender", vectors, groups=(truth, predicted)), seconds=seconds)
     yield row
     yield replace(row, way="net", answers=trial.setting.alone(years[trial.setting.held :]))
 

@@ -89,9 +89,9 @@ class Setting:
 
         Args:
             vectors: (n, d).
-            gallery: rows that may vote, the first ``held`` unless told otherwise.
+            gallery: rows that may vote, the first ``held`` by default.
             groups: (n,) numbers of voters and of askers; faces vote within their group.
-            voter: (n,) faces of one number have one vote together, people unless told otherwise.
+            voter: (n,) faces of one number have one vote together, people by default.
         """
         gallery = np.arange(self.held) if gallery is None else gallery
         of, to = (np.zeros(len(self), np.int64),) * 2 if groups is None else groups
@@ -157,8 +157,8 @@ class Setting:
         found = index.search(vectors[: self.held], 200)
         near, similar = one_vote_a_person(found.ids, found.similarities, people, people, 10)
         low, high = self.low[: self.held], self.high[: self.held]
-        said = vote(near, similar, year_profiles(low, high, 2.0), self.prior, VoteSettings(10, 0.1)).age
-        return np.asarray(np.maximum(low - said, said - high) > years)
+        predicted = vote(near, similar, year_profiles(low, high, 2.0), self.prior, VoteSettings(10, 0.1)).age
+        return np.asarray(np.maximum(low - predicted, predicted - high) > years)
 
     def needless(self, vectors: Floats, similarity: float, years: float) -> Bools:
         """Of the first ``held`` faces, those so like one that is kept and of nearly its age, asked in turn.
@@ -205,7 +205,7 @@ def joined(truths: Sequence[Truth]) -> Truth:
     return Truth(low, high, people, kinds)
 
 
-def scored(truth: Truth, age: Floats, said: Rows) -> list[tuple[Counts, Statistic]]:
+def scored(truth: Truth, age: Floats, predicted: Rows) -> list[tuple[Counts, Statistic]]:
     """Totals and their statistic for each of :data:`COLUMNS`."""
     error = years_outside(age, truth.low, truth.high).astype(np.float64)
     band = band_numbers(truth.low)
@@ -216,7 +216,9 @@ def scored(truth: Truth, age: Floats, said: Rows) -> list[tuple[Counts, Statisti
         if score == "MAE":
             out.append((Counts.mean(np.where(faces, error, np.nan)), mean))
         else:
-            cells = Counts.cells(np.where(faces & clear, len(BAND_STARTS) * band + said, -1), len(BAND_STARTS) ** 2)
+            cells = Counts.cells(
+                np.where(faces & clear, len(BAND_STARTS) * band + predicted, -1), len(BAND_STARTS) ** 2
+            )
             statistic = flattened(macro_f1 if score == "F1" else lambda counts: recall(counts)[..., -1])
             out.append((cells, statistic))
     return out

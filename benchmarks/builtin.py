@@ -104,7 +104,7 @@ def parts(pool: FaceSet, root: str, name: str) -> Iterator[tuple[str, Rows, int]
 
 
 def cell(column: dict[str, Any], figure: str) -> str:
-    """A figure with its interval, empty where nothing can be said."""
+    """A figure with its interval, empty where there is nothing to score."""
     word = figure.removeprefix("recall ")
     if word in ("wear", "incorrect", "normal"):
         row = next((row for row in column["classes"]["mask"] if row["class"] == word), None)

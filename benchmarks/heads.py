@@ -113,8 +113,8 @@ def answered(
             fit = np.flatnonzero(fold != number)
             rows = np.flatnonzero((fold == number) & mine & pool.table[task].isin(classes).to_numpy(bool))
             head, _ = train_head(pool.subset(fit), task, classes, seed)
-            said = head.probabilities(pool.maps(rows), pool.embeddings[rows]).argmax(axis=1)
-            right[task][rows] = np.array(classes)[said] == truth[rows]
+            predicted = head.probabilities(pool.maps(rows), pool.embeddings[rows]).argmax(axis=1)
+            right[task][rows] = np.array(classes)[predicted] == truth[rows]
     bare = (pool.table["mask"] == "normal").to_numpy(bool)
     return {
         "mask": right["mask"],

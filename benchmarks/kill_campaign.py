@@ -62,7 +62,7 @@ ROUNDING = 0.5
 """Mean difference, in 8-bit levels, that two drawings of one mask may have."""
 NOT_BEGUN = -1
 LONGEST = 300.0
-"""Seconds after which a run is said to hang."""
+"""Seconds after which a run counts as hanging."""
 
 
 @dataclass(frozen=True)
@@ -300,34 +300,34 @@ def campaign(runner: Runner, kills: int, seed: int, names: list[str]) -> tuple[C
         command, (expected, changes, seconds) = COMMANDS[name], undisturbed[name]
         arguments = command.line(runner.base, runner.work)
         runner.prepare(command)
-        told = []
+        history = []
         for _ in range(1 + (number // len(names)) % 3 // 2):
             kind = rng.choice(("time", "change", "time", "interrupt"))
             if kind == "change":
                 die_at = rng.randint(1, max(1, changes))
-                told.append(f"killed before change {die_at}")
+                history.append(f"killed before change {die_at}")
                 code, _, _ = runner.run(arguments, die_at=die_at)
             else:
                 after, sent = rng.random() * seconds, signal.SIGINT if kind == "interrupt" else signal.SIGKILL
-                told.append(f"{sent.name} after {after:.2f} s")
+                history.append(f"{sent.name} after {after:.2f} s")
                 code, _, _ = runner.run(arguments, after=after, with_signal=sent)
             what = {-signal.SIGKILL: "killed", 130: "interrupted", 0: "was faster"}.get(code or 0, f"exit {code}")
-            if code == 1 and command.may_be_done and len(told) > 1:
+            if code == 1 and command.may_be_done and len(history) > 1:
                 what = "was faster"
             done[name, what] += 1
             if what.startswith("exit"):
-                failures.append(f"{name} ({', '.join(told)}): exit code {code}: {runner.log.read_text()[-300:]}")
+                failures.append(f"{name} ({', '.join(history)}): exit code {code}: {runner.log.read_text()[-300:]}")
         code, _, _ = runner.run(arguments)
         if code and not (code == 1 and command.may_be_done):
-            failures.append(f"{name} ({', '.join(told)}): then exit code {code}: {runner.log.read_text()[-300:]}")
+            failures.append(f"{name} ({', '.join(history)}): then exit code {code}: {runner.log.read_text()[-300:]}")
         found = outcome(runner.work)
         differing = sorted(
             key for key in found.keys() | expected.keys() if not _alike(found.get(key), expected.get(key))
         )
         if differing:
-            failures.append(f"{name} ({', '.join(told)}): another outcome: {', '.join(differing[:8])}")
+            failures.append(f"{name} ({', '.join(history)}): another outcome: {', '.join(differing[:8])}")
         if "Traceback" in runner.log.read_text():
-            failures.append(f"{name} ({', '.join(told)}): {runner.log.read_text()[-600:]}")
+            failures.append(f"{name} ({', '.join(history)}): {runner.log.read_text()[-600:]}")
         number += 1
     return done, failures
 

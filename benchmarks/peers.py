@@ -107,8 +107,8 @@ def row(name: str, who: str, truth: pd.DataFrame, answers: pd.DataFrame) -> str:
         if column not in merged:
             merged[column] = None
     merged["age_low"] = merged["age_high"] = np.nan
-    said = merged["age_band"].isna() & merged["age"].notna()
-    merged.loc[said, "age_band"] = np.array(AGE_BANDS)[band_numbers(merged["age"][said].to_numpy(np.float64))]
+    unbanded = merged["age_band"].isna() & merged["age"].notna()
+    merged.loc[unbanded, "age_band"] = np.array(AGE_BANDS)[band_numbers(merged["age"][unbanded].to_numpy(np.float64))]
     scored = scored_faces(merged)
     estimates = overall(scored, Bootstrap(scored.people, 1000, 0))
     figures = [f"{estimates[one].value:.3f} ({estimates[one].low:.3f}-{estimates[one].high:.3f})" for one in FIGURES]

@@ -74,7 +74,7 @@ _BORDER = re.compile(rb"IHDR|IDAT|IEND|PLTE|tRNS|VP8|ALPH|RIFF|WEBP|\x21\xf9|\x2
 
 
 def blocks(data: bytes) -> list[int]:
-    """Where the segments of a JPEG or the chunks of a PNG, WebP or GIF begin, as far as they can be told."""
+    """Where the segments of a JPEG or the chunks of a PNG, WebP or GIF begin, as far as they can be found."""
     return [0, min(54, len(data)), *(found.start() for found in _BORDER.finditer(data))]
 
 
@@ -232,7 +232,7 @@ def unpacks_large(rng: random.Random, photo: bytes) -> bytes:
 
 
 def slow_jpeg(side: int, scans: int) -> bytes:
-    """A progressive JPEG whose last scan is said again and again: little to read, all pixels to do each time."""
+    """A progressive JPEG whose last scan is repeated again and again: little to read, all pixels to do each time."""
     out = io.BytesIO()
     Image.new("L", (side, side), 128).save(out, "JPEG", progressive=True)
     data = out.getvalue()

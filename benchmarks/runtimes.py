@@ -116,14 +116,14 @@ class Encoded:
             if not len(rows):
                 continue
             table = self.table.iloc[rows]
-            said = {key: np.array([self.answers[i][key] for i in rows], object) for key in self.answers[0]}
+            predicted = {key: np.array([self.answers[i][key] for i in rows], object) for key in self.answers[0]}
             bands = [age_band(age) for age in table["age_low"]]
-            mae = np.abs(said["age"].astype(float) - table["age_low"].to_numpy(float)).mean()
+            mae = np.abs(predicted["age"].astype(float) - table["age_low"].to_numpy(float)).mean()
             parts = [
                 f"age MAE {mae:.3f}",
-                f"band F1 {f1_score(bands, said['age_band'].astype(str), average='macro'):.4f}",
-                f"gender {(said['gender'] == table['gender'].to_numpy(object)).mean():.4f}",
-                f"mask {(said['mask'] == table['mask'].to_numpy(object)).mean():.4f}",
+                f"band F1 {f1_score(bands, predicted['age_band'].astype(str), average='macro'):.4f}",
+                f"gender {(predicted['gender'] == table['gender'].to_numpy(object)).mean():.4f}",
+                f"mask {(predicted['mask'] == table['mask'].to_numpy(object)).mean():.4f}",
             ]
             lines.append(f"{source} {' '.join(parts)}")
         return "; ".join(lines)

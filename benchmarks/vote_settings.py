@@ -65,7 +65,7 @@ class Variant:
         voters, temperatures, softness, corrections: tried; of softness the one of least error in years is kept.
         kernel: turns cosine similarities (n, k) into those of which the weights are a softmax.
         best: the correction is kept for which this is largest on the people held out inside.
-        by_age: the band said is the one in which the age said lies, whatever the votes for the bands.
+        by_age: the predicted band is the one in which the predicted age lies, whatever the votes for the bands.
         photos_alone: nobody is asked about drawn masks when settings are chosen.
     """
 
@@ -93,7 +93,7 @@ VARIANTS: Mapping[str, Variant] = {
     "correction by macro F1": Variant(best=lambda report: report.macro_f1),
     "correction by macro recall": Variant(best=lambda report: report.macro_recall),
     "no correction": Variant(corrections=(0.0,)),
-    "the band of the age said": Variant(by_age=True),
+    "the band of the predicted age": Variant(by_age=True),
     "settings by photos alone": Variant(photos_alone=True),
 }
 
@@ -120,7 +120,7 @@ class Fold:
 class Scored:
     """Of all faces scored: years of error, cell of the bands' confusion, whether the interval holds the age, voters.
 
-    ``cell`` (n,) is 3 * truth + said, -1 where the true band is unknown; ``held`` (n,) is NaN without an exact age;
+    ``cell`` (n,) is 3 * truth + predicted band, -1 where the true band is unknown; ``held`` (n,) is NaN without an exact age;
     ``voters`` (n,) is how many were asked for, ``shown`` (n,) the share of the vote of the ten nearest.
     """
 
@@ -181,9 +181,9 @@ def answered(aged: FaceSet, fold: Fold, variant: Variant) -> Scored:
     k, rows = settings.voters, fold.scored
     prior = band_prior(low, high, seen.people, settings.starts)
     similarities = variant.kernel(fold.outside.similarities[rows])[:, :k]
-    said = vote(fold.outside.rows[rows][:, :k], similarities, year_profiles(low, high, softness), prior, settings)
+    votes = vote(fold.outside.rows[rows][:, :k], similarities, year_profiles(low, high, softness), prior, settings)
     shown = voter_weights(similarities, settings.temperature)[:, :SHOWN].sum(axis=1)
-    return _scored(aged, rows, said, variant.by_age, k, shown)
+    return _scored(aged, rows, votes, variant.by_age, k, shown)
 
 
 def choose(fold: Fold, variant: Variant) -> tuple[float, TunedVote]:
@@ -219,13 +219,13 @@ def _report(tuned: TunedVote) -> VoteReport:
     return tuned.report
 
 
-def _scored(aged: FaceSet, rows: Rows, said: AgeVotes, by_age: bool, voters: int, shown: Similarities) -> Scored:
+def _scored(aged: FaceSet, rows: Rows, votes: AgeVotes, by_age: bool, voters: int, shown: Similarities) -> Scored:
     low, high = (aged.table[name].to_numpy(np.float64)[rows] for name in ("age_low", "age_high"))
-    error = years_outside(said.age, low, high)
-    band = np.digitize(said.age.round(), BAND_STARTS[1:]) if by_age else said.predicted
+    error = years_outside(votes.age, low, high)
+    band = np.digitize(votes.age.round(), BAND_STARTS[1:]) if by_age else votes.predicted
     truth = np.digitize(low, BAND_STARTS[1:])
     cell = np.where(truth == np.digitize(high, BAND_STARTS[1:]), 3 * truth + band, -1)
-    inside = (said.low.round(1) <= low) & (low <= said.high.round(1))
+    inside = (votes.low.round(1) <= low) & (low <= votes.high.round(1))
     held = np.where(low == high, inside, np.nan)
     return Scored(error, cell, held, np.full(len(rows), voters), shown.astype(np.float64))
 

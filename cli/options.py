@@ -77,9 +77,6 @@ WeightsOption = Annotated[
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace output files even if this command did not write them.")
 ]
-SourceOption = Annotated[
-    str | None, typer.Option(help="Only of this source: contest, utkface, fairface, csv, folders.")
-]
 DatasetOption = Annotated[
     str | None, typer.Option(metavar="ID|FOLDER", help="Only of this data set, by its id or its folder of photos.")
 ]

@@ -204,7 +204,7 @@ PAINTED_SIDE = 40
 def paint_set() -> Callable[..., Path]:
     """``paint_set(folder, people, …)``: an embedding set of painted photos whose colours tell their labels.
 
-    Each person has one photo a mask state: red tells the state, green the gender, blue the age. ``labels`` replace
+    Each person has one photo a mask state: red is the state, green the gender, blue the age. ``labels`` replace
     those of all faces; vectors and maps are random.
     """
 

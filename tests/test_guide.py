@@ -62,5 +62,5 @@ def test_every_command_of_the_guide_runs(home: Path, capsys: pytest.CaptureFixtu
 
 
 def test_the_reference_is_that_of_these_commands() -> None:
-    told = "docs/cli.md is out of date: run `python -m maskcls.cli.reference > docs/cli.md`"
-    assert (DOCS / "cli.md").read_text(encoding="utf-8") == reference(), told
+    message = "docs/cli.md is out of date: run `python -m maskcls.cli.reference > docs/cli.md`"
+    assert (DOCS / "cli.md").read_text(encoding="utf-8") == reference(), message

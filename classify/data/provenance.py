@@ -118,7 +118,7 @@ def refuse_knowing(pool: FaceSet, people: Ints, whose: str) -> None:
 def unplaced_line(taught: TeacherRecord) -> str:
     """Why the people of a teacher are unknown, and what to do; the end of a line about its rows."""
     return (
-        f"was built from {taught.unplaced} people of whom no photo is in these sets, so that it cannot be told whether "
+        f"was built from {taught.unplaced} people without a photo in these sets, so that nothing shows whether "
         "they are among those held out; name the sets it was built from with --known"
     )
 

@@ -16,7 +16,6 @@ from ..age.vote import (
     Floats,
     Ints,
     age_distribution,
-    band_shares,
     person_bands,
     prior_of,
     vote,
@@ -58,11 +57,6 @@ class Model(StoredModel):
         return person_bands(*self._age_range, self._groups, self.settings.starts)
 
     @cached_property
-    def band_profiles(self) -> Floats:
-        """Share of each band in the label distribution of each gallery face (m, 3); rows sum to 1."""
-        return band_shares(self._profiles, self.settings.starts)
-
-    @cached_property
     def _age_range(self) -> tuple[Floats, Floats]:
         return self.table["age_low"].to_numpy(np.float32), self.table["age_high"].to_numpy(np.float32)
 
@@ -87,33 +81,13 @@ class Model(StoredModel):
             maps: (n, 896, 4, 4).
             own: (n,) the group whose faces must not vote, or :data:`~..age.vote.NOBODY`.
         """
-        return self.count(*self.nearest(embeddings, maps, own, self.settings.voters))
+        vectors = self.age_space.project(embeddings, maps)
+        people = self.settings.voters
+        return self.vote(*self._voters.nearest(vectors, people, own, people * RAW_PER_VOTER))
 
-    def nearest(self, embeddings: Floats, maps: npt.NDArray[np.float16], own: Ints, people: int) -> tuple[Ints, Floats]:
-        """The nearest people of n faces, as far as they are among the :attr:`reach` nearest gallery faces.
-
-        Args:
-            embeddings, maps, own: see :meth:`ages`.
-            people: number to find, k; the first of them are those that vote.
-
-        Returns:
-            Gallery rows (n, k), nearest first, and similarities (n, k); see :func:`..age.voters.one_vote_a_person`.
-        """
-        return self._voters.nearest(self.age_space.project(embeddings, maps), people, own, self.reach)
-
-    @property
-    def reach(self) -> int:
-        """Gallery faces among which voters are looked for."""
-        return self.settings.voters * RAW_PER_VOTER
-
-    def count(self, voters: Ints, similarities: Floats, prior: Floats | None = None) -> Ages:
-        """The vote of voters (n, k) that were found already.
-
-        Args:
-            prior: shares of the bands, (3,) or (n, 3); by default those of the gallery.
-        """
-        shares = self.prior if prior is None else prior
-        return Ages(vote(voters, similarities, self._profiles, shares, self.settings), voters, similarities)
+    def vote(self, voters: Ints, similarities: Floats) -> Ages:
+        """The vote of gallery rows (n, k) that were found already, nearest first."""
+        return Ages(vote(voters, similarities, self._profiles, self.prior, self.settings), voters, similarities)
 
     def years(self, ages: Ages) -> Floats:
         """Distributions over whole years (n, 121) that the voters of n predictions give; NaN without voters."""

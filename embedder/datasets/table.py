@@ -53,7 +53,7 @@ class LabelTable:
             raise MaskclsError(f"{where}: none of its columns is a label; see --mask-column, --age-column, …")
 
     def rows(self, root: Path, photos: Sequence[Path], repacked: str | None = None) -> list[Listed]:
-        """What the table tells of photos, each once, in the order of the table.
+        """The labels that the table has for photos, each once, in the order of the table.
 
         A path is relative to ``root`` or absolute; spaces around it, backslashes and another Unicode form do not
         matter. Equal rows count once; rows that give a photo different labels are refused.

@@ -2,7 +2,7 @@
 
 MTCNN searches a photo at many scales and fails where
 the face fills it or a mask hides the mouth. Its last stage, O-Net, scores one candidate box; asked about the
-photo as a whole it tells at once whether the photo is a face crop. ``docs/detection.md`` has the measurements.
+photo as a whole it decides at once whether the photo is a face crop. ``docs/detection.md`` has the measurements.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ REASON = "forgotten"
 
 @dataclass(frozen=True)
 class Forgotten:
-    """A list of photos that tells whether it holds a photo, and nothing else.
+    """A list of photos that shows whether it holds a given photo, and nothing else.
 
     Attributes:
         salt: 32 hexadecimal digits, another one for every list.

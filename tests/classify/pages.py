@@ -32,7 +32,7 @@ class Server:
         self.url = next(match[1] for match in found if match)
 
     def stop(self, how: signal.Signals) -> str:
-        """End it; what it said last."""
+        """End it; its last lines."""
         self.process.send_signal(how)
         return self.process.communicate(timeout=30)[0]
 
@@ -51,7 +51,9 @@ def opened_page(browser: Browser, server: Server, width: int, height: int) -> It
     page = context.new_page()
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
+    page.on(
+        "console", lambda message: wrong.append(message.text) if "Content Security Policy" in message.text else None
+    )
     page.goto(server.url)
     yield page
     context.close()

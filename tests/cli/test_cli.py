@@ -211,7 +211,7 @@ def test_build_index_does_not_overwrite_something_else(
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "letter.txt").write_text("keep me")
-    monkeypatch.setattr("maskcls.classify.model.build.build_model", None)  # it is told before anything is built
+    monkeypatch.setattr("maskcls.classify.model.build.build_model", None)  # the error comes before anything is built
     fails(run("build-index", contest_faces, "--out", precious), "not a model")
     assert (precious / "letter.txt").read_text() == "keep me"
 

@@ -257,8 +257,8 @@ def test_rows(world: World) -> None:
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
 def test_a_mistake(arguments: tuple[str, ...], words: str, world: World) -> None:
-    told = [one.format(out=world.out, photos=world.photos, model=world.model) for one in arguments]
-    result = run("--json", *told)
+    filled = [one.format(out=world.out, photos=world.photos, model=world.model) for one in arguments]
+    result = run("--json", *filled)
     assert result.exit_code == 1
     found = json.loads(result.stdout)
     assert found["exit_code"] == 1

@@ -82,24 +82,24 @@ def predicted(photos: Path, options: tuple[str, ...], out: Path) -> dict[str, An
     return {row["path"]: row for row in rows}
 
 
-def same(said: dict[str, Any], row: dict[str, Any]) -> None:
-    assert said.keys() == PhotoAnswer.model_fields.keys()
-    assert said["name"] == row["path"]
+def same(got: dict[str, Any], row: dict[str, Any]) -> None:
+    assert got.keys() == PhotoAnswer.model_fields.keys()
+    assert got["name"] == row["path"]
     for field in ("status", "reason", "class_id"):
-        assert said[field] == row[field], field
+        assert got[field] == row[field], field
     for task, columns in PROBABILITIES.items():
-        assert said[task] == row[task]
+        assert got[task] == row[task]
         given = {name: row[column] for name, column in columns.items() if row[column] is not None}
-        assert said["probabilities"].get(task, {}) == pytest.approx(given, abs=DIGIT)
+        assert got["probabilities"].get(task, {}) == pytest.approx(given, abs=DIGIT)
     for field in ("age", "age_low", "age_high"):
-        assert said[field] == (None if row[field] is None else pytest.approx(row[field], abs=0.1)), field
-    assert said["voters_in_all"] == (row["voters"] or 0)
+        assert got[field] == (None if row[field] is None else pytest.approx(row[field], abs=0.1)), field
+    assert got["voters_in_all"] == (row["voters"] or 0)
     voters = read_voters(row)
-    assert [(one["id"], one["age"]) for one in said["voters"]] == [(one.face_id, one.age) for one in voters]
-    for one, other in zip(said["voters"], voters, strict=True):
+    assert [(one["id"], one["age"]) for one in got["voters"]] == [(one.face_id, one.age) for one in voters]
+    for one, other in zip(got["voters"], voters, strict=True):
         assert one["similarity"] == pytest.approx(other.similarity, abs=DIGIT)
         assert one["weight"] == pytest.approx(other.weight, abs=DIGIT)
-    assert (said["face"] is None) == (row["status"] == "no_face")
+    assert (got["face"] is None) == (row["status"] == "no_face")
 
 
 @pytest.mark.parametrize(
@@ -115,12 +115,12 @@ def test_the_server_says_what_predict_says(
     answers = posted(photos, options, monkeypatch)
     rows = predicted(photos, options, tmp_path)
     assert answers.keys() == rows.keys() == {path.name for path in photos.iterdir()}
-    for name, (status, said) in answers.items():
+    for name, (status, got) in answers.items():
         if status == UNREADABLE:
-            assert (said["error"], rows[name]["status"]) == (rows[name]["reason"], "unreadable")
+            assert (got["error"], rows[name]["status"]) == (rows[name]["reason"], "unreadable")
         else:
             assert status == 200
-            same(said, rows[name])
-    told = {row["status"] for row in rows.values()}
-    assert told == {"ok", "no_face", "unreadable"} | ({"unsure"} if "--min-confidence" in options else set())
-    assert {said["face"]["faces_in_photo"] for _, said in answers.values() if said.get("face")} >= {1, 2}
+            same(got, rows[name])
+    statuses = {row["status"] for row in rows.values()}
+    assert statuses == {"ok", "no_face", "unreadable"} | ({"unsure"} if "--min-confidence" in options else set())
+    assert {got["face"]["faces_in_photo"] for _, got in answers.values() if got.get("face")} >= {1, 2}

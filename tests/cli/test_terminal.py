@@ -79,8 +79,8 @@ def test_json(arguments: tuple[str, ...]) -> None:
 def test_json_of_what_fails(flag: str, code: int, error: str) -> None:
     found, stdout, _ = run("work", "--json", "--quiet", flag)
     assert found == code
-    said = json.loads(stdout)
-    assert (said["exit_code"], said["error"], said["done"]) == (code, error, 2)
+    printed = json.loads(stdout)
+    assert (printed["exit_code"], printed["error"], printed["done"]) == (code, error, 2)
 
 
 def test_quiet() -> None:

@@ -96,7 +96,7 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(photos: Path, out: Path, finder: FaceFinder, pixel_encoder: Encoder) -> Run:
-    """Embed :func:`photos`, three at a time, unless told otherwise."""
+    """Embed :func:`photos`, three at a time, by default."""
 
     def embed(encoder: Encoder = pixel_encoder, *, labels: Path | None = None, **options: Any) -> EmbedReport:
         root = options.pop("root", photos)

@@ -30,7 +30,7 @@ class Job:
     Attributes:
         named: the tasks were asked for by name, see :func:`.targets.targets_of`.
         weights: to start from; None starts from scratch.
-        about: what else the run's ``config.json`` tells: recipe, command, sets.
+        about: what else is in the run's ``config.json``: recipe, command, sets.
     """
 
     pool: FaceSet

@@ -41,8 +41,8 @@ def test_what_says_too_little_keeps_the_default(low: float, high: float, real: n
 def test_intervals_fitted_to_bands_hold_ages_as_often_as_they_say() -> None:
     random = np.random.default_rng(0)
     ages = random.integers(20, 60, 4000).astype(np.float32)
-    said = (ages + random.normal(0, 6, 4000)).clip(0, 120).astype(np.float32)
-    years = year_profiles(said, said, 4.0)  # surer than it should be
+    predicted = (ages + random.normal(0, 6, 4000)).clip(0, 120).astype(np.float32)
+    years = year_profiles(predicted, predicted, 4.0)  # surer than it should be
     low = ages // 10 * 10
     miscoverage = fit_miscoverage(years[:2000], low[:2000], low[:2000] + 9, np.ones(2000, bool), np.ones(2000), 0.1)
     got = from_years(years[2000:], np.full(3, 1 / 3, np.float32), VoteSettings(miscoverage=miscoverage))

@@ -167,9 +167,9 @@ def test_photos_that_masks_were_drawn_on_are_bare(make_set: MakeSet) -> None:
     originals = photos.table["file_sha256"].tolist()
     drawn = make_set(8, seed=2, mask="wear", drawn_on=originals[:8], gender=["male", "female"] * 4)
     pool = merge_sets([photos, drawn])
-    told = with_bare(pool.table)["mask"]
-    assert told.isna().tolist() == [False] * 8 + [True] * 4 + [False] * 8
-    assert told.dropna().tolist() == ["normal"] * 8 + ["wear"] * 8
+    masks = with_bare(pool.table)["mask"]
+    assert masks.isna().tolist() == [False] * 8 + [True] * 4 + [False] * 8
+    assert masks.dropna().tolist() == ["normal"] * 8 + ["wear"] * 8
     model, _ = build_model(pool)
     assert model.heads["mask"].classes == ("wear", "normal")
     assert pool.table["mask"].isna().sum() == 12  # what is scored stays what the data says

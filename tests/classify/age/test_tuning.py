@@ -111,7 +111,7 @@ def test_few_people_give_wide_intervals() -> None:
 
 
 def held_out(ages: Floats, real: npt.NDArray[np.bool_]) -> tuning.HeldOut:
-    """Faces of as many people, each of whom is their own only voter."""
+    """Faces of as many people, each the only voter for themselves."""
     voters = np.arange(len(ages))
     similarities = np.zeros((len(ages), 1), np.float32)
     ages_of_voters = tuning.VoterAges(ages, ages, voters)

@@ -176,11 +176,11 @@ def test_correction_lets_the_rare_band_win() -> None:
     assert corrected.age == plain.age == pytest.approx(25, abs=0.5)  # does the age
 
 
-@pytest.mark.parametrize(("senior_from", "said"), [(60, 1), (58, 2), (59, 1)])
-def test_senior_from_moves_the_border_of_the_votes(senior_from: int, said: int) -> None:
+@pytest.mark.parametrize(("senior_from", "expected"), [(60, 1), (58, 2), (59, 1)])
+def test_senior_from_moves_the_border_of_the_votes(senior_from: int, expected: int) -> None:
     votes = from_years(np.eye(1, YEARS, 58, dtype=np.float32), EVEN, VoteSettings(senior_from=senior_from))
-    assert votes.predicted.tolist() == [said]
-    assert votes.bands[0].argmax() == said
+    assert votes.predicted.tolist() == [expected]
+    assert votes.bands[0].argmax() == expected
 
 
 def test_calibration_scales_logarithms_of_the_shares() -> None:

@@ -88,13 +88,13 @@ def test_without_views_training_is_shown_the_faces_and_draws_nothing(few: FaceSe
 def test_a_head_learns_from_what_only_the_views_show(make_set: MakeSet) -> None:
     gender = ["male", "female"] * 100
     pool = merge_sets([make_set(200, gender=gender, person=[f"{i}" for i in range(200)])])
-    told = pool.embeddings.copy()
-    told[:, 0] = np.where(np.array(gender) == "male", -0.5, 0.5)
-    view = AugmentedFaces(told, np.ones(200, np.float32), np.asarray(pool.maps(np.arange(200))), np.arange(200))
-    asked = told[:40] + np.random.default_rng(9).normal(0, 0.01, (40, 512)).astype(np.float32)
+    clear = pool.embeddings.copy()
+    clear[:, 0] = np.where(np.array(gender) == "male", -0.5, 0.5)
+    view = AugmentedFaces(clear, np.ones(200, np.float32), np.asarray(pool.maps(np.arange(200))), np.arange(200))
+    queries = clear[:40] + np.random.default_rng(9).normal(0, 0.01, (40, 512)).astype(np.float32)
     head, _ = train_head(replace(pool, augmentations=(view,) * 4), "gender", ("male", "female"), seed=0)
-    said = head.probabilities(pool.maps(np.arange(40)), asked).argmax(axis=1)
-    assert (said == np.arange(40) % 2).mean() > 0.9
+    predicted = head.probabilities(pool.maps(np.arange(40)), queries).argmax(axis=1)
+    assert (predicted == np.arange(40) % 2).mean() > 0.9
 
 
 def test_another_encoder_sees_no_views_of_the_first(seen: FaceSet, encoder: FaceNetEncoder) -> None:

@@ -50,7 +50,7 @@ def of_people(faces: EmbeddingSet, names: list[str]) -> EmbeddingSet:
 
 @pytest.fixture(scope="module")
 def others(make_set: MakeSet) -> EmbeddingSet:
-    """Twelve more people with labels, whom the teacher has not seen."""
+    """Twelve more people with labels, unseen by the teacher."""
     return make_set(
         OTHERS,
         seed=5,
@@ -74,7 +74,7 @@ def person(pool: FaceSet, name: str) -> int:
     return int(pool.people[np.flatnonzero(pool.table["person"] == name)[0]])
 
 
-def test_whom_a_teacher_has_seen_is_found_by_photo_and_all_who_are_grouped_with_them(
+def test_people_seen_by_a_teacher_are_found_by_photo_and_by_group(
     labelled: EmbeddingSet, others: EmbeddingSet, extra: Path
 ) -> None:
     pool = merge_sets([others, open_set(extra), labelled])
@@ -123,7 +123,7 @@ def test_refusal_says_how_many_rows_and_what_to_do(labelled: EmbeddingSet, other
         MaskclsError, match=r"/unlabelled: 10 faces .* built from 2 of the 3 people of fold 1; .*--without"
     ):
         refuse_knowing(pool, people, "fold 1")
-    with pytest.raises(MaskclsError, match=r"built from 12 people of whom no photo .* --known"):
+    with pytest.raises(MaskclsError, match=r"built from 12 people without a photo .* --known"):
         refuse_knowing(merge_sets([others, open_set(extra)]), np.array([0]), "fold 1")
 
 

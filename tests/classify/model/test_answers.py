@@ -170,7 +170,7 @@ def test_a_gallery_of_nobody_else_gives_no_age(model: Model, pool: FaceSet) -> N
     rows = np.arange(3)
     maps, embeddings = pool.maps(rows), pool.embeddings[rows]
     ages = model.ages(embeddings, maps, np.full(3, NOBODY))
-    nobody = model.count(np.full_like(ages.voters, NOBODY), np.full_like(ages.similarities, -np.inf))
+    nobody = model.vote(np.full_like(ages.voters, NOBODY), np.full_like(ages.similarities, -np.inf))
     for answer in answer_faces(model, nobody, embeddings, maps):
         assert (answer.age, answer.class_id, answer.voters, answer.voter_count) == (None, None, (), 0)
         assert answer.mask is not None

@@ -33,7 +33,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def asked(kind: str, request: pytest.FixtureRequest) -> str:
-    """What ``build-index --gallery`` is told."""
+    """What ``build-index --gallery`` is given."""
     return str(request.getfixturevalue("postgres")) if kind == "postgresql" else kind
 
 
@@ -64,8 +64,8 @@ def test_built_saved_loaded_edited(
     model = Model.load(folder)
     assert (model.gallery.kind, model.gallery_kind) == (kind, asked)
     for name in ("age", "low", "high", "bands"):
-        said, expected = (getattr(ages(one, faces).votes, name) for one in (model, exact))
-        np.testing.assert_allclose(said, expected, atol=0.3)
+        found, expected = (getattr(ages(one, faces).votes, name) for one in (model, exact))
+        np.testing.assert_allclose(found, expected, atol=0.3)
     np.testing.assert_array_equal(ages(model, faces).voters[:, 0], np.arange(30))
 
     new = make_set(4, seed=2, age=[30, 40, 50, 60])

@@ -1,4 +1,4 @@
-"""Every file of an embedding set and of a model is damaged: it is noticed and said in one line, or changes nothing."""
+"""Every file of an embedding set and of a model is damaged: it is reported in one line, or changes nothing."""
 
 from __future__ import annotations
 

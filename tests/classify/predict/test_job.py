@@ -158,16 +158,16 @@ def test_unsure_answers_are_marked_and_say_why(
     photos: Path, model: Model, encoder: FaceNetEncoder, finder: FaceFinder, answers: PredictedPhotos
 ) -> None:
     strict = predict_photos(order(photos), photos, model, encoder, finder, min_confidence=0.8).table
-    said = strict[strict["status"].isin(PREDICTED)].reset_index(drop=True)
-    least = pd.DataFrame({task: _said_probability(said, task) for task in PROBABILITIES}).min(axis=1)
-    strange = said["reason"].fillna("").str.contains("probably not a face")
-    assert (said["status"] == "unsure").tolist() == ((least < 0.8) | strange).tolist()
-    assert said.loc[least < 0.8, "reason"].str.contains("sure").all()
-    assert 0 < (said["status"] == "unsure").sum() < len(said)
+    predicted = strict[strict["status"].isin(PREDICTED)].reset_index(drop=True)
+    least = pd.DataFrame({task: _label_probability(predicted, task) for task in PROBABILITIES}).min(axis=1)
+    strange = predicted["reason"].fillna("").str.contains("probably not a face")
+    assert (predicted["status"] == "unsure").tolist() == ((least < 0.8) | strange).tolist()
+    assert predicted.loc[least < 0.8, "reason"].str.contains("sure").all()
+    assert 0 < (predicted["status"] == "unsure").sum() < len(predicted)
     assert strict[["path", *PROBABILITIES]].equals(answers.table[["path", *PROBABILITIES]])
 
 
-def _said_probability(table: pd.DataFrame, task: str) -> list[float]:
+def _label_probability(table: pd.DataFrame, task: str) -> list[float]:
     columns = dict(zip(CLASSES[task], PROBABILITIES[task], strict=True))
     return [row[columns[row[task]]] for row in table.to_dict("records")]
 

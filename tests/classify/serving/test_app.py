@@ -31,29 +31,29 @@ def one(client: TestClient, data: bytes, name: str = "a.png") -> Any:
 def test_a_photo(client: TestClient) -> None:
     answer = one(client, photo("red", "JPEG"), "me é.jpg")
     assert answer.status_code == 200, answer.text
-    said = answer.json()
-    assert set(said) == FIELDS
-    assert (said["name"], said["status"]) == ("me é.jpg", "ok")
-    assert said["age_low"] <= said["age"] <= said["age_high"]
+    got = answer.json()
+    assert set(got) == FIELDS
+    assert (got["name"], got["status"]) == ("me é.jpg", "ok")
+    assert got["age_low"] <= got["age"] <= got["age_high"]
     for task, classes in {"mask": 3, "gender": 2, "age_band": 3}.items():
-        shares = said["probabilities"][task]
+        shares = got["probabilities"][task]
         assert len(shares) == classes
         assert sum(shares.values()) == pytest.approx(1, abs=0.001)
-        assert said[task] in shares
-    assert len(said["voters"]) == 10
-    assert said["voters_in_all"] >= 10
-    assert sum(voter["weight"] for voter in said["voters"]) <= 1.001
-    assert said["face"] == {"box": [0, 0, 40, 40], "score": 1, "how": "whole", "faces_in_photo": 1}
+        assert got[task] in shares
+    assert len(got["voters"]) == 10
+    assert got["voters_in_all"] >= 10
+    assert sum(voter["weight"] for voter in got["voters"]) <= 1.001
+    assert got["face"] == {"box": [0, 0, 40, 40], "score": 1, "how": "whole", "faces_in_photo": 1}
 
 
 def test_what_a_photo_may_lack(client: TestClient) -> None:
     dark = one(client, photo("black"))
     assert dark.status_code == 200
-    said = dark.json()
-    assert (said["status"], said["reason"]) == ("no_face", "no face found")
-    assert said["face"] is said["mask"] is said["age"] is None
-    assert said["voters"] == []
-    assert said["probabilities"] == {}
+    got = dark.json()
+    assert (got["status"], got["reason"]) == ("no_face", "no face found")
+    assert got["face"] is got["mask"] is got["age"] is None
+    assert got["voters"] == []
+    assert got["probabilities"] == {}
     two = one(client, photo("blue")).json()
     assert two["face"]["faces_in_photo"] == 2
     assert "2 faces found; the largest is predicted" in two["reason"]
@@ -89,10 +89,10 @@ def test_a_batch_in_its_order(client: TestClient) -> None:
     files = [("photos", (f"{n}.png", data)) for n, data in enumerate([photo("green"), b"x", photo("black")])]
     answer = post(client, "/predict/batch", *files)
     assert answer.status_code == 200
-    said = answer.json()
-    assert [(s["name"], s["status"]) for s in said] == [("0.png", "ok"), ("1.png", "unreadable"), ("2.png", "no_face")]
+    got = answer.json()
+    assert [(s["name"], s["status"]) for s in got] == [("0.png", "ok"), ("1.png", "unreadable"), ("2.png", "no_face")]
     alone = one(client, photo("green"), "0.png").json()
-    assert said[0] == alone
+    assert got[0] == alone
 
 
 @pytest.mark.parametrize(
@@ -153,9 +153,9 @@ def test_names_are_for_the_eye_alone(client: TestClient) -> None:
     for name in ("../../etc/passwd", "/etc/passwd", "a\x00b", "x" * 3000, "<script>", "\x1b[31m"):
         answer = one(client, photo(), name)
         assert answer.status_code == 200
-        said = answer.json()["name"]
-        assert said.isprintable()
-        assert len(said) <= 255 * 10
+        got = answer.json()["name"]
+        assert got.isprintable()
+        assert len(got) <= 255 * 10
 
 
 def test_nothing_is_written_to_the_disk(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,9 +179,9 @@ def test_memory_is_given_back(engine: Engine, client: TestClient) -> None:
 def test_a_sick_network_spoils_no_other_photo(client: TestClient, colours: Colours) -> None:
     colours.hates_white = True
     files = [("photos", (name, photo(colour))) for name, colour in (("a", "red"), ("b", "white"), ("c", "green"))]
-    said = post(client, "/predict/batch", *files).json()
-    assert [one["status"] for one in said] == ["ok", "failed", "ok"]
-    assert "RuntimeError" in said[1]["reason"]
+    got = post(client, "/predict/batch", *files).json()
+    assert [one["status"] for one in got] == ["ok", "failed", "ok"]
+    assert "RuntimeError" in got[1]["reason"]
     colours.broken = True
     assert one(client, photo()).status_code == 500
     colours.broken = False

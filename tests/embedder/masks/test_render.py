@@ -56,7 +56,7 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def render(originals: Path, out: Path, finder: FaceFinder) -> Render:
-    """Draw masks on :func:`originals` unless told otherwise."""
+    """Draw masks on :func:`originals` by default."""
 
     def run(root: Path = originals, to: Path = out, **options: Any) -> RenderReport:
         return render_masks(read_dataset(root, "auto"), root, to, finder, **options)

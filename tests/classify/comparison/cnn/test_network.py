@@ -31,9 +31,9 @@ def test_every_backbone_answers_and_takes_its_weights(backbone: Backbone) -> Non
     """On the meta device: shapes without numbers, so that vgg19 and vit_b_16 cost nothing."""
     with torch.device("meta"):
         net = Network(backbone, 64, {"mask": 3, "gender": 2, "age": 3}).eval()
-        said = net(torch.empty(2, 3, 64, 64))
+        outputs = net(torch.empty(2, 3, 64, 64))
         whole = models.get_model(backbone, **({"image_size": 64} if backbone == "vit_b_16" else {}))
-    assert {task: tuple(logits.shape) for task, logits in said.items()} == {
+    assert {task: tuple(logits.shape) for task, logits in outputs.items()} == {
         "mask": (2, 3),
         "gender": (2, 2),
         "age": (2, 3),

@@ -23,7 +23,7 @@ def test_rows_in_another_order_and_another_format_are_brought_together(make_answ
     assert members.fold.tolist() == first["fold"].tolist()
 
 
-def test_whom_one_file_takes_for_one_person_is_one(make_answers: Make, write: Write) -> None:
+def test_people_joined_in_one_file_are_joined_in_all(make_answers: Make, write: Write) -> None:
     first, second = make_answers(1, 1.0, 5.0), make_answers(2, 1.0, 5.0)
     second["person"] = second["person"].replace({3: 0}) + 100  # of one fold both
     members = read_members([write("a.parquet", first), write("b.parquet", second)])

@@ -43,8 +43,8 @@ def test_absolute_error_weights_are_convex_and_no_other_weights_are_better(shape
     assert on_simplex(weights)
 
     def error(other: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
-        said = other @ ages
-        return float(np.maximum(low - said, said - high).clip(0).mean())
+        predicted = other @ ages
+        return float(np.maximum(low - predicted, predicted - high).clip(0).mean())
 
     if faces:
         for other in [*np.eye(members), *random.dirichlet(np.ones(members), 20)]:

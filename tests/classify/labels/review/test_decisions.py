@@ -263,15 +263,15 @@ def test_a_decision_that_was_told_survives_a_kill(patch: Path, table: pd.DataFra
             decide_for_ever(patch, table, write, 7 * kill)
         os.close(write)
         with os.fdopen(read, "rb") as pipe:
-            told = pipe.read(2)
+            sent = pipe.read(2)
             time.sleep(chance.uniform(0, 0.03))
             os.kill(child, signal.SIGKILL)
-            told += pipe.read()
+            sent += pipe.read()
         os.waitpid(child, 0)
-        assert told
+        assert sent
         after = Decisions(patch, table)
         after.close()
-        untold = (told[-2] + 1) % FACES  # may have been saved, too
-        for row, age in dict(zip(told[::2], told[1::2], strict=True)).items():
-            assert after.verdicts(row)["age"][0] == str(age) or row == untold
+        unsent = (sent[-2] + 1) % FACES  # may have been saved, too
+        for row, age in dict(zip(sent[::2], sent[1::2], strict=True)).items():
+            assert after.verdicts(row)["age"][0] == str(age) or row == unsent
         assert after.passed_over == 0

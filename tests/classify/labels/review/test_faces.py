@@ -25,12 +25,12 @@ def test_codes_are_positions_in_names(faces: Faces) -> None:
         for name in ("mask", "gender", "person"):
             code = columns[name][row]
             assert (names[name][code] if code >= 0 else None) == (face[name] if isinstance(face[name], str) else None)
-        said = [
+        given = [
             names[name][columns[name][row]] if columns[name][row] >= 0 else None for name in ("mask", "gender", "band")
         ]
-        known = None not in said
-        assert columns["class"][row] == (class_id(*map(str, said)) if known else -1)
-        assert not known or names["class"][columns["class"][row]] == ", ".join(map(str, said))
+        known = None not in given
+        assert columns["class"][row] == (class_id(*map(str, given)) if known else -1)
+        assert not known or names["class"][columns["class"][row]] == ", ".join(map(str, given))
     assert names["class"] == CLASSES
 
 
@@ -97,7 +97,7 @@ def test_few_faces(make_set: MakeSet, count: int) -> None:
 def test_reviewed_before(make_set: MakeSet) -> None:
     one = make_set(3, mask="wear", gender="male", age=[20.0, 20.0, float("nan")])
     ids = one.table["face_id"]
-    said = [
+    given = [
         (0, "mask", "wear"),
         (0, "gender", "male"),
         (0, "age", "20"),
@@ -106,7 +106,7 @@ def test_reviewed_before(make_set: MakeSet) -> None:
         (2, "gender", "male"),
     ]
     lines = [
-        {**dict.fromkeys(LOG_COLUMNS, ""), "face_id": ids[row], "field": field, "new": new} for row, field, new in said
+        {**dict.fromkeys(LOG_COLUMNS, ""), "face_id": ids[row], "field": field, "new": new} for row, field, new in given
     ]
     log = pd.DataFrame(lines).assign(batch=1).astype(LOG_COLUMNS)
     assert opened(replace(one, corrections=log)).columns()["reviewed"] == [0, 2]
