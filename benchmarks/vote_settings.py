@@ -120,8 +120,8 @@ class Fold:
 class Scored:
     """Of all faces scored: years of error, cell of the bands' confusion, whether the interval holds the age, voters.
 
-    ``cell`` (n,) is 3 * truth + predicted band, -1 where the true band is unknown; ``held`` (n,) is NaN without an exact age;
-    ``voters`` (n,) is how many were asked for, ``shown`` (n,) the share of the vote of the ten nearest.
+    ``cell`` (n,) is 3 * truth + predicted band, -1 where the true band is unknown; ``held`` (n,) is NaN without an
+    exact age; ``voters`` (n,) is how many were asked for, ``shown`` (n,) the share of the vote of the ten nearest.
     """
 
     error: Floats

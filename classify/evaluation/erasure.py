@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...embedder.erasure.files import Tables, shows
-from ...embedder.erasure.protocol import Artefact, Listing, Plain, kind_of
+from ...embedder.erasure.protocol import Artefact, Listing, Plain
 from ...embedder.erasure.traces import Traces
 from ...embedder.photo import SUFFIXES
+from ...embedder.storage.manifest import kind_of
 from ..predict.erasure import VOTERS
 from .error_gallery_folder import KIND, MANIFEST
 

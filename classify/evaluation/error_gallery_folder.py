@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ...embedder.errors import MaskclsError
 from ...embedder.photo import shown
 from ...embedder.storage.atomic import write_json
-from ...embedder.storage.atomic_folder import OWN, replacing_folder
+from ...embedder.storage.atomic_folder import OWN, check_folder, replacing_folder
 
-KIND = "maskcls-error_gallery"
+KIND = "maskcls-error-gallery"
 MANIFEST = "error_gallery.json"
 FACES = "faces"
 PAGES = ("index.html", "border.html")
@@ -46,23 +44,9 @@ def check_error_gallery_folder(folder: Path) -> None:
     Raises:
         MaskclsError: ``folder`` holds something else than an error gallery.
     """
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise MaskclsError(f"{shown(folder)}: not a folder; name another place for the error gallery")
-    names = {path.name for path in folder.iterdir()} - OWN
-    if not names:
-        return
-    if _kind(folder / MANIFEST) != KIND:
-        raise MaskclsError(f"{shown(folder)}: not an error gallery, so not replaced; name a new or an empty folder")
+    check_folder(folder, MANIFEST, KIND, "an error gallery")
+    names = {path.name for path in folder.iterdir()} - OWN if folder.is_dir() else set()
     if others := sorted(names - {MANIFEST, FACES, *PAGES}):
         raise MaskclsError(
             f"{shown(folder)}: {shown(others[0])} is no part of an error gallery and would be lost; move it away"
         )
-
-
-def _kind(manifest: Path) -> Any:
-    try:
-        return json.loads(manifest.read_text(encoding="utf-8")).get("kind")
-    except (OSError, ValueError, AttributeError):
-        return None

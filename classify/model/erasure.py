@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ...embedder.erasure.protocol import Listing, kind_of
+from ...embedder.erasure.protocol import Listing
 from ...embedder.erasure.traces import Traces
 from ...embedder.facenet.encoder import MAP_SHAPE
 from ...embedder.photo import stored
 from ...embedder.storage.lock import LOCK
+from ...embedder.storage.manifest import kind_of
 from ...embedder.table import gallery_ids
 from ...index.base import normalised
 from ...index.storage import FILE, SERVER, drop_replaced

@@ -21,7 +21,7 @@ from ...embedder.faceset.provenance import SeenPeople, read_seen, seen_content
 from ...embedder.faceset.store import encoder_of
 from ...embedder.photo import shown
 from ...embedder.storage.atomic import write_bytes, write_json
-from ...embedder.storage.atomic_folder import NEXT, OWN, commit, ensure_whole, is_interrupted, recover, stage
+from ...embedder.storage.atomic_folder import NEXT, check_folder, commit, ensure_whole, is_interrupted, recover, stage
 from ...embedder.storage.lock import locked
 from ...embedder.storage.manifest import checksums, parsing, read_manifest, write_manifest
 from ...embedder.table import check_rows, gallery_ids
@@ -207,12 +207,7 @@ def check_target(folder: Path) -> None:
     Raises:
         MaskclsError: it is something else.
     """
-    if folder.is_file():
-        raise MaskclsError(f"{shown(folder)}: a file, not a folder; choose another --out")
-    if (folder / MANIFEST).exists() or (folder / NEXT / MANIFEST).exists() or not folder.exists():
-        return
-    if {path.name for path in folder.iterdir()} - OWN:
-        raise MaskclsError(f"{shown(folder)}: not empty and not a model; choose another --out")
+    check_folder(folder, MANIFEST, KIND, "a model")
 
 
 def _read_seen(folder: Path) -> tuple[SeenPeople, ...]:

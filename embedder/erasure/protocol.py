@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from .traces import Traces
 
@@ -65,11 +64,3 @@ class Plain:
     def erase(self, traces: Traces, *, dry_run: bool = False) -> int:
         """See :class:`Artefact`."""
         return self.do(self.path, traces, dry_run)
-
-
-def kind_of(manifest: Path) -> Any:
-    """``kind`` in a JSON manifest; None where there is none."""
-    try:
-        return json.loads(manifest.read_text(encoding="utf-8")).get("kind")
-    except (OSError, ValueError, AttributeError):
-        return None

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from ..erasure.files import Tables
-from ..erasure.protocol import Listing, kind_of
+from ..erasure.protocol import Listing
 from ..erasure.traces import Traces
 from ..storage.atomic_folder import recover
 from ..storage.lock import LOCK, locked
+from ..storage.manifest import kind_of
 from .forgotten import FORGOTTEN, read_forgotten
 from .store import (
     FILES,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from ..errors import MaskclsError
 from ..photo import shown
 from .atomic import write_json
 from .lock import LOCK, locked
-from .manifest import is_plain
+from .manifest import is_plain, kind_of
 
 NEXT = ".next"
 """The folder of staged files."""
@@ -49,6 +49,24 @@ def replacing_folder(folder: Path, obsolete: Iterable[str] = ()) -> Iterator[Pat
             shutil.rmtree(staging, ignore_errors=True)
             raise
         commit(folder, obsolete)
+
+
+def check_folder(folder: Path, manifest: str, kind: str, what: str, also: Collection[str] = ()) -> None:
+    """Make sure that a folder may be written to: a new one, an empty one, or an earlier output of this kind.
+
+    Args:
+        manifest, kind: the file by which an earlier output is known, and the kind that it names.
+        what: an earlier output is, for the message.
+        also: names that do not matter.
+
+    Raises:
+        MaskclsError: it holds something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise MaskclsError(f"{shown(folder)}: a file, not a folder; choose another folder")
+    is_known = kind in (kind_of(folder / manifest), kind_of(folder / NEXT / manifest))
+    if not is_known and folder.is_dir() and {path.name for path in folder.iterdir()} - OWN - set(also):
+        raise MaskclsError(f"{shown(folder)}: not empty and not {what}; choose another folder")
 
 
 def stage(folder: Path) -> Path:

@@ -22,6 +22,14 @@ def write_manifest(path: Path, content: Mapping[str, Any]) -> None:
     write_json(path, {**content, SEAL: _seal(content)})
 
 
+def kind_of(manifest: Path) -> Any:
+    """The ``kind`` that a JSON manifest names; None where there is none."""
+    try:
+        return json.loads(manifest.read_text(encoding="utf-8")).get("kind")
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
 def key_of(*parts: object) -> str:
     """SHA-256 over parts (bytes as they are, others as text): equal keys mean equal parts."""
     digest = hashlib.sha256()

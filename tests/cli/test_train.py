@@ -169,7 +169,7 @@ def test_another_run_is_not_overwritten(runs: Path, painted: Path) -> None:
         pytest.param(
             ["--learning-rate", "1e25", *TINY], ["the loss is", "lower --learning-rate (it is 1e+25)"], id="NaN"
         ),
-        pytest.param(["--out", "{photos}"], ["not empty and not a run; choose another --out"], id="taken folder"),
+        pytest.param(["--out", "{photos}"], ["not empty and not a run; choose another folder"], id="taken folder"),
     ],
 )
 def test_bad_input_is_one_line(painted: Path, tmp_path: Path, arguments: list[str], words: list[str]) -> None:

@@ -20,6 +20,7 @@ import pandas as pd
 from ....embedder.errors import MaskclsError
 from ....embedder.photo import shown
 from ....embedder.storage.atomic import write_csv, write_json, write_table
+from ....embedder.storage.atomic_folder import check_folder
 from ....embedder.storage.manifest import checksums, key_of
 from ....embedder.storage.step_cache import Step, StepCache
 from ...data.provenance import barred, refuse_knowing, unseen
@@ -215,12 +216,9 @@ def _finished(out: Path, config: Mapping[str, Any]) -> bool:
     Raises:
         MaskclsError: it holds something else; the message says in what another run differs.
     """
-    if out.is_file():
-        raise MaskclsError(f"{shown(out)}: a file, not a folder; choose another --out")
     there = read_config(out)
     if not there:
-        if out.is_dir() and any(not path.name.startswith(".") for path in out.iterdir()):  # a kill may leave such
-            raise MaskclsError(f"{shown(out)}: not empty and not a run; choose another --out")
+        check_folder(out, CONFIG, KIND, "a run", {path.name for path in out.glob(".*")})  # a kill may leave such
         return False
     if there.get("key") == config["key"]:
         return "files" in there

@@ -12,10 +12,10 @@ from ....embedder.errors import MaskclsError
 from ....embedder.facenet.encoder import Encoder
 from ....embedder.faceset.forgotten import FORGOTTEN, read_forgotten
 from ....embedder.faceset.provenance import COLUMNS, CONFIDENCES, PSEUDO_LABELS, PseudoLabels, Teacher
-from ....embedder.faceset.store import MANIFEST, REJECT_COLUMNS, EmbeddingSet, SetTables, SetWriter
+from ....embedder.faceset.store import KIND, MANIFEST, REJECT_COLUMNS, EmbeddingSet, SetTables, SetWriter
 from ....embedder.labels import age_band
 from ....embedder.photo import shown
-from ....embedder.storage.atomic_folder import NEXT, OWN, recover
+from ....embedder.storage.atomic_folder import NEXT, check_folder, recover
 from ....embedder.storage.lock import locked
 from ....embedder.table import COLUMNS as TABLE
 from ...data.face_set import Progress, merge_sets
@@ -78,14 +78,9 @@ def check_out(out: Path) -> None:
     Raises:
         MaskclsError: it holds something else.
     """
-    if out.is_file():
-        raise MaskclsError(f"{shown(out)}: a file, not a folder; choose another folder")
-    if (out / PSEUDO_LABELS).exists() or (out / NEXT / PSEUDO_LABELS).exists() or not out.exists():
-        return
-    if (out / MANIFEST).exists():
+    check_folder(out, MANIFEST, KIND, "an embedding set", {FORGOTTEN})
+    if (out / MANIFEST).exists() and not (out / PSEUDO_LABELS).exists() and not (out / NEXT / PSEUDO_LABELS).exists():
         raise MaskclsError(f"{shown(out)}: holds labels given by people; choose another folder")
-    if {path.name for path in out.iterdir()} - OWN - {FORGOTTEN}:
-        raise MaskclsError(f"{shown(out)}: not empty and not an embedding set; choose another folder")
 
 
 def label_set(
