@@ -10,29 +10,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from maskcls.classify.evaluation import error_gallery as error_gallery
+from maskcls.classify.evaluation import error_gallery
 from maskcls.classify.evaluation.error_gallery import write_error_gallery
 from maskcls.embedder.photo import read_photo
+
+from .rows import OLD, RIGHT, TRUTH, WRONG_GENDER, WRONG_MASK
 
 SCRIPT = "<script>alert(1)</script>.jpg"
 NAMES = [SCRIPT, 'quote" onmouseover="x.jpg', "two\nlines.jpg", "not\\udcfe.jpg", "a & b/<b>.jpg"]
 
-TRUTH = {"true_mask": "wear", "true_gender": "male", "true_race": "Asian", "true_age_low": 40.0, "true_age_high": 40.0}
-RIGHT = {"mask": "wear", "gender": "male", "age_band": "30-59", "age": 41.0, "age_low": 33.0, "age_high": 50.0} | {
-    "p_wear": 0.9,
-    "p_incorrect": 0.06,
-    "p_normal": 0.04,
-    "p_male": 0.8,
-    "p_female": 0.2,
-    "p_lt30": 0.1,
-    "p_30_59": 0.7,
-    "p_ge60": 0.2,
-}
 PLACE = {"root": "/nowhere", "box": [0.0, 0.0, 64.0, 64.0], "source": "contest", "person": 7, "fold": 1}
-OLD = {"true_age_low": 62.0, "true_age_high": 62.0}
-WRONG_MASK = {"mask": "incorrect", "p_incorrect": 0.55}
-WRONG_GENDER = {"gender": "female", "p_female": 0.99}
-
 Rows = list[dict[str, Any]]
 
 
