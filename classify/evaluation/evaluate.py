@@ -211,17 +211,7 @@ def evaluate(
 
 def data_key(pool: FaceSet, fold: Rows, scored: Rows) -> tuple[object, ...]:
     """Everything in the data that changes a model of a fold or its predictions: faces, labels, identities, folds."""
-    table = pool.table.drop(columns=["box", "landmarks"])
-    return (
-        version("maskcls"),
-        *ANSWER_COLUMNS,
-        pool.encoder.fingerprint,
-        pd.util.hash_pandas_object(table).to_numpy().tobytes(),
-        pool.people.tobytes(),
-        *((teacher.people.tobytes(), teacher.unplaced) for teacher in pool.teachers.values()),
-        fold.tobytes(),
-        scored.tobytes(),
-    )
+    return version("maskcls"), *ANSWER_COLUMNS, pool.fingerprint, fold.tobytes(), scored.tobytes()
 
 
 def _key(pool: FaceSet, chosen: Plan, settings: EvaluationSettings) -> tuple[object, ...]:
