@@ -127,7 +127,7 @@ class Classifier:
         batch_size: int = 64,
         jobs: int = 2,
     ) -> Predictions:
-        """Predict one or many photos, in their order; one that cannot be read has an answer that says why.
+        """Predict one or many photos, in their order; one that cannot be read has an answer with the reason.
 
         Args:
             photos: paths, images and arrays, mixed as you like; a folder stands for all photos below it.

@@ -35,7 +35,7 @@ class Engine(StrEnum):
 
 
 class Layout(StrEnum):
-    """How a dataset says what its photos show."""
+    """How a data set stores the labels of its photos."""
 
     auto = "auto"
     contest = "contest"

@@ -122,7 +122,7 @@ def remove(
     from_file: Annotated[Path | None, typer.Option("--from", help="CSV with a column face_id or path.")] = None,
     dataset: DatasetOption = None,
 ) -> None:
-    """Remove faces from the gallery; they do not vote any more. One of the first four options says which.
+    """Remove faces from the gallery; they do not vote any more. One of the first four options selects them.
 
     What heads and age space have learnt from them stays learnt. See `forget` for removing a person everywhere.
     """

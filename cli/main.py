@@ -30,7 +30,7 @@ app = App(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Mask, gender and age of faces: FaceNet embeddings, a FAISS gallery, and a vote of the nearest neighbours.",
-    epilog="Exit codes: 0 done, 1 failed (one line says why), 2 the command line is wrong, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 failed (one line with the reason), 2 the command line is wrong, 130 interrupted.",
 )
 app.command("embed")(embed.embed)
 app.command("build-index")(build_index.build_index)

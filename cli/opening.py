@@ -21,7 +21,7 @@ def opened(
     weights: Path | None,
     face: Face | None,
 ) -> LoadedModel:
-    """See :func:`~..classify.model.loading.open_model`; where no model is named, a line says which one answers.
+    """See :func:`~..classify.model.loading.open_model`; where no model is named, a line names the one that is used.
 
     Raises:
         MaskclsError: as there.

@@ -62,8 +62,8 @@ def predict(
 ) -> None:
     """Predict mask, gender and age of the largest face in every photo, one row a photo, with the neighbours behind it.
 
-    A photo that cannot be read or shows no face gets a row that says why; the run fails only if none was answered.
-    A killed run resumes where it stopped.
+    A photo that cannot be read or shows no face gets a row with the reason; the run fails only if no photo has a
+    prediction. A killed run resumes where it stopped.
     """
     with one_line_errors():
         import shutil

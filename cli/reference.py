@@ -16,7 +16,7 @@ HEAD = """<!-- made by `python -m maskcls.cli.reference > docs/cli.md`; a test c
 
 
 def reference() -> str:
-    """Every command with its arguments and options, as `--help` says them."""
+    """Every command with its arguments and options, as `--help` prints them."""
     command = get_command(app)
     pages = get_docs_for_click(obj=command, ctx=typer.Context(command, info_name="maskcls"), name="maskcls")
     return HEAD + html.unescape(pages)

@@ -54,8 +54,8 @@ def serve(
 ) -> None:
     """Answer over HTTP: a page to drop photos on, and an API for programs; Ctrl-C ends it.
 
-    POST /predict takes one photo, POST /predict/batch several, GET /openapi.json says how; /healthz and /metrics are
-    for monitors. Nothing that is sent is stored. With $MASKCLS_TOKEN set, clients need that token.
+    POST /predict takes one photo, POST /predict/batch several, GET /openapi.json describes both; /healthz and /metrics
+    are for monitors. Nothing that is sent is stored. With $MASKCLS_TOKEN set, clients need that token.
     """
     with one_line_errors():
         from ..classify.serving.answerer import Answerer

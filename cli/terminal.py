@@ -40,7 +40,7 @@ Update = Callable[[str, int, int], None]
 
 @dataclass
 class _Job:
-    """A command that runs: what it says for scripts, and where to."""
+    """A command that runs: its output for scripts, and where that goes."""
 
     command: str = ""
     as_json: bool = False

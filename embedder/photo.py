@@ -236,10 +236,10 @@ def _reduced(width: int, height: int) -> tuple[int, int]:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF block says. Pillow's own way also writes the block anew, which fails on one bad tag in it."""
+    """Turned as its EXIF block asks. Pillow's own way also writes the block anew, which fails on one bad tag in it."""
     try:
         turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
-    except Exception:  # a damaged EXIF block says nothing about the pixels
+    except Exception:  # a damaged EXIF block does not matter for the pixels
         return image
     return image if turn is None else image.transpose(turn)
 

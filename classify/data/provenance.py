@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 DIGITS = 12
-"""Of a fingerprint, to say which teacher is meant."""
+"""Of a fingerprint, to name a teacher in messages."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def refuse_knowing(pool: FaceSet, people: Ints, whose: str) -> None:
         whose: names them, such as ``fold 2``.
 
     Raises:
-        MaskclsError: one line that says how many rows, of which set of photos, and what to do.
+        MaskclsError: one line with the number of rows, the set of photos, and what to do.
     """
     for name, taught in pool.teachers.items():
         rows = pool.table[pool.table["teacher"] == name]

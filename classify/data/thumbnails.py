@@ -75,7 +75,7 @@ def write_faces(
     jobs: int = 2,
     progress: Progress = lambda done, total: None,
 ) -> dict[str, str]:
-    """Write ``<face_id>.jpg`` for every face, and say of the others why there is none."""
+    """Write ``<face_id>.jpg`` for every face, and return for the others why there is none."""
     photos: dict[tuple[str, str], list[str]] = {}
     missing: dict[str, str] = {}
     for face_id, face in faces.items():

@@ -126,7 +126,7 @@ def _wanted(cards: Iterable[Row]) -> list[str]:
 
 
 def _places(cards: Sequence[Row], faces: pd.DataFrame) -> dict[str, FacePlace]:
-    """Where the wanted faces are: as their own row says, as the table of faces says of voters."""
+    """Where the wanted faces are: from their own row, or from the table of faces for voters."""
     own = {card["face_id"]: card["place"] for card in cards}
     others = faces.loc[faces.index.isin([i for i in _wanted(cards) if i not in own])]
     return own | {

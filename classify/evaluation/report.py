@@ -65,7 +65,7 @@ def _rows(value: object) -> list[Mapping[str, Any]]:
 
 
 def _by_task(part: object, make: Callable[[str, object], Row]) -> list[Row]:
-    """What ``make`` says of each task that the part has, in the order of the tasks."""
+    """The results of ``make`` for each task that the part has, in the order of the tasks."""
     known = {task: value for task, value in _mapping(part).items() if value and task != "age_by_decade"}
     order = [task for task in TASKS if task in known] + [task for task in known if task not in TASKS]
     return [{"title": TASKS.get(task, label(task)), **made} for task in order if (made := make(task, known[task]))]

@@ -173,7 +173,7 @@ def without(model: Model, rows: Ints) -> Model:
 
 
 def drop_faces(model: Model, rows: Ints, what: str) -> Model:
-    """The model without some rows of its table, its people numbered anew; ``what`` says so in the data card."""
+    """The model without some rows of its table, its people numbered anew; ``what`` is noted in the data card."""
     left = without(model, rows)
     people = np.unique(left.table["group"].to_numpy(np.int64), return_inverse=True)[1]
     note = {"faces": len(model.table) - len(left.table)}

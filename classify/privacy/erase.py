@@ -119,7 +119,7 @@ def erase_person(
 
     Args:
         delete_photos: also delete the person's photo files, where they still are what was embedded.
-        dry_run: change nothing, only say what would be done.
+        dry_run: change nothing, only return what would be done.
 
     Raises:
         MaskclsError: the person is unknown or ambiguous, a set or model is damaged, or another run is writing to one.

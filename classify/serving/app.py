@@ -21,7 +21,7 @@ from .uploads import Intake, Limits
 
 PAGE = "serve.html"
 OPEN_PATHS = ("/healthz",)
-"""Read without a token: they say nothing about anybody."""
+"""Read without a token: they hold nothing about any person."""
 ROUTES = frozenset({"/", "/predict", "/predict/batch", "/about", "/healthz", "/metrics", "/openapi.json"})
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Refusal, "description": text}
@@ -155,7 +155,7 @@ def create_app(engine: Engine, metrics: Metrics, limits: Limits) -> FastAPI:
 
 
 def _form(field: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """What OpenAPI says of a form with one field."""
+    """OpenAPI's description of a form with one field."""
     form = {"type": "object", "required": [field], "properties": {field: schema}, "additionalProperties": False}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
 

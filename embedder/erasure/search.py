@@ -104,7 +104,7 @@ class Search:
                         if buffer is not None:
                             found |= self.in_bytes(memoryview(buffer))
         except (pa.ArrowException, OSError):
-            pass  # no Parquet, whatever its name says
+            pass  # no Parquet, whatever its name
         return found - {PATH}
 
 

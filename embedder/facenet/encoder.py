@@ -30,7 +30,7 @@ MAP_SHAPE = (896, 4, 4)
 
 
 class Encoded(NamedTuple):
-    """What the backbone says of n faces.
+    """Outputs of the backbone for n faces.
 
     Attributes:
         embeddings: (n, 512) float32 of unit length.

@@ -112,7 +112,7 @@ def apply_patch(folders: list[Path], patch: pd.DataFrame) -> Outcome:
 
 
 def undo_patch(folder: Path) -> int:
-    """Take the last batch of corrections of a set back, and say how many labels that changed.
+    """Take the last batch of corrections of a set back, and return how many labels that changed.
 
     Raises:
         MaskclsError: there is none, or the set is missing, damaged or written to by another run.
@@ -166,7 +166,7 @@ class _Labels:
         return bool(self._faces(line))
 
     def apply(self, line: Line, number: int, outcome: Outcome) -> bool:
-        """Apply a line to the faces it is about, note what became of it, and say whether it is worth a log line."""
+        """Apply a line to the faces it is about, note the outcome, and return whether it is worth a log line."""
         name = line["field"]
         old, new = (canonical(name, line[side]) for side in ("old", "new"))
         rows = self._faces(line)

@@ -138,7 +138,7 @@ def encoder_of(manifest: Mapping[str, Any]) -> EncoderInfo:
     """What the vectors of a folder were made with.
 
     Raises:
-        TypeError: the manifest does not say it as it should.
+        TypeError: the manifest does not have it in this form.
     """
     info = EncoderInfo(**manifest["encoder"])
     if not (

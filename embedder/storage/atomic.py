@@ -49,7 +49,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def reserve(file: IO[bytes], size: int) -> None:
-    """Give a file ``size`` bytes of disk, zeros; a full disk says so here, and not by killing who writes a mapping.
+    """Give a file ``size`` bytes of disk, zeros; a full disk raises here, and does not kill who writes to a mapping later.
 
     Raises:
         OSError: the disk is full, or the file may not be that large.

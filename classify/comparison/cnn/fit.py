@@ -34,7 +34,7 @@ PLATEAU_PATIENCE = 2
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and how it is computed: ``cpu`` or ``cuda``, and whether in bfloat16 where torch's autocast says so."""
+    """Where and how it is computed: ``cpu`` or ``cuda``, and whether in bfloat16 where torch's autocast chooses it."""
 
     device: str = "cpu"
     bfloat16: bool = False

@@ -46,7 +46,7 @@ def headless(backbone: Backbone, image_size: int) -> tuple[nn.Module, int]:
 
 
 def last_layer(net: nn.Module) -> tuple[str, nn.Linear]:
-    """Name and module of the layer that says the classes: in all these networks the last linear one."""
+    """Name and module of the layer that outputs the classes: in all these networks the last linear one."""
     return [(name, module) for name, module in net.named_modules() if isinstance(module, nn.Linear)][-1]
 
 
@@ -56,7 +56,7 @@ def parameters(nets: Sequence[nn.Module]) -> int:
 
 
 def logits_of(net: nn.Module, images: Tensor, flip: bool, bfloat16: bool) -> dict[str, Tensor]:
-    """What a network in evaluation mode says, as float32; with ``flip`` the mean of each image and its mirror image."""
+    """Outputs of a network in evaluation mode, float32; with ``flip`` the mean of each image and its mirror image."""
     with torch.inference_mode(), torch.autocast(images.device.type, torch.bfloat16, bfloat16):
         outputs = {task: logits.float() for task, logits in net(images).items()}
         if flip:
@@ -105,7 +105,7 @@ def read_pretrained(path: Path, backbone: Backbone) -> Pretrained:
         )
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many types on a file that is not as it says
+    except Exception as error:  # torch raises many types on a damaged file
         raise MaskclsError(f"weights {shown(path)}: cannot be read as weights") from error
     return Pretrained(state, path.name, digest)
 

@@ -88,7 +88,7 @@ class Settings(BaseModel):
             if name not in OPERATIONS:
                 raise ValueError(f"randaugment {name!r} is none of {', '.join(OPERATIONS)}")
         if self.cutout and self.cutout_pixels:
-            raise ValueError("cutout and cutout_pixels are two ways to say the same; give one")
+            raise ValueError("cutout and cutout_pixels are two names for one setting; give one")
         if self.cutout_pixels >= self.image_size:
             raise ValueError(f"cutout_pixels {self.cutout_pixels}: not smaller than image_size {self.image_size}")
         if len(set(self.tasks)) < len(self.tasks):

@@ -189,7 +189,7 @@ def _metrics(job: Job, targets: Targets, answers: pd.DataFrame, curve: pd.DataFr
 
 
 def _config(job: Job) -> dict[str, Any]:
-    """What the run's folder says of how it was made; ``key`` covers all that the result depends on."""
+    """How the run was made, as stored in its folder; ``key`` covers all that the result depends on."""
     table, weights = job.pool.table, job.weights
     labels = table[["mask", "gender", "race", "age_low", "age_high", "drawn_on", "source"]]
     config = {
@@ -214,7 +214,7 @@ def _finished(out: Path, config: Mapping[str, Any]) -> bool:
     """Whether a folder holds this very run, finished; else it is new, empty, or holds a part of it.
 
     Raises:
-        MaskclsError: it holds something else; the message says in what another run differs.
+        MaskclsError: it holds something else; the message names how another run differs.
     """
     there = read_config(out)
     if not there:

@@ -87,7 +87,7 @@ def read_members(paths: Sequence[Path]) -> Members:
     if (folds > 1).any():
         row = int(np.flatnonzero(people == folds.idxmax())[0])
         raise MaskclsError(
-            f"{(folds > 1).sum()} people are in more than one fold, as the files together tell who is who, such as "
+            f"{(folds > 1).sum()} people are in more than one fold, when the people of all files are joined, such as "
             f"{shown(str(first['path'][row]))}; evaluate all members on the same sets with one --split"
         )
     return members

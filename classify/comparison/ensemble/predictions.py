@@ -27,7 +27,7 @@ def mix_predictions(paths: Sequence[Path], weights: Path) -> pd.DataFrame:
     and reason.
 
     Returns:
-        ``path``, ``status``, ``reason`` and what :func:`.ensemble.mixed_answers` says, in the order of the first file.
+        ``path``, ``status``, ``reason`` and the columns of :func:`.ensemble.mixed_answers`, in the first file's order.
 
     Raises:
         MaskclsError: a file is unreadable or about other photos, or the weights are of another number of members.

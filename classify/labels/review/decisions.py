@@ -182,7 +182,7 @@ class Decisions:
 
 
 def _state(line: _Line, label: str) -> str | None:
-    """What a line says of a face whose label is ``label`` now; None where it speaks of another label."""
+    """The decision of a line on a face whose label is ``label`` now; None where it is about another label."""
     if label not in (line.old, line.new):
         return None
     if not line.new and line.reason.startswith("reject"):

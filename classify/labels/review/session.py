@@ -22,7 +22,7 @@ DECISIONS = "decisions.csv"
 
 
 class OpenReview(NamedTuple):
-    """A review, and lines that say what was opened."""
+    """A review, and lines that describe what was opened."""
 
     review: Review
     lines: tuple[str, ...]

@@ -66,7 +66,7 @@ class Thumbnails:
 
 
 def placeholder(reason: str) -> str:
-    """An SVG picture that says why there is no photo."""
+    """An SVG picture with the reason why there is no photo."""
     lines = ["no photo:", *wrap(reason, 20)][:7]
     texts = "".join(
         f'<text x="80" y="{80 + 18 * (number - (len(lines) - 1) / 2):.0f}">{escape(line)}</text>'
