@@ -34,9 +34,7 @@ def test_an_ensemble_of_one_and_of_copies_of_one_is_that_one(
     if gaps:
         table.loc[4, ["age_band", "p_lt30", "p_30_59", "p_ge60", "age", "age_low", "age_high", "class_id"]] = None
         table.loc[9, ["age_low", "age_high"]] = None
-        table["age_band"] = table["age_band"].where(
-            table.index != 11, ">=60"
-        )  # after its model's class-frequency correction
+        table["age_band"] = table["age_band"].where(table.index != 11, ">=60")  # corrected by its model
         table["class_id"] = scored_faces(table).joint.predicted
         table["class_id"] = table["class_id"].astype("Int64").where(table["class_id"] >= 0)
     done = mixed(write, *[table] * copies)
