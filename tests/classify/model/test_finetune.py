@@ -28,8 +28,8 @@ QUIET = lambda what, done, total: None  # noqa: E731
 
 @pytest.fixture(scope="module")
 def few(pool: FaceSet) -> FaceSet:
-    """A third of the people; some faces have no age, some no gender."""
-    people = np.unique(pool.people)[::3]
+    """A fifth of the people; some faces have no age, some no gender."""
+    people = np.unique(pool.people)[::5]
     part = pool.subset(np.flatnonzero(np.isin(pool.people, people)))
     table = part.table.copy()
     table.loc[::11, ["age_low", "age_high"]] = np.nan
@@ -40,7 +40,7 @@ def few(pool: FaceSet) -> FaceSet:
 @pytest.fixture(scope="module", autouse=True)
 def enough() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "MIN_FACES_TO_LEARN", 100)
+        patch.setattr(fitting, "MIN_FACES_TO_LEARN", 60)
         patch.setattr(fitting, "MIN_PEOPLE", 2)
         yield
 
