@@ -87,7 +87,8 @@ def _lines(done: Mixed) -> list[str]:
         cells = []
         for name in names:
             one = done.scores[name][figure]
-            text = "n/a" if one.value != one.value else f"{one.value:.3f} ({one.low:.3f}-{one.high:.3f})"
+            interval = "" if one.low != one.low else f" ({one.low:.3f}-{one.high:.3f})"  # NaN for a single person
+            text = "n/a" if one.value != one.value else f"{one.value:.3f}{interval}"
             cells.append(f"{text:>{WIDTH}}")
         lines.append(f"{figure:24}" + "".join(cells))
     lines.append("")

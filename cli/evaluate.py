@@ -22,7 +22,7 @@ from .options import (
     fine_tuning,
 )
 from .outputs import check_outputs, json_object, page, table
-from .terminal import one_line_errors, progress_bar, tell
+from .terminal import figure_lines, one_line_errors, progress_bar, tell
 
 KIND = "maskcls-evaluation"
 NAME, WIDTH = 38, 11
@@ -176,14 +176,7 @@ def evaluate(
 
 def _lines(summary: dict[str, Any]) -> list[str]:
     """The figures for the terminal."""
-    lines = [f"{'':32} {'value':>7}   95 % interval      faces"]
-    for name, found in summary["overall"].items():
-        if found["value"] is None:
-            lines.append(f"{name:32} {'n/a':>7}")
-        else:
-            lines.append(
-                f"{name:32} {found['value']:7.3f}   {found['low']:.3f} to {found['high']:.3f}   {found['faces']:7d}"
-            )
+    lines = figure_lines(summary["overall"])
     for title in ("pseudo_labels", "baselines", "leakage"):
         if title in summary:
             lines += ["", f"{title.replace('_', '-')}: {summary[title]['note']}", *_comparison(summary[title])]

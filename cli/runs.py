@@ -71,20 +71,6 @@ def runs(
             typer.echo(f"{shown(json_file)}: all figures")
 
 
-def figures(overall: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Headline figures for the terminal; unknown ones are left out."""
-    lines = [f"{'':32} {'value':>7}   95 % interval      faces"]
-    return lines + [
-        f"{name:32} {found['value']:7.3f}   {_interval(found)}   {found['faces']:7d}"
-        for name, found in overall.items()
-        if found["value"] is not None
-    ]
-
-
-def _interval(found: Mapping[str, Any]) -> str:
-    return "    one person    " if found["low"] is None else f"{found['low']:.3f} to {found['high']:.3f}"
-
-
 def _described(name: str, config: Mapping[str, Any], answered: int | None) -> str:
     settings = config.get("settings", {})
     state = "not finished" if answered is None else f"{answered} faces predicted"

@@ -180,6 +180,18 @@ def _lines() -> Update:
     return update
 
 
+def figure_lines(overall: Mapping[str, Any]) -> list[str]:
+    """Figures with their intervals as a table; there is no interval where all faces are of one person."""
+    lines = [f"{'':32} {'value':>7}   95 % interval      faces"]
+    for name, found in overall.items():
+        if found["value"] is None:
+            lines.append(f"{name:32} {'n/a':>7}")
+        else:
+            ends = "one person" if found["low"] is None else f"{found['low']:.3f} to {found['high']:.3f}"
+            lines.append(f"{name:32} {found['value']:7.3f}   {ends:^14}   {found['faces']:7d}")
+    return lines
+
+
 def _plain(value: Any) -> Any:
     """A value as JSON has it."""
     if is_dataclass(value) and not isinstance(value, type):

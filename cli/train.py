@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .options import Device, DeviceOption
-from .terminal import one_line_errors, progress_bar, tell
+from .terminal import figure_lines, one_line_errors, progress_bar, tell
 
 NETWORKS, SETTINGS = "Networks and training", "Loss and sampling"
 AUGMENTATION = "Augmentation"
@@ -172,7 +172,6 @@ def train(
         from ..classify.comparison.cnn.trained import read_config
         from ..embedder.photo import shown
         from ..embedder.storage.lock import locked
-        from .runs import figures
 
         given |= {
             "sample_weights": _numbers("--weight", weight),
@@ -201,7 +200,7 @@ def train(
         tell(out=out, **metrics)
         for note in metrics["data"]["notes"]:
             typer.echo(note)
-        for line in figures(metrics["overall"]):
+        for line in figure_lines(metrics["overall"]):
             typer.echo(line)
         seconds, networks = metrics["networks"]["seconds"], metrics["networks"]
         typer.echo(

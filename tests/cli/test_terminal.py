@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from maskcls.cli import terminal
 from maskcls.cli.app import App, before_command
-from maskcls.cli.terminal import announce, one_line_errors, progress_bar, tell
+from maskcls.cli.terminal import announce, figure_lines, one_line_errors, progress_bar, tell
 from maskcls.embedder.errors import MaskclsError
 
 MAIN = [sys.executable, "-c", "from maskcls.cli.main import main; main()"]
@@ -146,3 +146,16 @@ def test_a_reader_that_has_seen_enough() -> None:
     process.stdout.close()
     assert "Traceback" not in process.stderr.read()
     process.wait(timeout=60)
+
+
+def test_figures_without_an_interval_or_a_value() -> None:
+    some = {"value": 0.5, "low": 0.25, "high": 0.75, "faces": 9}
+    one = {"value": 1.0, "low": None, "high": None, "faces": 1}
+    none = {"value": None, "low": None, "high": None, "faces": 0}
+    lines = figure_lines({"some": some, "of one person": one, "none": none})
+    assert [line.split() for line in lines[1:]] == [
+        ["some", "0.500", "0.250", "to", "0.750", "9"],
+        ["of", "one", "person", "1.000", "one", "person", "1"],
+        ["none", "n/a"],
+    ]
+    assert len({len(line) for line in lines[1:3]}) == 1

@@ -178,7 +178,7 @@ MakeSet = Callable[..., EmbeddingSet]
 @pytest.mark.parametrize(
     ("faces", "labels", "message"),
     [
-        pytest.param(90, {"age": 30.0}, "90 faces of known age, ", id="too few faces"),
+        pytest.param(50, {"age": 30.0}, "50 faces of known age, ", id="too few faces"),
         pytest.param(200, {"mask": "wear"}, "0 faces of known age", id="no ages"),
         pytest.param(200, {"age": 30.0, "person": "one"}, "200 faces of known age, 1 people", id="one person"),
     ],
