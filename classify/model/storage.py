@@ -207,7 +207,7 @@ def check_target(folder: Path) -> None:
     Raises:
         MaskclsError: it is something else.
     """
-    check_folder(folder, MANIFEST, KIND, "a model")
+    check_folder(folder, MANIFEST, None, "a model")
 
 
 def _read_seen(folder: Path) -> tuple[SeenPeople, ...]:

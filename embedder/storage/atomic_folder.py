@@ -51,20 +51,22 @@ def replacing_folder(folder: Path, obsolete: Iterable[str] = ()) -> Iterator[Pat
         commit(folder, obsolete)
 
 
-def check_folder(folder: Path, manifest: str, kind: str, what: str, also: Collection[str] = ()) -> None:
+def check_folder(folder: Path, manifest: str, kind: str | None, what: str, also: Collection[str] = ()) -> None:
     """Make sure that a folder may be written to: a new one, an empty one, or an earlier output of this kind.
 
     Args:
-        manifest, kind: the file by which an earlier output is known, and the kind that it names.
-        what: an earlier output is, for the message.
-        also: names that do not matter.
+        manifest: the file by which an earlier output is known.
+        kind: that the manifest must name; None where its file name suffices, so that a damaged output can be replaced.
+        what: an earlier output, as the message calls it, such as ``a model``.
+        also: names of other files that may be there.
 
     Raises:
         MaskclsError: it holds something else.
     """
     if folder.exists() and not folder.is_dir():
         raise MaskclsError(f"{shown(folder)}: a file, not a folder; choose another folder")
-    is_known = kind in (kind_of(folder / manifest), kind_of(folder / NEXT / manifest))
+    manifests = (folder / manifest, folder / NEXT / manifest)
+    is_known = any(path.exists() if kind is None else kind_of(path) == kind for path in manifests)
     if not is_known and folder.is_dir() and {path.name for path in folder.iterdir()} - OWN - set(also):
         raise MaskclsError(f"{shown(folder)}: not empty and not {what}; choose another folder")
 

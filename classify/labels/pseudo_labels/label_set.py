@@ -12,7 +12,7 @@ from ....embedder.errors import MaskclsError
 from ....embedder.facenet.encoder import Encoder
 from ....embedder.faceset.forgotten import FORGOTTEN, read_forgotten
 from ....embedder.faceset.provenance import COLUMNS, CONFIDENCES, PSEUDO_LABELS, PseudoLabels, Teacher
-from ....embedder.faceset.store import KIND, MANIFEST, REJECT_COLUMNS, EmbeddingSet, SetTables, SetWriter
+from ....embedder.faceset.store import MANIFEST, REJECT_COLUMNS, EmbeddingSet, SetTables, SetWriter
 from ....embedder.labels import age_band
 from ....embedder.photo import shown
 from ....embedder.storage.atomic_folder import NEXT, check_folder, recover
@@ -78,9 +78,9 @@ def check_out(out: Path) -> None:
     Raises:
         MaskclsError: it holds something else.
     """
-    check_folder(out, MANIFEST, KIND, "an embedding set", {FORGOTTEN})
     if (out / MANIFEST).exists() and not (out / PSEUDO_LABELS).exists() and not (out / NEXT / PSEUDO_LABELS).exists():
         raise MaskclsError(f"{shown(out)}: holds labels given by people; choose another folder")
+    check_folder(out, PSEUDO_LABELS, None, "an embedding set", {FORGOTTEN})
 
 
 def label_set(

@@ -163,6 +163,13 @@ def test_other_folder_is_not_overwritten(model: Model, tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["thesis"]
 
 
+def test_a_model_with_a_damaged_manifest_is_replaced(model: Model, tmp_path: Path) -> None:
+    model.save(tmp_path / "model")
+    (tmp_path / "model" / "model.json").write_text("{")
+    model.save(tmp_path / "model")
+    assert len(Model.load(tmp_path / "model").gallery) == len(model.gallery)
+
+
 def test_empty_folder_is_taken(model: Model, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     model.save(tmp_path / "empty")
