@@ -13,6 +13,7 @@ from .terminal import one_line_errors, tell
 
 if TYPE_CHECKING:
     from ..classify.comparison.ensemble.ensemble import Mixed
+    from ..classify.metrics.bootstrap import Estimate
 
 KIND = "maskcls-ensemble"
 WIDTH = 24
@@ -87,15 +88,19 @@ def _lines(done: Mixed) -> list[str]:
         cells = []
         for name in names:
             one = done.scores[name][figure]
-            interval = "" if one.low != one.low else f" ({one.low:.3f}-{one.high:.3f})"  # NaN for a single person
-            text = "n/a" if one.value != one.value else f"{one.value:.3f}{interval}"
+            text = "n/a" if one.value != one.value else f"{one.value:.3f}{_interval(one, '.3f', '-')}"
             cells.append(f"{text:>{WIDTH}}")
         lines.append(f"{figure:24}" + "".join(cells))
     lines.append("")
     for figure, (best, one) in done.differences.items():
-        lines.append(f"{figure}: {one.value:+.4f} ({one.low:+.4f} to {one.high:+.4f}) against {best}, its best member")
+        lines.append(f"{figure}: {one.value:+.4f}{_interval(one, '+.4f', ' to ')} against {best}, its best member")
     lines.append("")
     for question, values in done.everywhere.weights.items():
         shares = ", ".join(f"{name} {value:.2f}" for name, value in zip(names, values, strict=False))
         lines.append(f"weights of {question}, all folds: {shares}")
     return lines
+
+
+def _interval(one: Estimate, digits: str, between: str) -> str:
+    """In brackets; empty where all faces are of one person."""
+    return "" if one.low != one.low else f" ({one.low:{digits}}{between}{one.high:{digits}})"

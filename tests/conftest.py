@@ -24,7 +24,7 @@ from maskcls.embedder.datasets.layouts import read_dataset
 from maskcls.embedder.detection.finder import FaceFinder
 from maskcls.embedder.facenet.encoder import Encoded, Encoder, EncoderInfo, FaceNetEncoder
 from maskcls.embedder.faceset.embed import embed_folder
-from maskcls.embedder.faceset.store import REJECT_COLUMNS, SetTables, SetWriter
+from maskcls.embedder.faceset.store import REJECT_COLUMNS, EmbeddingSet, SetTables, SetWriter
 from maskcls.embedder.table import face_table
 
 Once = Callable[[str, Callable[[Path], object]], Path]
@@ -259,3 +259,17 @@ def small_backbone() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("maskcls.classify.comparison.cnn.network.headless", headless)
         yield
+
+
+@pytest.fixture(scope="session")
+def write_set() -> Callable[[Path, EmbeddingSet], Path]:
+    """``write_set(folder, faces)`` writes an embedding set and gives back its folder."""
+
+    def write(folder: Path, faces: EmbeddingSet) -> Path:
+        writer = SetWriter(folder, len(faces))
+        writer.embeddings[:] = faces.embeddings
+        writer.maps[:] = faces.maps
+        writer.commit(SetTables(faces.table, faces.rejects, faces.encoder, faces.settings, pseudo=faces.pseudo))
+        return folder
+
+    return write

@@ -21,7 +21,7 @@ from maskcls.classify.labels.pseudo_labels.label_set import label_set
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.model import Model
 from maskcls.embedder.facenet.encoder import MAP_SHAPE, EncoderInfo
-from maskcls.embedder.faceset.store import LOG_COLUMNS, REJECT_COLUMNS, EmbeddingSet, SetTables, SetWriter
+from maskcls.embedder.faceset.store import LOG_COLUMNS, REJECT_COLUMNS, EmbeddingSet
 from maskcls.embedder.table import face_table, gallery_ids
 from maskcls.index.flat import Gallery
 
@@ -150,20 +150,6 @@ def browser() -> Iterator[Browser]:
 MakeSet = Callable[..., EmbeddingSet]
 TEACHER_FACES = 24
 """Of the teacher's set: twelve people with two faces each."""
-
-
-@pytest.fixture(scope="session")
-def write_set() -> Callable[[Path, EmbeddingSet], Path]:
-    """``write_set(folder, faces)`` writes an embedding set and gives back its folder."""
-
-    def write(folder: Path, faces: EmbeddingSet) -> Path:
-        writer = SetWriter(folder, len(faces))
-        writer.embeddings[:] = faces.embeddings
-        writer.maps[:] = faces.maps
-        writer.commit(SetTables(faces.table, faces.rejects, faces.encoder, faces.settings, pseudo=faces.pseudo))
-        return folder
-
-    return write
 
 
 @pytest.fixture(scope="session")

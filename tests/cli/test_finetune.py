@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,9 @@ from typer.testing import CliRunner, Result
 from maskcls.cli.main import app
 from maskcls.cli.options import Depth
 from maskcls.embedder.facenet.network import BLOCKS
-from maskcls.embedder.faceset.store import SetTables, SetWriter, open_set
+from maskcls.embedder.faceset.store import EmbeddingSet, open_set
+
+WriteSet = Callable[[Path, EmbeddingSet], Path]
 
 
 def run(*arguments: str | Path) -> Result:
@@ -19,16 +23,17 @@ def run(*arguments: str | Path) -> Result:
 
 
 @pytest.fixture(scope="module")
-def few_faces(contest_faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def few_faces(contest_faces: Path, write_set: WriteSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Half of the people of :func:`contest_faces`."""
     whole = open_set(contest_faces)
     rows = np.flatnonzero(whole.table["person"].isin(sorted(whole.table["person"].unique())[::2]))
-    out = tmp_path_factory.mktemp("few") / "faces"
-    writer = SetWriter(out, len(rows))
-    writer.embeddings[:], writer.maps[:] = whole.embeddings[rows], whole.maps[rows]
-    table = whole.table.iloc[rows].reset_index(drop=True)
-    writer.commit(SetTables(table, whole.rejects, whole.encoder, whole.settings))
-    return out
+    few = replace(
+        whole,
+        table=whole.table.iloc[rows].reset_index(drop=True),
+        embeddings=whole.embeddings[rows],
+        maps=whole.maps[rows],
+    )
+    return write_set(tmp_path_factory.mktemp("few") / "faces", few)
 
 
 @pytest.fixture
