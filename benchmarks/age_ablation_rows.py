@@ -111,7 +111,7 @@ class Trial:
         yield from self.both(name, trained, trained.project(faces))
 
     def voted(self, name: str, vectors: Floats | None = None, **options: object) -> Row:
-        """The row of a vote among other neighbours, in the default space by default."""
+        """The row of a vote among other neighbours, in the default space unless vectors are given."""
         near = self.setting.neighbours(self.vectors if vectors is None else vectors, **options)  # type: ignore[arg-type]
         return Row(name, "vote", self.setting.vote(*near))
 

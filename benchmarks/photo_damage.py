@@ -232,7 +232,7 @@ def unpacks_large(rng: random.Random, photo: bytes) -> bytes:
 
 
 def slow_jpeg(side: int, scans: int) -> bytes:
-    """A progressive JPEG whose last scan is repeated again and again: little to read, all pixels to do each time."""
+    """A progressive JPEG that repeats its last scan: a small file that is slow to decode."""
     out = io.BytesIO()
     Image.new("L", (side, side), 128).save(out, "JPEG", progressive=True)
     data = out.getvalue()

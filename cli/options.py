@@ -49,7 +49,7 @@ class Runtime(StrEnum):
 
 
 class Precision(StrEnum):
-    """What runs the networks."""
+    """The precision in which the networks compute."""
 
     auto = "auto"
     fp32 = "fp32"

@@ -28,7 +28,7 @@ class TeacherRecord:
 
     Attributes:
         people: (k,) numbers of the pool's people that it has seen, as far as its photos are in the pool.
-        unplaced: people it was built from, without a photo in the face set: unknown here.
+        unplaced: number of people it was built from that have no photo in the face set.
     """
 
     teacher: Teacher

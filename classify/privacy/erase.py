@@ -57,7 +57,7 @@ class Erasure:
         removed: how much of a kind was removed at a place.
         photos: the person's photos that still lie there.
         deleted: how many photos were deleted.
-        models: whose training the person may have been part of.
+        models: that may have been trained on the person.
         pending: where an erasure that is not verified keeps what it needs to go on.
         verification: None after a dry run.
     """

@@ -95,7 +95,7 @@ class Search:
                     yield kind
 
     def _in_columns(self, path: Path) -> set[str]:
-        """Texts are laid together in memory, without a sign where a path begins and ends: paths are not."""
+        """Columns hold texts without separators, so that paths cannot be delimited and are not searched for."""
         found: set[str] = set()
         try:
             for batch in pq.ParquetFile(path).iter_batches():

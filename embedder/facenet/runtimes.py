@@ -34,19 +34,20 @@ REFERENCE = Runtime()
 
 
 _process: int | None = None
-"""The process whose networks have started native threads."""
+"""Id of the process in which a model was loaded; None before."""
 
 
 def check_process() -> None:
-    """Note that networks run in this process, whose threads a forked process does not have.
+    """Remember that networks run in this process; called wherever they are loaded or run.
 
     Raises:
-        MaskclsError: this process was forked from one in which networks have run: theirs would wait for ever here.
+        MaskclsError: this process was forked from one with a loaded model: the networks' threads do not exist in the
+            fork, and a call would wait for them forever.
     """
     global _process
     if _process not in (None, os.getpid()):
         raise MaskclsError(
-            "this process was forked from one that has loaded a model, whose threads do not survive a fork; start "
+            "this process was forked after a model was loaded, and the networks' threads do not exist in it; start "
             "workers by spawn or forkserver: multiprocessing.get_context('spawn')"
         )
     _process = os.getpid()

@@ -49,7 +49,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def reserve(file: IO[bytes], size: int) -> None:
-    """Give a file ``size`` bytes of disk, zeros; a full disk raises here, and not as a killed mapping later.
+    """Allocate ``size`` zero bytes on disk; a full disk raises here, not as a signal while a memory map is written.
 
     Raises:
         OSError: the disk is full, or the file may not be that large.

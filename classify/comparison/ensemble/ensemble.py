@@ -21,7 +21,7 @@ from .weights import Floats, Ints, absolute_error_weights, log_loss_weights
 
 AGE = "age"
 QUESTIONS = (*CLASSES, AGE)
-"""What has weights of its own: the classes of three tasks by log loss, the years by their absolute error."""
+"""Predictions that are weighted separately: the classes of the three tasks by log loss, the age by absolute error."""
 CORRECTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 

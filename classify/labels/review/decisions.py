@@ -182,7 +182,7 @@ class Decisions:
 
 
 def _state(line: _Line, label: str) -> str | None:
-    """The decision of a line on a face whose label is ``label`` now; None where it is about another label."""
+    """The decision in a line of the patch, given the current label of its face; None where it is on another label."""
     if label not in (line.old, line.new):
         return None
     if not line.new and line.reason.startswith("reject"):
