@@ -144,9 +144,10 @@ class Classifier:
         model, encoder, finder = self._parts()
         mode = cast(FaceMode, face or model.reading)
         answers: list[Answer] = []
-        for batch in encode_photos(sources, finder, encoder, mode=mode, jobs=jobs, batch_size=batch_size):
-            part = names[len(answers) : len(answers) + len(batch)]
-            answers += answer_photos(batch, part, model, min_confidence)
+        with encode_photos(sources, finder, encoder, mode=mode, jobs=jobs, batch_size=batch_size) as batches:
+            for batch in batches:
+                part = names[len(answers) : len(answers) + len(batch)]
+                answers += answer_photos(batch, part, model, min_confidence)
         return Predictions(tuple(answers))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -63,6 +64,7 @@ class _Sought:
 _Read = tuple[Source | None, Photo | PhotoError]
 
 
+@contextmanager
 def encode_photos(
     paths: Sequence[Source],
     finder: FaceFinder,
@@ -71,33 +73,30 @@ def encode_photos(
     mode: FaceMode = "auto",
     jobs: int = 2,
     batch_size: int = 64,
-) -> Generator[list[EncodedPhoto]]:
-    """Encode photos batch by batch, in the order given.
+) -> Generator[Iterator[list[EncodedPhoto]]]:
+    """Encode photos batch by batch, in the order given: an iterator to be used within a ``with`` statement.
 
     While one batch is used, the next one is encoded, faces are sought in the one after, and ``jobs`` threads decode
-    those behind: at most :data:`DECODED` batches of photos are in memory, and the crops of three.
+    those behind: at most :data:`DECODED` batches of photos are in memory, and the crops of three. All threads have
+    ended when the ``with`` statement ends. They are not left to the garbage collector, which may run while another
+    thread starts, and would wait there for ever.
     """
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(jobs) as decoders, ThreadPoolExecutor(1) as seeking, ThreadPoolExecutor(1) as encoding:
         try:
-            photos = _decoded(paths, pool, batch_size)
-            found = _ahead(_find(batch, finder, mode) for batch in photos)
-            yield from _ahead(_encode(batch, encoder) for batch in found)
+            photos = _decoded(paths, decoders, batch_size)
+            found = _ahead(seeking, (_find(batch, finder, mode) for batch in photos))
+            yield _ahead(encoding, (_encode(batch, encoder) for batch in found))
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            decoders.shutdown(wait=False, cancel_futures=True)
 
 
-def _ahead(items: Generator[T]) -> Generator[T]:
-    """The same items, each made in a thread of its own while the one before it is used."""
+def _ahead(worker: ThreadPoolExecutor, items: Iterator[T]) -> Iterator[T]:
+    """The same items, each made by a worker of one thread while the one before it is used."""
     end = object()
-    with ThreadPoolExecutor(1) as worker:
-        try:
-            waiting: Future[T | object] = worker.submit(next, items, end)
-            while (item := waiting.result()) is not end:
-                waiting = worker.submit(next, items, end)
-                yield item  # type: ignore[misc]
-        finally:
-            worker.shutdown()
-            items.close()
+    waiting: Future[T | object] = worker.submit(next, items, end)
+    while (item := waiting.result()) is not end:
+        waiting = worker.submit(next, items, end)
+        yield item  # type: ignore[misc]
 
 
 def _decoded(paths: Sequence[Source], pool: ThreadPoolExecutor, batch_size: int) -> Iterator[list[_Read]]:

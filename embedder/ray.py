@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -74,12 +74,16 @@ def ray_cluster(processors: int | None = None) -> Iterator[None]:
         ray.shutdown()
 
 
-def encode_with_ray(paths: Sequence[Path], work: Work) -> Iterator[list[EncodedPhoto]]:
+def encode_with_ray(paths: Sequence[Path], work: Work) -> AbstractContextManager[Iterator[list[EncodedPhoto]]]:
     """Like :func:`.pipeline.encode_photos`, by the workers of the cluster of :func:`ray_cluster`.
 
     Raises:
         MaskclsError: a worker has another encoder, or the work cannot be done.
     """
+    return closing(_batches(paths, work))
+
+
+def _batches(paths: Sequence[Path], work: Work) -> Generator[list[EncodedPhoto]]:
     import ray
 
     gpu = 1 if work.device.startswith("cuda") else 0
@@ -113,8 +117,8 @@ def _encode(paths: list[Path], work: Work) -> list[EncodedPhoto]:
             f"a worker has encoder {encoder.info.name} ({encoder.info.fingerprint}), this run {work.encoder.name} "
             f"({work.encoder.fingerprint}); install the same maskcls and weights on every machine"
         )
-    batches = encode_photos(paths, finder, encoder, mode=work.mode, jobs=1, batch_size=work.batch_size)
-    return [photo for batch in batches for photo in batch]
+    with encode_photos(paths, finder, encoder, mode=work.mode, jobs=1, batch_size=work.batch_size) as batches:
+        return [photo for batch in batches for photo in batch]
 
 
 @lru_cache(1)

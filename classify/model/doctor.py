@@ -102,11 +102,12 @@ def speed(model: Model, encoder: Encoder, finder: FaceFinder, jobs: int) -> str:
 
     def once() -> float:
         began = time.perf_counter()
-        for batch in encode_photos(sources, finder, encoder, mode="whole", jobs=jobs, batch_size=TRIED):
-            faces = [photo.face for photo in batch if photo.face is not None]
-            embeddings, maps = (np.stack([getattr(face, part) for face in faces]) for part in ("embedding", "map"))
-            ages = model.ages(embeddings, maps, np.full(len(faces), NOBODY, np.int64))
-            answer_faces(model, ages, embeddings, maps)
+        with encode_photos(sources, finder, encoder, mode="whole", jobs=jobs, batch_size=TRIED) as batches:
+            for batch in batches:
+                faces = [photo.face for photo in batch if photo.face is not None]
+                embeddings, maps = (np.stack([getattr(face, part) for face in faces]) for part in ("embedding", "map"))
+                ages = model.ages(embeddings, maps, np.full(len(faces), NOBODY, np.int64))
+                answer_faces(model, ages, embeddings, maps)
         return time.perf_counter() - began
 
     once()

@@ -84,17 +84,20 @@ def predict_photos(
     crops = {}
     done = 0
     progress(0, len(todo))
-    for batch in encode_photos([paths[i] for i in todo], finder, encoder, mode=mode, jobs=jobs, batch_size=batch_size):
-        numbers = todo[done : done + len(batch)]
-        answers = answer_photos(batch, [names[i] for i in numbers], model, min_confidence, explain)
-        finished = [(photo.state, answer) for photo, answer in zip(batch, answers, strict=True)]
-        cache.append(notes=[[state.size, state.mtime_ns, to_json(answer)] for state, answer in finished])
-        for number, photo, step in zip(numbers, batch, finished, strict=True):
-            known[names[number]] = step
-            if number < keep_crops and photo.face is not None:
-                crops[number] = photo.face.crop
-        done += len(batch)
-        progress(done, len(todo))
+    with encode_photos(
+        [paths[i] for i in todo], finder, encoder, mode=mode, jobs=jobs, batch_size=batch_size
+    ) as batches:
+        for batch in batches:
+            numbers = todo[done : done + len(batch)]
+            answers = answer_photos(batch, [names[i] for i in numbers], model, min_confidence, explain)
+            finished = [(photo.state, answer) for photo, answer in zip(batch, answers, strict=True)]
+            cache.append(notes=[[state.size, state.mtime_ns, to_json(answer)] for state, answer in finished])
+            for number, photo, step in zip(numbers, batch, finished, strict=True):
+                known[names[number]] = step
+                if number < keep_crops and photo.face is not None:
+                    crops[number] = photo.face.crop
+            done += len(batch)
+            progress(done, len(todo))
     return PredictedPhotos([known[name][1] for name in names], crops)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,7 @@ from .store import FORMAT, MANIFEST, REJECT_COLUMNS, STEPS, EmbeddingSet, SetTab
 
 Progress = Callable[[int, int], None]
 """Called with the number of photos done and the number to do."""
-Encode = Callable[[Sequence[Path]], Iterator[list[EncodedPhoto]]]
+Encode = Callable[[Sequence[Path]], AbstractContextManager[Iterator[list[EncodedPhoto]]]]
 """Photos to what became of them, batch by batch, in order."""
 _NO_STATE = {"file_size": NO_FILE.size, "file_mtime_ns": NO_FILE.mtime_ns}
 """Of a reject that is about a label, not about a file."""
@@ -99,11 +100,12 @@ def embed_folder(
         done = 0
         if encode is None:
             encode = partial(encode_photos, finder=finder, encoder=encoder, mode=mode, jobs=jobs, batch_size=batch_size)
-        for batch in encode([item.path for item in todo]):
-            step = _step(batch, root, encoder.info.runtime)
-            steps.append(step.arrays, notes=step.notes)
-            done += len(batch)
-            progress(done, len(todo))
+        with encode([item.path for item in todo]) as batches:
+            for batch in batches:
+                step = _step(batch, root, encoder.info.runtime)
+                steps.append(step.arrays, notes=step.notes)
+                done += len(batch)
+                progress(done, len(todo))
         del known
         report = _save(dataset, root, out, encoder, settings, finished, embedded=len(todo))
         steps.clear()

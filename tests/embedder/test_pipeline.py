@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,17 @@ from maskcls.embedder.detection.align import align
 from maskcls.embedder.detection.finder import FaceFinder
 from maskcls.embedder.facenet.encoder import Encoder
 from maskcls.embedder.photo import FileState, Photo, PhotoError, file_state, read_photo
-from maskcls.embedder.pipeline import DECODED, NO_FACE, EncodedPhoto, encode_photos
+from maskcls.embedder.pipeline import DECODED, NO_FACE, EncodedPhoto, Source, encode_photos
 
 Scene = Callable[[Sequence[tuple[Image.Image, int, tuple[int, int]]]], Image.Image]
+
+
+def encoded(
+    paths: Sequence[Source], finder: FaceFinder, encoder: Encoder, batch_size: int = 64, **options: Any
+) -> list[list[EncodedPhoto]]:
+    """All batches."""
+    with encode_photos(paths, finder, encoder, batch_size=batch_size, **options) as batches:
+        return list(batches)
 
 
 def flat(batches: Sequence[Sequence[EncodedPhoto]]) -> list[EncodedPhoto]:
@@ -40,7 +49,7 @@ def paths(tmp_path: Path, bare: list[Image.Image]) -> list[Path]:
 def test_order_and_reasons(
     paths: list[Path], finder: FaceFinder, pixel_encoder: Encoder, batch_size: int, jobs: int
 ) -> None:
-    batches = list(encode_photos(paths, finder, pixel_encoder, batch_size=batch_size, jobs=jobs))
+    batches = encoded(paths, finder, pixel_encoder, batch_size, jobs=jobs)
     assert [len(batch) for batch in batches] == [min(batch_size, 6 - i) for i in range(0, 6, batch_size)]
     photos = flat(batches)
     assert [photo.path for photo in photos] == paths
@@ -55,7 +64,7 @@ def test_order_and_reasons(
 
 
 def test_face_belongs_to_its_photo(paths: list[Path], finder: FaceFinder, pixel_encoder: Encoder) -> None:
-    for photo in flat(list(encode_photos(paths, finder, pixel_encoder, batch_size=4))):
+    for photo in flat(encoded(paths, finder, pixel_encoder, 4)):
         if photo.face is None:
             continue
         read = read_photo(photo.path)
@@ -68,11 +77,11 @@ def test_face_belongs_to_its_photo(paths: list[Path], finder: FaceFinder, pixel_
 
 
 def test_no_photos(finder: FaceFinder, pixel_encoder: Encoder) -> None:
-    assert list(encode_photos([], finder, pixel_encoder)) == []
+    assert encoded([], finder, pixel_encoder) == []
 
 
 def test_mode_reaches_the_finder(paths: list[Path], finder: FaceFinder, pixel_encoder: Encoder) -> None:
-    [batch] = encode_photos(paths[3:4], finder, pixel_encoder, mode="whole")
+    [batch] = encoded(paths[3:4], finder, pixel_encoder, mode="whole")
     assert batch[0].face is not None
 
 
@@ -83,7 +92,7 @@ def test_geometry_is_in_photo_pixels(
     image = scene([(bare[0], 180, (300, 150))])
     image.save(tmp_path / "1.png")
     image.resize((640 * enlarged, 480 * enlarged), Image.Resampling.BICUBIC).save(tmp_path / "2.png")
-    [small, large] = flat(list(encode_photos([tmp_path / "1.png", tmp_path / "2.png"], finder, pixel_encoder)))
+    [small, large] = flat(encoded([tmp_path / "1.png", tmp_path / "2.png"], finder, pixel_encoder))
     assert small.face is not None
     assert large.face is not None
     assert np.abs(large.face.found.box / enlarged - small.face.found.box).max() < 20
@@ -103,9 +112,10 @@ def test_every_stage_runs_ahead_by_a_bounded_distance(
     paths = [tmp_path / f"{i:02d}.jpg" for i in range(16)]
     for path in paths:
         shutil.copy(portrait, path)
-    for done, _ in enumerate(encode_photos(paths, finder, pixel_encoder, batch_size=1), start=1):
-        time.sleep(0.1)  # the others go as far as they may
-        assert done <= len(read) <= done + DECODED + 2
+    with encode_photos(paths, finder, pixel_encoder, batch_size=1) as batches:
+        for done, _ in enumerate(batches, start=1):
+            time.sleep(0.1)  # the others go as far as they may
+            assert done <= len(read) <= done + DECODED + 2
     assert sorted(read) == paths
 
 
@@ -116,22 +126,27 @@ def test_a_consumer_that_stops_stops_everything(
     for path in paths:
         shutil.copy(portrait, path)
     before = set(threading.enumerate())
-    batches = encode_photos(paths, finder, pixel_encoder, batch_size=1)
-    next(batches)
-    assert set(threading.enumerate()) - before
-    batches.close()
-    for thread in set(threading.enumerate()) - before:
-        thread.join(10)
+    with encode_photos(paths, finder, pixel_encoder, batch_size=1) as batches:
+        next(batches)
+        assert set(threading.enumerate()) - before
     assert set(threading.enumerate()) <= before
 
 
 def test_an_error_of_the_encoder_comes_after_the_batches_before_it(
     paths: list[Path], finder: FaceFinder, wrap: Callable[..., Encoder], pixel_encoder: Encoder
 ) -> None:
-    batches = encode_photos(paths, finder, wrap(pixel_encoder, batches=2), batch_size=2)
-    assert [len(next(batches)), len(next(batches))] == [2, 2]
-    with pytest.raises(KeyboardInterrupt):
-        next(batches)
+    before = set(threading.enumerate())
+    sizes = []
+
+    def run() -> None:
+        with encode_photos(paths, finder, wrap(pixel_encoder, batches=2), batch_size=2) as batches:
+            sizes.extend(len(batch) for batch in batches)
+
+    with pytest.raises(KeyboardInterrupt) as error:
+        run()
+    assert sizes == [2, 2]
+    assert error.value.__traceback__
+    assert set(threading.enumerate()) <= before, "a thread lives on as long as the error does"
 
 
 def test_an_error_of_the_reader_is_raised(
@@ -142,7 +157,7 @@ def test_an_error_of_the_reader_is_raised(
 
     monkeypatch.setattr(pipeline, "read_photo", broken)
     with pytest.raises(ZeroDivisionError):
-        list(encode_photos(paths, finder, pixel_encoder))
+        encoded(paths, finder, pixel_encoder)
 
 
 def test_photos_without_a_file_are_encoded_and_refused_alike(
@@ -151,7 +166,7 @@ def test_photos_without_a_file_are_encoded_and_refused_alike(
     def refused() -> Photo:
         raise PhotoError("no such picture")
 
-    batch = flat(list(encode_photos([paths[0], partial(read_photo, paths[0]), refused], finder, pixel_encoder)))
+    batch = flat(encoded([paths[0], partial(read_photo, paths[0]), refused], finder, pixel_encoder))
     [file, memory, none] = batch
     assert file.face is not None
     assert memory.face is not None

@@ -70,7 +70,8 @@ def test_no_photo_of_fairface_is_its_own_prototype(
     builtin: Model, data: Path, encoder: FaceNetEncoder, finder: FaceFinder
 ) -> None:
     photos = sorted((data / "fairface" / "photos").iterdir())[::200]
-    (batch,) = encode_photos(photos, finder, encoder, mode=builtin.reading)  # type: ignore[arg-type]
+    with encode_photos(photos, finder, encoder, mode=builtin.reading) as batches:  # type: ignore[arg-type]
+        (batch,) = batches
     faces = [photo.face for photo in batch if photo.face]
     assert len(faces) > 25
     vectors = builtin.age_space.project(

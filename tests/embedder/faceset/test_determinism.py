@@ -30,8 +30,8 @@ def paths(data: Path) -> list[Path]:
 def encoded(
     paths: Sequence[Path], finder: FaceFinder, encoder: FaceNetEncoder, batch_size: int, jobs: int
 ) -> dict[Path, EncodedPhoto]:
-    batches = encode_photos(paths, finder, encoder, batch_size=batch_size, jobs=jobs)
-    return {photo.path: photo for batch in batches for photo in batch}
+    with encode_photos(paths, finder, encoder, batch_size=batch_size, jobs=jobs) as batches:
+        return {photo.path: photo for batch in batches for photo in batch}
 
 
 def test_faces_do_not_depend_on_batches_jobs_or_order(
