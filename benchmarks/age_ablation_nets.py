@@ -1,6 +1,7 @@
-"""Networks to learn an age space with: ``maskcls.classify.age.network`` with other inputs, losses and batches.
+"""Networks to learn an age space with: one member of ``maskcls.classify.age.network``, with other inputs and losses.
 
-Part of ``age_ablation.py``.
+Part of ``age_ablation.py``. Maps are padded and whole, and passes are six: what the age network was when its inputs and
+losses were compared.
 """
 
 from __future__ import annotations
@@ -16,27 +17,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmarks.age_ablation_losses import Distribution, Loss
-from maskcls.classify.age.network import (
-    AGE_BALANCE,
-    BATCH,
-    DROPOUT,
-    EMBEDDING_WIDTH,
-    EPOCHS,
-    HIDDEN,
-    LEARNING_RATE,
-    NARROW,
-    WEIGHT_DECAY,
-    WIDTH,
-    age_bins,
-)
-from maskcls.classify.heads.network import embedding_branch, map_branch
-from maskcls.classify.heads.training import balanced, one_thread
+from maskcls.classify.age.network import AGE_BALANCE, HIDDEN, age_bins
+from maskcls.classify.heads.ensemble import embedding_branch, map_branch
+from maskcls.classify.heads.ensemble_training import BATCH, WEIGHT_DECAY, balanced, one_thread
 from maskcls.embedder.facenet.encoder import EMBEDDING_DIM
 
 Floats = npt.NDArray[np.float32]
 Halves = npt.NDArray[np.float16]
 Rows = npt.NDArray[np.int64]
 
+WIDTH = 96
+NARROW = 64
+EMBEDDING_WIDTH = 128
+DROPOUT = 0.4
+EPOCHS = 6
+LEARNING_RATE = 2e-3
 POOLED_WIDTH = 256
 PAIR_WEIGHT = 1.0
 
@@ -85,10 +80,8 @@ class Net(nn.Module):
 
     def __init__(self, shapes: Sequence[tuple[int, int]], extra: int, loss: Loss) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(
-            _pooled(c) if side == 1 else map_branch(c, WIDTH, NARROW, DROPOUT) for c, side in shapes
-        )
-        self.embedding = embedding_branch(EMBEDDING_WIDTH, DROPOUT)
+        self.branches = nn.ModuleList(_pooled(c) if side == 1 else _mapped(c) for c, side in shapes)
+        self.embedding = nn.Sequential(embedding_branch(EMBEDDING_WIDTH), nn.Dropout(DROPOUT))
         width = sum(POOLED_WIDTH if side == 1 else NARROW * side**2 for _, side in shapes) + EMBEDDING_WIDTH + extra
         self.hidden = nn.Sequential(nn.Linear(width, HIDDEN), nn.BatchNorm1d(HIDDEN), nn.ReLU())
         self.head = loss.head()
@@ -98,6 +91,11 @@ class Net(nn.Module):
         parts = [branch(x) for branch, x in zip(self.branches, maps, strict=True)]
         hidden: Tensor = self.hidden(torch.cat([*parts, self.embedding(embeddings * EMBEDDING_DIM**0.5), extra], dim=1))
         return hidden
+
+
+def _mapped(channels: int) -> nn.Module:
+    branch = map_branch(channels, WIDTH, NARROW, padding=1)
+    return nn.Sequential(nn.Dropout2d(0.1), branch, nn.Flatten(), nn.Dropout(DROPOUT))
 
 
 def _pooled(channels: int) -> nn.Module:

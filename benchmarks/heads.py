@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -28,10 +29,12 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from maskcls.classify.data.augmentation import augment
 from maskcls.classify.data.face_set import FaceSet, merge_sets, open_sets
+from maskcls.classify.data.reduction import reduced
+from maskcls.classify.heads import ensemble_training, training
 from maskcls.classify.heads import network as heads
-from maskcls.classify.heads import training
+from maskcls.classify.heads.ensemble_training import one_thread
 from maskcls.classify.heads.network import TrainedHead
-from maskcls.classify.heads.training import one_thread, train_head
+from maskcls.classify.heads.training import train_head
 from maskcls.classify.metrics.bootstrap import Bootstrap, Estimate
 from maskcls.classify.model.build import with_bare
 from maskcls.classify.model.fitting import TASKS
@@ -40,14 +43,17 @@ from maskcls.embedder.facenet.runtimes import pick_runtime
 
 DEFAULT = "default"
 WITHOUT_VIEWS = "without views"
-VARIANTS: Mapping[str, Mapping[str, int]] = {
+S = heads.SIZES
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
     DEFAULT: {},
     WITHOUT_VIEWS: {},
-    "one network": {"MEMBERS": 1},
-    "five networks": {"MEMBERS": 5},
-    "half as wide": {"WIDTH": heads.WIDTH // 2, "EMBEDDING_WIDTH": heads.EMBEDDING_WIDTH // 2},
-    "twice as wide": {"WIDTH": heads.WIDTH * 2, "EMBEDDING_WIDTH": heads.EMBEDDING_WIDTH * 2},
-    "trained half as long": {"FACES_SHOWN": training.FACES_SHOWN // 2},
+    "one network": {"SIZES": replace(S, members=1)},
+    "five networks": {"SIZES": replace(S, members=5)},
+    "half as wide": {"SIZES": replace(S, width=S.width // 2, narrow=S.narrow // 2, embedding=S.embedding // 2)},
+    "twice as wide": {"SIZES": replace(S, width=2 * S.width, narrow=2 * S.narrow, embedding=2 * S.embedding)},
+    "padded maps": {"SIZES": replace(S, side=4)},
+    "whole maps": {},
+    "trained twice as long": {"PASSES": (6, 24), "FACES_SHOWN": 2 * ensemble_training.FACES_SHOWN},
 }
 FIGURES = ("mask", "gender, bare", "gender, masked")
 
@@ -79,7 +85,7 @@ def main() -> None:
             continue
         with changed(VARIANTS[name]):
             seen = replace(pool, augmentations=()) if name == WITHOUT_VIEWS else pool
-            right, head = answered(seen, fold, mine, options.folds, options.seed)
+            right, head = answered(seen, fold, mine, options.folds, options.seed, reduce=name != "whole maps")
             cells = []
             for figure, values in right.items():
                 base.setdefault(figure, values)
@@ -92,10 +98,10 @@ def main() -> None:
 
 
 @contextmanager
-def changed(constants: Mapping[str, int]) -> Iterator[None]:
-    """The same constants with other values, in both modules that heads are made in."""
+def changed(constants: Mapping[str, Any]) -> Iterator[None]:
+    """The same constants with other values, in the modules that heads are made in."""
     with ExitStack() as patches:
-        for module in (heads, training):
+        for module in (training, ensemble_training):
             for name, value in constants.items():
                 if hasattr(module, name):
                     patches.enter_context(patch.object(module, name, value))
@@ -103,7 +109,7 @@ def changed(constants: Mapping[str, int]) -> Iterator[None]:
 
 
 def answered(
-    pool: FaceSet, fold: npt.NDArray[np.int64], mine: npt.NDArray[np.bool_], folds: int, seed: int
+    pool: FaceSet, fold: npt.NDArray[np.int64], mine: npt.NDArray[np.bool_], folds: int, seed: int, *, reduce: bool
 ) -> tuple[dict[str, npt.NDArray[np.float64]], TrainedHead]:
     """For each figure whether each face (n,) is answered rightly, NaN where it is not asked; and a head."""
     right = {task: np.full(len(pool), np.nan) for task in TASKS}
@@ -112,7 +118,10 @@ def answered(
         for number in range(folds):
             fit = np.flatnonzero(fold != number)
             rows = np.flatnonzero((fold == number) & mine & pool.table[task].isin(classes).to_numpy(bool))
-            head, _ = train_head(pool.subset(fit), task, classes, seed)
+            seen, directions = reduced(pool.subset(fit)) if reduce else (pool.subset(fit), None)
+            head, _ = train_head(seen, task, classes, seed)
+            if directions is not None:
+                head.net.read_whole_maps(directions)
             predicted = head.probabilities(pool.maps(rows), pool.embeddings[rows]).argmax(axis=1)
             right[task][rows] = np.array(classes)[predicted] == truth[rows]
     bare = (pool.table["mask"] == "normal").to_numpy(bool)

@@ -20,7 +20,15 @@ import numpy.typing as npt
 
 from maskcls.classify.age import tuning
 from maskcls.classify.age.space import AgeSpace, fit_age_space
-from maskcls.classify.age.tuning import TunedVote, VoteReport, Voters, choose_vote, held_out_voters, with_age
+from maskcls.classify.age.tuning import (
+    TunedVote,
+    VoteReport,
+    Voters,
+    choose_vote,
+    held_out_voters,
+    queried_folds,
+    with_age,
+)
 from maskcls.classify.age.vote import NOBODY, AgeVotes, band_prior, vote, voter_weights, year_profiles
 from maskcls.classify.data.face_set import FaceSet, Rows, open_face_set
 from maskcls.classify.evaluation.evaluate import plan
@@ -162,9 +170,11 @@ def fitted(aged: FaceSet, fold: Rows, number: int, scored: Rows, seed: int) -> F
     """The space of one fold of people, and the voters on both sides of it."""
     seen_rows = np.flatnonzero(fold != number)
     seen, mine = aged.subset(seen_rows), scored[fold[scored] == number]
-    asked = np.sort(np.random.default_rng(seed).permutation(len(seen))[: tuning.MAX_QUERIES])
+    folds = queried_folds(seen, seed)
+    asked = np.sort(np.concatenate([queries for _, queries in folds]))
     with patch.object(tuning, "VOTERS", MOST):
-        inside, outside = held_out_voters(seen, asked, seed), Voters(len(aged))
+        inside = held_out_voters(seen, folds, lambda part: fit_age_space(part, seed))
+        outside = Voters(len(aged))
         space = fit_age_space(seen, seed)
         outside.find(space, aged, seen_rows, mine)
     place = np.full(len(aged) + 1, NOBODY)  # the last entry is for nobody

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ..classify.model.finetune import FineTuning
+    from ..classify.model.fitting import FineTuning
 
 
 class Face(StrEnum):
@@ -126,7 +126,7 @@ def fine_tuning(
     """
     if finetune is None:
         return None
-    from ..classify.model.finetune import FineTuning
+    from ..classify.model.fitting import FineTuning
     from ..embedder.facenet.encoder import pick_device
     from ..embedder.facenet.runtimes import pick_runtime
 

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from ..heads.network import MEMBERS, TwoBranches, in_half_precision, mirrored_mean
-from ..heads.training import balanced, member_random, one_thread
+from ..heads.ensemble import MemberLinear, Sizes, TwoBranches, mirrored_mean
+from ..heads.ensemble_training import Progress, balanced, seeded, train_members
 from .vote import YEARS, Floats, year_profiles
 
 if TYPE_CHECKING:
     from ..data.face_set import FaceSet
 
-WIDTH = 96
-NARROW = 64
-EMBEDDING_WIDTH = 128
+SIZES = Sizes(width=32, narrow=32, embedding=128)
 HIDDEN = 128
 DIMENSION = 128
 """Of the age space: the hidden layers of all members side by side, and of these the main directions."""
-DROPOUT = 0.4
-EPOCHS = 6
-BATCH = 128
-LEARNING_RATE = 2e-3
-WEIGHT_DECAY = 0.1
+DROPOUT = 0.2
 SOFTNESS = 2.5
 """Standard deviation in years of the distribution that is learnt for an exact age."""
 REGRESSION = 0.1
@@ -37,54 +31,45 @@ AGE_BALANCE = 0.25
 BIN_YEARS = 5
 CHUNK = 4096
 
-Progress = Callable[[int, int], None]
 
-
-class AgeMember(TwoBranches):
-    """Two branches, a hidden layer, and a distribution over years; 371 thousand parameters.
+class AgeNet(TwoBranches):
+    """Networks of two branches, a hidden layer, and a distribution over years; 0.7 million parameters.
 
     Learnt as a label distribution (Gao et al. 2017, https://arxiv.org/abs/1611.01731), so that bands such as 30-39 can
     be learnt from as well as exact ages.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(WIDTH, NARROW, EMBEDDING_WIDTH, DROPOUT)
-        self.hidden = nn.Sequential(nn.Linear(self.features_width, HIDDEN), nn.BatchNorm1d(HIDDEN), nn.ReLU())
-        self.years = nn.Sequential(nn.Dropout(0.2), nn.Linear(HIDDEN, YEARS))
-
-    def forward(self, maps: Tensor, embeddings: Tensor) -> Tensor:
-        """Hidden layer (n, 128) for maps (n, 896, 4, 4) and unit embeddings (n, 512), both float32."""
-        hidden: Tensor = self.hidden(self.features(maps, embeddings))
-        return hidden
-
-
-class AgeNet(nn.Module):
-    """:data:`~..heads.network.MEMBERS` networks side by side, and the main directions of their hidden layers.
 
     Attributes:
-        main: (members * 128, :data:`DIMENSION`) float32, orthonormal columns, see :func:`find_main_directions`.
+        main: (members * 128, :data:`DIMENSION`) float32, orthonormal columns: the main directions of the hidden layers,
+            see :func:`find_main_directions`.
     """
 
     main: Tensor
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(AgeMember() for _ in range(MEMBERS))
-        self.register_buffer("main", torch.eye(MEMBERS * HIDDEN, DIMENSION))
+    def __init__(self, sizes: Sizes = SIZES) -> None:
+        super().__init__(sizes, DROPOUT)
+        self.hidden = MemberLinear(sizes.members, sizes.features, HIDDEN)
+        self.norm = nn.BatchNorm1d(sizes.members * HIDDEN)
+        self.output = nn.Sequential(nn.Dropout(0.2), MemberLinear(sizes.members, HIDDEN, YEARS))
+        self.register_buffer("main", torch.eye(sizes.members * HIDDEN, DIMENSION))
 
     def forward(self, maps: Tensor, embeddings: Tensor) -> Tensor:
         """Hidden layers (n, members * 128) for maps (n, 896, 4, 4) and unit embeddings (n, 512), both float32."""
-        return torch.cat([member(maps, embeddings) for member in self.members], dim=1)
+        hidden = self.hidden(self.features(maps, embeddings)).transpose(0, 1).reshape(len(maps), -1)
+        return self.norm(hidden).relu()  # type: ignore[no-any-return]
+
+    def member_years(self, hidden: Tensor) -> Tensor:
+        """Each member's logits over years (members, n, 121) for hidden layers (n, members * 128)."""
+        logits: Tensor = self.output(hidden.reshape(len(hidden), self.members, HIDDEN).transpose(0, 1))
+        return logits
 
     def years(self, hidden: Tensor) -> Tensor:
         """Logits over years (n, 121), the mean of the members', for hidden layers (n, members * 128)."""
-        parts = zip(self.members, hidden.chunk(MEMBERS, dim=1), strict=True)
-        return torch.stack([cast(AgeMember, member).years(part) for member, part in parts]).mean(dim=0)
+        return self.member_years(hidden).mean(dim=0)
 
 
 def hidden_layers(net: AgeNet, embeddings: Floats, maps: npt.NDArray[np.float16]) -> Tensor:
     """Hidden layers (n, members * 128), mean of the map and its mirror image."""
-    return mirrored_mean(net, embeddings, maps, MEMBERS * HIDDEN)
+    return mirrored_mean(net, embeddings, maps, len(net.main))
 
 
 def project(net: AgeNet, embeddings: Floats, maps: npt.NDArray[np.float16]) -> Floats:
@@ -104,7 +89,7 @@ def find_main_directions(net: AgeNet, pool: FaceSet) -> None:
     Right singular vectors of the hidden layers, not centred (Eckart & Young 1936). A third of the numbers keeps the
     neighbours (``docs/age_space.md``).
     """
-    products = torch.zeros(MEMBERS * HIDDEN, MEMBERS * HIDDEN, dtype=torch.float64)
+    products = torch.zeros(len(net.main), len(net.main), dtype=torch.float64)
     for start in range(0, len(pool), CHUNK):
         rows = np.arange(start, min(start + CHUNK, len(pool)))
         hidden = hidden_layers(net, pool.embeddings[rows], pool.maps(rows)).double()
@@ -140,39 +125,18 @@ class AgeTargets:
         return loss + REGRESSION * smooth_error(mean, ends[:, 0], ends[:, 1])
 
 
-@one_thread()
 def train_age_net(pool: FaceSet, seed: int, progress: Progress = lambda done, total: None) -> AgeNet:
-    """Train each member on all faces of a pool; all of them must have an age."""
+    """Train on all faces of a pool as they are, without augmentations; all of them must have an age."""
     low, high = (pool.table[name].to_numpy(np.float32) for name in ("age_low", "age_high"))
     targets = AgeTargets(low, high)
+    random = seeded(seed)
+    net = AgeNet(replace(SIZES, channels=pool.channels))
+
+    def loss(maps: Tensor, embeddings: Tensor, chosen: npt.NDArray[np.int64]) -> Tensor:
+        logits = net.member_years(net(maps, embeddings)).flatten(0, 1)
+        return net.members * targets.loss(logits, chosen.ravel())
+
     draw = balanced(age_bins(low, high), AGE_BALANCE, pool.people)
-    net = AgeNet()
-    for number in range(MEMBERS):
-        for epoch in _passes(net, number, pool, targets, draw, seed):
-            progress(number * EPOCHS + epoch, MEMBERS * EPOCHS)
-    in_half_precision(net)
+    train_members(net, replace(pool, augmentations=()), np.arange(len(pool)), draw, loss, random, progress)
     find_main_directions(net, pool)
     return net
-
-
-def _passes(
-    whole: AgeNet, number: int, pool: FaceSet, targets: AgeTargets, draw: npt.NDArray[np.float64], seed: int
-) -> Iterator[int]:
-    """Train one member anew; yields the number of each pass that is done, from 1 on."""
-    random = member_random(seed, number)
-    net = whole.members[number] = AgeMember()
-    steps = max(1, -(-len(pool) // BATCH))
-    optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=EPOCHS * steps)
-    net.train()
-    for step in range(EPOCHS * steps):
-        rows = random.choice(len(pool), max(2, min(BATCH, len(pool))), p=draw)
-        maps = torch.from_numpy(pool.maps(rows)).float()
-        maps = maps.flip(3) if step % 2 else maps
-        loss = targets.loss(net.years(net(maps, torch.from_numpy(pool.embeddings[rows]))), rows)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
-        if (step + 1) % steps == 0:
-            yield (step + 1) // steps

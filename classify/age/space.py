@@ -18,8 +18,9 @@ from ...embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE
 from ...embedder.photo import shown
 from ...embedder.storage.atomic import write_bytes
 from ...index.flat import Gallery
-from ..heads.network import halved
-from .network import CHUNK, DIMENSION, AgeNet, Progress, project, train_age_net, years
+from ..heads.ensemble import Sizes, halved
+from ..heads.ensemble_training import Progress
+from .network import CHUNK, DIMENSION, AgeNet, project, train_age_net, years
 from .vote import Floats
 
 if TYPE_CHECKING:
@@ -126,8 +127,11 @@ def fit_age_space(
     """
     if len(faces) >= MIN_FACES_TO_LEARN if learn is None else learn:
         return LearnedSpace(train_age_net(faces, seed, progress))
+    progress(0, 1)
     middle = ((faces.table["age_low"] + faces.table["age_high"]) / 2).to_numpy(np.float32)
-    return fit_linear(age_features(faces.embeddings, faces.maps(np.arange(len(faces)))), middle)
+    space = fit_linear(age_features(faces.embeddings, faces.maps(np.arange(len(faces)))), middle)
+    progress(1, 1)
+    return space
 
 
 def fit_linear(features: Floats, ages: Floats) -> LinearSpace:
@@ -195,8 +199,8 @@ def load_age_space(path: Path) -> AgeSpace:
             ):
                 raise ValueError("other features")
             return LinearSpace(mean, matrix)
-        net = AgeNet()
+        net = AgeNet(Sizes.of(tensors, "hidden"))
         net.load_state_dict(tensors)
         return LearnedSpace(net.eval())
-    except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, RuntimeError, ValueError) as error:
         raise MaskclsError(f"{shown(path)}: not an age space; build the model again") from error

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import count, product
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +31,7 @@ from ...index.flat import Gallery
 from ..data.face_set import FaceSet, Rows
 from .interval import fit_miscoverage
 from .prototypes import make_prototypes
-from .space import AgeSpace, fill_gallery, fit_age_space
+from .space import MIN_FACES_TO_LEARN, AgeSpace, fill_gallery, fit_age_space
 from .vote import (
     NO_CALIBRATION,
     NOBODY,
@@ -59,7 +59,7 @@ SOFTNESS = 2.0
 CORRECTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 MIN_FACES_A_BAND = 20
 """With fewer held-out faces of a band its probability is not calibrated."""
-MAX_QUERIES = 4000
+MAX_QUERIES = 3000
 """Held-out faces at most; more would only make the choice slower."""
 
 Progress = Callable[[int, int], None]
@@ -113,6 +113,16 @@ def with_age(pool: FaceSet) -> Rows:
     return np.flatnonzero(pool.table["age_low"].notna().to_numpy())
 
 
+def real_with_age(pool: FaceSet) -> Rows:
+    """Rows of the pool whose age is known and no pseudo-label."""
+    return np.intersect1d(with_age(pool), np.flatnonzero(pool.real))
+
+
+def can_learn(pool: FaceSet) -> bool:
+    """Whether the age space of a pool is learned, or linear, for lack of faces; see :func:`.space.fit_age_space`."""
+    return len(real_with_age(pool)) >= MIN_FACES_TO_LEARN
+
+
 def fit_vote(
     pool: FaceSet,
     seed: int,
@@ -120,41 +130,59 @@ def fit_vote(
     *,
     senior_from: int = BAND_STARTS[2],
     prototypes: int = 0,
+    learn: bool | None = None,
 ) -> TunedVote:
     """Fit the age space to all faces with an age, and choose the vote settings on held-out people.
 
-    Per fold of people the space is fitted on the others, who then vote. All settings are chosen on these held-out
-    votes, the width of the interval (:mod:`.interval`) on those of photos alone: drawn masks are harder than the photos
-    that a model is used on, and would widen every interval. Rows with pseudo-labels take no part: the model that gave
-    them may have seen the people held out.
+    Per fold of people the space is fitted on the others, who then vote, until there are votes on :data:`MAX_QUERIES`
+    faces. All settings are chosen on these held-out votes, the width of the interval (:mod:`.interval`) on those of
+    photos alone: drawn masks are harder than the photos that a model is used on, and would widen every interval. Rows
+    with pseudo-labels take no part: the model that gave them may have seen the people held out.
 
     Args:
         senior_from: first year of the oldest band as the gallery counts it.
         prototypes: those who vote are prototypes of at least so many people (:mod:`.prototypes`); 0 for faces.
+        learn: whether the space is learned; by default :func:`can_learn`.
     """
-    faces = pool.subset(np.intersect1d(with_age(pool), np.flatnonzero(pool.real)))
+    faces = pool.subset(real_with_age(pool))
+    learn = can_learn(pool) if learn is None else learn
     if len(np.unique(faces.people)) < MIN_PEOPLE:
-        return TunedVote(fit_age_space(faces, seed), VoteSettings(senior_from=senior_from), None)
-    queries = np.sort(np.random.default_rng(seed).permutation(len(faces))[:MAX_QUERIES])
-    voters = held_out_voters(faces, queries, seed, progress, prototypes)
-    progress(FOLDS, FOLDS + 1)
-    space = fit_age_space(faces, seed)
-    progress(FOLDS + 1, FOLDS + 1)
-    return choose_vote(space, faces, queries, voters, senior_from)
+        return TunedVote(fit_age_space(faces, seed, progress, learn=learn), VoteSettings(senior_from=senior_from), None)
+    folds = queried_folds(faces, seed)
+    numbers, fits = count(), len(folds) + 1
+
+    def fitted(part: FaceSet) -> AgeSpace:
+        number = next(numbers)
+
+        def report(done: int, total: int) -> None:
+            progress(number * total + done, fits * total)
+
+        return fit_age_space(part, seed, report, learn=learn)
+
+    voters = held_out_voters(faces, folds, fitted, prototypes)
+    queries = np.sort(np.concatenate([asked for _, asked in folds]))
+    return choose_vote(fitted(faces), faces, queries, voters, senior_from)
+
+
+def queried_folds(faces: FaceSet, seed: int) -> list[tuple[Rows, Rows]]:
+    """Rows to fit on and query rows of other people, of as many of :data:`FOLDS` folds as give enough queries."""
+    folds: list[tuple[Rows, Rows]] = []
+    missing = MAX_QUERIES
+    for fit, held_out in GroupKFold(FOLDS).split(faces.people, groups=faces.people):
+        if missing > 0:
+            queries = np.sort(np.random.default_rng((seed, len(folds))).permutation(held_out)[:missing])
+            folds.append((fit, queries))
+            missing -= len(queries)
+    return folds
 
 
 def held_out_voters(
-    faces: FaceSet,
-    queries: Rows,
-    seed: int,
-    progress: Progress = lambda done, total: None,
-    prototypes: int = 0,
+    faces: FaceSet, folds: Sequence[tuple[Rows, Rows]], fitted: Callable[[FaceSet], AgeSpace], prototypes: int = 0
 ) -> Voters:
-    """Voters of the query rows, in spaces fitted without their fold; see :func:`fit_vote`."""
+    """Voters of the query rows of all folds, each in a space fitted without the people of its fold."""
     voters = Voters(len(faces), prototypes)
-    for fold, (fit, held_out) in enumerate(GroupKFold(FOLDS).split(faces.people, groups=faces.people)):
-        progress(fold, FOLDS + 1)
-        voters.find(fit_age_space(faces.subset(fit), seed), faces, fit, np.intersect1d(held_out, queries))
+    for fit, queries in folds:
+        voters.find(fitted(faces.subset(fit)), faces, fit, queries)
     return voters
 
 

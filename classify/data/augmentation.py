@@ -33,7 +33,7 @@ class AugmentedFaces:
     Attributes:
         embeddings: (n, 512) float32.
         norms: (n,) float32, lengths of the embeddings before they were made unit vectors.
-        all_maps: memory-mapped float16 maps, of these faces and maybe others; :meth:`maps` finds a face's.
+        all_maps: float16 maps, memory-mapped or not, of these faces and maybe others; :meth:`maps` finds a face's.
     """
 
     embeddings: npt.NDArray[np.float32]
@@ -42,7 +42,7 @@ class AugmentedFaces:
     _position: Rows
 
     def maps(self, rows: Rows) -> npt.NDArray[np.float16]:
-        """Feature maps (len(rows), 896, 4, 4), read from disk."""
+        """Feature maps (len(rows), channels, 4, 4); see :meth:`.face_set.FaceSet.maps`."""
         return np.asarray(self.all_maps[self._position[rows]])
 
     def subset(self, rows: Rows) -> AugmentedFaces:

@@ -21,6 +21,7 @@ from .provenance import TeacherRecord, placed
 
 Rows = npt.NDArray[np.int64]
 Progress = Callable[[int, int], None]
+MapsOf = Callable[[Rows], npt.NDArray[np.float16]]
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,16 @@ class FaceSet:
             *(one.embeddings.tobytes() for one in self.augmentations),
         )
 
+    @property
+    def channels(self) -> int:
+        """Of the feature maps: 896, or fewer, see :meth:`with_maps`."""
+        return int(self._maps[0].shape[1])
+
     def maps(self, rows: Rows) -> npt.NDArray[np.float16]:
-        """Feature maps (len(rows), 896, 4, 4), read from disk."""
-        out = np.empty((len(rows), *MAP_SHAPE), np.float16)
+        """Feature maps (len(rows), channels, 4, 4) float16, read from disk; 896 channels if they are not reduced."""
+        if len(self._maps) == 1:
+            return np.asarray(self._maps[0][self._position[rows]])
+        out = np.empty((len(rows), self.channels, *MAP_SHAPE[1:]), np.float16)
         for number, maps in enumerate(self._maps):
             mine = np.flatnonzero(self._map_file[rows] == number)
             out[mine] = maps[self._position[rows[mine]]]
@@ -98,6 +106,24 @@ class FaceSet:
                 mine = np.flatnonzero(drawn == number)
                 embeddings[mine], maps[mine] = one.embeddings[rows[mine]], one.maps(rows[mine])
         return embeddings, maps
+
+    def with_maps(self, change: Callable[[MapsOf], npt.NDArray[np.float16]]) -> FaceSet:
+        """The same faces with other maps, which lie in memory.
+
+        Args:
+            change: gives the maps (n, channels, 4, 4) in place of those that a function gives for rows, see
+                :meth:`maps`; called for the faces and for each of their augmentations.
+        """
+        everybody = np.arange(len(self))
+        return replace(
+            self,
+            _maps=(change(self.maps),),
+            _map_file=np.zeros(len(self), np.int64),
+            _position=everybody,
+            augmentations=tuple(
+                replace(one, all_maps=change(one.maps), _position=everybody) for one in self.augmentations
+            ),
+        )
 
     def encoded_by(self, encoder: Encoder, progress: Progress = lambda done, total: None) -> FaceSet:
         """The same faces as another encoder sees them; their photos are read again.

@@ -19,7 +19,7 @@ from ..data.face_set import FaceSet, Rows
 from ..data.provenance import barred
 from ..model.answers import answer_rows
 from ..model.build import build_model
-from ..model.finetune import FineTuning
+from ..model.fitting import FineTuning
 from ..model.model import Model
 
 MASKCLS = "maskcls"

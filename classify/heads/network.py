@@ -12,111 +12,32 @@ import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...embedder.errors import MaskclsError
-from ...embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE
 from ...embedder.photo import shown
 from ...embedder.storage.atomic import write_bytes
+from .ensemble import MemberLinear, Sizes, TwoBranches, halved, mirrored_mean
 
-WIDTH = 64
-EMBEDDING_WIDTH = 64
-MEMBERS = 3
-"""Networks of an ensemble, of different initial weights, whose outputs are averaged (deep ensembles: Lakshminarayanan
-et al. 2017, https://arxiv.org/abs/1612.01474)."""
+SIZES = Sizes(width=32, narrow=32, embedding=64)
+DROPOUT = 0.2
 
 
-def map_branch(channels: int, width: int, narrow: int, dropout: float) -> nn.Sequential:
-    """Two convolutions, flattened: maps (n, channels, side, side) become (n, narrow * side * side)."""
-    return nn.Sequential(
-        nn.Dropout2d(0.1),
-        nn.Conv2d(channels, width, 1),
-        nn.BatchNorm2d(width),
-        nn.ReLU(),
-        nn.Conv2d(width, narrow, 3, padding=1),
-        nn.BatchNorm2d(narrow),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Dropout(dropout),
-    )
+class Head(TwoBranches):
+    """Networks whose logits are averaged; 0.2 million parameters."""
 
+    def __init__(self, classes: int, sizes: Sizes = SIZES) -> None:
+        super().__init__(sizes, DROPOUT)
+        self.output = MemberLinear(sizes.members, sizes.features, classes)
 
-def embedding_branch(width: int, dropout: float) -> nn.Sequential:
-    """A small layer: embeddings (n, 512) of variance 1 become (n, width)."""
-    return nn.Sequential(
-        nn.Dropout(0.2),
-        nn.Linear(EMBEDDING_DIM, width),
-        nn.BatchNorm1d(width),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-    )
-
-
-class TwoBranches(nn.Module):
-    """Two convolutions on the feature map, beside a small layer on the embedding: the input of every network here.
-
-    The unit embedding is scaled by sqrt(512), so that its entries have variance 1.
-    """
-
-    def __init__(self, width: int, narrow: int, embedding_width: int, dropout: float) -> None:
-        super().__init__()
-        channels, height, width_of_map = MAP_SHAPE
-        self.map_branch = map_branch(channels, width, narrow, dropout)
-        self.embedding_branch = embedding_branch(embedding_width, dropout)
-        self.features_width = narrow * height * width_of_map + embedding_width
-
-    def features(self, maps: Tensor, embeddings: Tensor) -> Tensor:
-        """Both branches side by side, (n, features_width)."""
-        return torch.cat([self.map_branch(maps), self.embedding_branch(embeddings * EMBEDDING_DIM**0.5)], dim=1)
-
-
-class HeadMember(TwoBranches):
-    """Two branches and a linear layer; 130 thousand parameters."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__(WIDTH, WIDTH, EMBEDDING_WIDTH, 0.3)
-        self.output = nn.Linear(self.features_width, classes)
-
-    def forward(self, maps: Tensor, embeddings: Tensor) -> Tensor:
-        """Logits (n, classes) for maps (n, 896, 4, 4) and embeddings (n, 512), both float32."""
+    def member_logits(self, maps: Tensor, embeddings: Tensor) -> Tensor:
+        """Each member's logits (members, n, classes); arguments as of :meth:`forward`."""
         logits: Tensor = self.output(self.features(maps, embeddings))
         return logits
 
-
-class Head(nn.Module):
-    """:data:`MEMBERS` networks whose logits are averaged; 390 thousand parameters."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(HeadMember(classes) for _ in range(MEMBERS))
-
     def forward(self, maps: Tensor, embeddings: Tensor) -> Tensor:
         """Logits (n, classes) for maps (n, 896, 4, 4) and embeddings (n, 512), both float32."""
-        return torch.stack([member(maps, embeddings) for member in self.members]).mean(dim=0)
-
-
-def in_half_precision(net: nn.Module) -> None:
-    """Round a network's weights as they are stored, so that its output is the same before and after."""
-    net.half().float()
-
-
-def halved(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors as they are stored: half precision, which rounded weights (:func:`in_half_precision`) lose nothing by."""
-    return {name: (x.half() if x.is_floating_point() else x).contiguous() for name, x in state.items()}
-
-
-def mirrored_mean(
-    net: nn.Module, embeddings: npt.NDArray[np.float32], maps: npt.NDArray[np.float16], width: int
-) -> Tensor:
-    """Output of a network (n, width), mean of the map and its mirror image, in evaluation mode and block by block."""
-    outputs = [torch.empty(0, width)]
-    net.eval()
-    with torch.inference_mode():
-        for start in range(0, len(maps), 512):
-            x = torch.from_numpy(maps[start : start + 512]).float()
-            e = torch.from_numpy(np.ascontiguousarray(embeddings[start : start + 512]))
-            outputs.append((net(x, e) + net(x.flip(3), e)) / 2)
-    return torch.cat(outputs)
+        return self.member_logits(maps, embeddings).mean(dim=0)
 
 
 @dataclass(frozen=True)
@@ -164,9 +85,10 @@ def load_heads(path: Path, settings: Mapping[str, Mapping[str, object]]) -> dict
         tensors = load_file(path)
         for task, setting in settings.items():
             classes = tuple(str(name) for name in setting["classes"])  # type: ignore[attr-defined]
-            net = Head(len(classes))
             prefix = f"{task}."
-            net.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+            mine = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            net = Head(len(classes), Sizes.of(mine, "output"))
+            net.load_state_dict(mine)
             temperature = float(str(setting["temperature"]))
             if not (0 < temperature < math.inf and len(set(classes)) == len(classes) > 1):
                 raise ValueError("no head")

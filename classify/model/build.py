@@ -20,8 +20,7 @@ from ..age.tuning import TunedVote, VoteReport, with_age
 from ..data.face_set import FaceSet
 from ..data.provenance import seen_of
 from ..heads.training import HeadReport
-from .finetune import FineTuning
-from .fitting import TASKS, Fitted, Step, fit_again, fit_frozen, fit_tuned
+from .fitting import TASKS, FineTuning, Fitted, Step, fit_again, fit_frozen
 from .model import Model
 from .storage import GALLERY_COLUMNS
 
@@ -70,7 +69,7 @@ def build_model(
 
     Args:
         senior_from: see :func:`..age.tuning.fit_vote`.
-        finetuning: also train FaceNet's last blocks, see :func:`.fitting.fit_tuned`.
+        finetuning: also train FaceNet's last blocks, see :func:`.finetune.fit_tuned`.
         gallery_kind: see :func:`~...index.storage.check_kind`.
         first: what this function made, with the same arguments, of the pool without its rows with pseudo-labels; it is
             built here if it is not given.
@@ -84,6 +83,8 @@ def build_model(
         raise MaskclsError("prototypes: not with fine-tuning")
     pool = replace(pool, table=with_bare(pool.table))
     if finetuning is not None:
+        from .finetune import fit_tuned  # loads torchvision: three seconds that others need not wait
+
         fitted = fit_tuned(pool, seed, step, senior_from, finetuning)
     elif first is None:
         fitted = fit_frozen(pool, seed, step, senior_from, prototypes)

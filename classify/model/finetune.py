@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pandas as pd
 import torch
 from facenet_pytorch import InceptionResnetV1
+from sklearn.model_selection import GroupShuffleSplit
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from ...embedder.facenet.encoder import MAP_SHAPE
+from ...embedder.errors import MaskclsError
+from ...embedder.facenet.encoder import MAP_SHAPE, FaceNetEncoder
 from ...embedder.facenet.network import backbone_pass, blocks_from, scaled
-from ...embedder.facenet.runtimes import REFERENCE, Runtime
-from ...embedder.faceset.crops import read_crops
-from ..age.network import AGE_BALANCE, AgeNet, AgeTargets, age_bins
+from ...embedder.facenet.weights import load_facenet
+from ...embedder.faceset.crops import check_photos, read_crops
+from ..age.network import AGE_BALANCE, AgeNet, AgeTargets, age_bins, find_main_directions, train_age_net
+from ..age.space import MIN_FACES_TO_LEARN, LearnedSpace
+from ..age.tuning import MIN_PEOPLE, Voters, choose_vote, with_age
 from ..data.distortion import distorted
-from ..data.face_set import FaceSet
-from ..heads.network import TrainedHead, in_half_precision
-from ..heads.training import LABEL_SMOOTHING, balanced
+from ..data.face_set import FaceSet, Rows
+from ..data.provenance import refuse_knowing
+from ..data.reduction import reduced
+from ..heads.ensemble import in_half_precision
+from ..heads.ensemble_training import balanced
+from ..heads.network import Head, TrainedHead
+from ..heads.training import LABEL_SMOOTHING, calibrated_head
 from .checkpoint import Checkpoint
+from .fitting import FineTuning, Fitted, Step, read_whole_maps, train_heads
 
 BATCH = 64
 BACKBONE_RATE = 2e-4
@@ -35,30 +42,12 @@ WARM_UP = 0.15
 MAX_GRADIENT = 5.0
 AVERAGED_OVER = 0.998
 """Decay of the moving average of the weights, which is what is kept."""
+HELD_OUT = 0.1
+"""Share of the people that fine-tuning does not see: vote, calibration and scores are theirs."""
+
 TASK_WEIGHTS = {"mask": 0.5, "gender": 1.0}
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class FineTuning:
-    """What is asked for.
-
-    Attributes:
-        depth: first block that is tuned, one of :data:`~...embedder.facenet.network.BLOCKS`.
-        passes: over the faces.
-        device: ``cpu`` or ``cuda``.
-        weights: the file the faces were embedded with, None for the packaged one.
-        folder: where checkpoints are kept; a killed run goes on from there. None keeps none.
-        runtime: what encodes the faces again with the tuned backbone.
-    """
-
-    depth: str
-    passes: int
-    device: str = "cpu"
-    weights: Path | None = None
-    folder: Path | None = None
-    runtime: Runtime = REFERENCE
 
 
 class Together(nn.Module):
@@ -85,6 +74,55 @@ class Together(nn.Module):
         """The backbone's tuned tensors, under their names in the backbone, rounded to half precision."""
         state = self.backbone.state_dict()
         return {k: v.detach().half().cpu().contiguous() for k, v in state.items() if k.split(".")[0] in self.tuned}
+
+
+def fit_tuned(pool: FaceSet, seed: int, step: Step, senior_from: int, wanted: FineTuning) -> Fitted:
+    """Heads and age space trained together with FaceNet's last blocks.
+
+    A tenth of the people is held out of all training; the vote settings and the heads' temperatures are chosen there,
+    on labels that somebody gave. The gallery holds everybody of known age.
+
+    Raises:
+        MaskclsError: there are too few faces or people of known age, the weights are not those of the embedding
+            sets, a photo is gone, or a teacher of pseudo-labels has seen people who are held out.
+    """
+    net, weights = load_facenet(wanted.weights)
+    if weights.sha256 != pool.encoder.weights_sha256:
+        raise MaskclsError("--finetune: the sets were embedded with other weights; pass the same --weights")
+    people, aged = len(np.unique(pool.people)), len(with_age(pool))
+    fewest, least = int(MIN_FACES_TO_LEARN / (1 - HELD_OUT)), int(MIN_PEOPLE / HELD_OUT)
+    if people < least or aged < fewest:
+        raise MaskclsError(
+            f"--finetune: {aged} faces of known age, {people} people; it takes {fewest} and {least}, "
+            "since a tenth of the people is held out"
+        )
+    check_photos(pool.table)
+    real = pool.real
+    fit, held_out = _apart(pool, seed)
+    held_out = held_out[real[held_out]]
+    refuse_knowing(pool, pool.people[held_out], "the tenth that --finetune chooses settings on")
+    seen = pool.subset(fit)
+    small, directions = reduced(seen, seed)
+    heads, reports = train_heads(small, seed, step)
+    age = train_age_net(small.subset(with_age(small)), seed, lambda done, total: step("training age", done, total))
+    read_whole_maps(heads, LearnedSpace(age), directions)
+    kept = fine_tune(seen, net, age, heads, wanted, seed, lambda done, total: step("fine-tuning", done, total))
+    tuned = kept.tensors()
+    encoder = FaceNetEncoder(wanted.weights, wanted.device, tuned, wanted.runtime)
+    pool = pool.encoded_by(encoder, lambda done, total: step("embedding again", done, total))
+    others = pool.subset(held_out)
+    for task, head in heads.items():
+        trained = cast(Head, kept.heads[task])
+        heads[task], reports[task] = calibrated_head(trained, task, head.classes, others, reports[task].faces)
+    rows = with_age(pool)
+    find_main_directions(kept.age, pool.subset(np.intersect1d(rows, fit)))
+    space = LearnedSpace(kept.age)
+    rows = rows[real[rows]]
+    faces, is_fit = pool.subset(rows), np.isin(rows, fit)
+    voters = Voters(len(faces))
+    voters.find(space, faces, np.flatnonzero(is_fit), np.flatnonzero(~is_fit))
+    vote = choose_vote(space, faces, np.flatnonzero(~is_fit), voters, senior_from)
+    return Fitted(pool, heads, reports, vote, tuned)
 
 
 def fine_tune(
@@ -177,3 +215,11 @@ def _key(pool: FaceSet, wanted: FineTuning, seed: int) -> tuple[object, ...]:
     columns = ["face_id", "mask", "gender", "age_low", "age_high"]
     faces = pd.util.hash_pandas_object(pool.table[columns]).to_numpy().tobytes()
     return (faces, pool.people.tobytes(), pool.encoder.fingerprint, wanted.depth, wanted.passes, seed)
+
+
+def _apart(pool: FaceSet, seed: int) -> tuple[Rows, Rows]:
+    """Rows of nine tenths of the people, and rows of the others."""
+    fit, held_out = next(
+        GroupShuffleSplit(1, test_size=HELD_OUT, random_state=seed).split(pool.people, None, pool.people)
+    )
+    return fit.astype(np.int64), held_out.astype(np.int64)

@@ -136,7 +136,7 @@ def test_an_error_of_the_encoder_comes_after_the_batches_before_it(
     paths: list[Path], finder: FaceFinder, wrap: Callable[..., Encoder], pixel_encoder: Encoder
 ) -> None:
     before = set(threading.enumerate())
-    sizes = []
+    sizes: list[int] = []
 
     def run() -> None:
         with encode_photos(paths, finder, wrap(pixel_encoder, batches=2), batch_size=2) as batches:

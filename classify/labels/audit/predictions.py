@@ -10,12 +10,13 @@ import pandas as pd
 from ....embedder.storage.step_cache import Step, StepCache
 from ....embedder.table import gallery_ids
 from ...age.space import LearnedSpace, fill_gallery, fit_age_space
-from ...age.tuning import with_age
+from ...age.tuning import can_learn, with_age
 from ...age.vote import NOBODY, YEARS, VoteSettings
 from ...data.face_set import FaceSet, Rows
+from ...data.reduction import reduced
 from ...evaluation.cross_validation import BATCH, Progress
 from ...model.answers import answer_rows
-from ...model.fitting import train_heads
+from ...model.fitting import read_whole_maps, train_heads
 from ...model.model import Model
 from ...model.storage import GALLERY_COLUMNS
 from ...tasks import ANSWER_COLUMNS
@@ -58,10 +59,13 @@ def out_of_fold_predictions(
 
 def _predict(pool: FaceSet, fit: Rows, rows: Rows, seed: int) -> Step:
     train = pool.subset(fit)
-    heads, _ = train_heads(train, seed, lambda what, done, total: None)
-    aged = train.subset(with_age(train))
-    space = fit_age_space(aged, seed)
+    small, directions = reduced(train, seed)
+    heads, _ = train_heads(small, seed, lambda what, done, total: None)
+    learn = can_learn(train)
+    aged = (small if learn else train).subset(with_age(train))
+    space = fit_age_space(aged, seed, learn=learn)
     gallery = fill_gallery(space, aged, gallery_ids(aged.table["face_id"]))
+    read_whole_maps(heads, space, directions)
     table = aged.table[list(GALLERY_COLUMNS)].assign(group=aged.people)
     model = Model(gallery, table, space, VOTE, heads, pool.encoder, pool.face)
     answers, years = [], []

@@ -13,7 +13,7 @@ from maskcls.classify.age.prototypes import CELL, _split, gallery_of, make_proto
 from maskcls.classify.age.space import LinearSpace
 from maskcls.classify.data.face_set import FaceSet, merge_sets
 from maskcls.classify.model.build import build_model, with_bare
-from maskcls.classify.model.finetune import FineTuning
+from maskcls.classify.model.fitting import FineTuning
 from maskcls.classify.model.gallery_edit import add_faces
 from maskcls.classify.model.gallery_list import summary
 from maskcls.classify.model.model import Model

@@ -21,7 +21,7 @@ from maskcls.classify.age.space import (
     save_age_space,
 )
 from maskcls.classify.data.face_set import FaceSet, merge_sets
-from maskcls.classify.heads.network import MEMBERS
+from maskcls.classify.heads.ensemble import MEMBERS
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import MAP_SHAPE
 from maskcls.embedder.faceset.store import EmbeddingSet
@@ -112,7 +112,7 @@ def ageing_faces(make_set: MakeSet) -> FaceSet:
 def learned(ageing_faces: FaceSet) -> LearnedSpace:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(age_space, "MIN_FACES_TO_LEARN", 400)
-        patch.setattr("maskcls.classify.age.network.EPOCHS", 20)
+        patch.setattr("maskcls.classify.heads.ensemble_training.PASSES", (20, 20))
         space = fit_age_space(ageing_faces.subset(np.arange(400)))
     assert isinstance(space, LearnedSpace)
     return space
@@ -146,7 +146,7 @@ def test_the_main_directions_keep_who_is_near(ageing_faces: FaceSet, learned: Le
 
 
 def test_members_of_the_age_network_differ(learned: LearnedSpace) -> None:
-    first, second, third = (member.state_dict()["hidden.0.weight"] for member in learned.net.members)
+    first, second, third = learned.net.hidden.weight.detach().numpy()
     assert not np.allclose(first, second, atol=1e-3)
     assert not np.allclose(second, third, atol=1e-3)
 

@@ -30,25 +30,30 @@ def ages_of(pool: FaceSet) -> Floats:
     return pool.table["age_low"].to_numpy(np.float32)
 
 
-def test_the_query_person_neither_votes_nor_fits_the_space(faces: FaceSet, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("most", "fits"), [(4000, 5), (100, 3), (50, 2), (30, 1)])
+def test_the_query_person_neither_votes_nor_fits_the_space(
+    faces: FaceSet, monkeypatch: pytest.MonkeyPatch, most: int, fits: int
+) -> None:
     seen: list[set[int]] = []
 
-    def spy(part: FaceSet, seed: int) -> AgeSpace:
+    def spy(part: FaceSet) -> AgeSpace:
         seen.append(set(part.people.tolist()))
-        return fit_age_space(part, seed)
+        return fit_age_space(part, 0)
 
-    monkeypatch.setattr(tuning, "fit_age_space", spy)
-    queries = np.arange(1, len(faces), 3)
-    found = tuning.held_out_voters(faces, queries, 0, lambda done, total: None)
+    monkeypatch.setattr(tuning, "MAX_QUERIES", most)
+    folds = tuning.queried_folds(faces, 0)
+    queries = np.sort(np.concatenate([asked for _, asked in folds]))
+    assert len(queries) == len(set(queries.tolist())) == min(most, len(faces))
+    found = tuning.held_out_voters(faces, folds, spy)
     voters, similarities = found.rows[queries], found.similarities[queries]
 
     assert (np.delete(found.rows, queries, axis=0) == NOBODY).all()
     assert voters.shape == similarities.shape == (len(queries), max(tuning.VOTERS))
     everyone = set(faces.people.tolist())
     held_out = [everyone - people for people in seen]
-    assert len(seen) == tuning.FOLDS
-    assert sum(map(len, held_out)) == len(everyone)  # everybody is in exactly one fold
-    assert set().union(*held_out) == everyone
+    assert len(seen) == fits
+    assert sum(map(len, held_out)) == len(set().union(*held_out))  # nobody is in two folds
+    assert (set().union(*held_out) == everyone) == (fits == tuning.FOLDS)
     for face, row, similarity in zip(queries, voters, similarities, strict=True):
         chosen = row[row != NOBODY]
         people = faces.people[chosen].tolist()

@@ -26,7 +26,7 @@ from maskcls.classify.evaluation.splits import write_split
 from maskcls.classify.labels.pseudo_labels.label_set import label_set, without_labels
 from maskcls.classify.labels.pseudo_labels.labels import SelfTraining
 from maskcls.classify.model.build import build_model
-from maskcls.classify.model.finetune import FineTuning
+from maskcls.classify.model.fitting import FineTuning
 from maskcls.classify.model.model import Model
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.faceset.store import EmbeddingSet, open_set

@@ -8,15 +8,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from maskcls.classify.heads.network import (
-    MEMBERS,
-    Head,
-    TrainedHead,
-    head_settings,
-    in_half_precision,
-    load_heads,
-    save_heads,
-)
+from maskcls.classify.heads.ensemble import MEMBERS, in_half_precision
+from maskcls.classify.heads.network import Head, TrainedHead, head_settings, load_heads, save_heads
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import MAP_SHAPE
 from maskcls.embedder.labels import GENDERS, MASKS
@@ -52,7 +45,7 @@ def test_a_head_says_the_mean_of_what_its_members_say(
     net = trained(MASKS, 0).net.eval()
     maps, embeddings = torch.from_numpy(faces[0]).float(), torch.from_numpy(faces[1])
     with torch.inference_mode():
-        alone = torch.stack([member(maps, embeddings) for member in net.members])
+        alone = net.member_logits(maps, embeddings)
         assert alone.shape == (MEMBERS, 40, 3)
         assert not torch.allclose(alone[0], alone[1], atol=1e-2)
         torch.testing.assert_close(net(maps, embeddings), alone.mean(dim=0))

@@ -11,10 +11,10 @@ import torch
 from maskcls.classify.age.vote import NOBODY
 from maskcls.classify.data.distortion import distorted
 from maskcls.classify.data.face_set import FaceSet, merge_sets
-from maskcls.classify.model import checkpoint, finetune, fitting
+from maskcls.classify.model import checkpoint, finetune
 from maskcls.classify.model.build import build_model
-from maskcls.classify.model.finetune import FineTuning, rate
-from maskcls.classify.model.fitting import Fitted, fit_tuned
+from maskcls.classify.model.finetune import fit_tuned, rate
+from maskcls.classify.model.fitting import FineTuning, Fitted
 from maskcls.classify.model.model import Model
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import FaceNetEncoder
@@ -40,8 +40,8 @@ def few(pool: FaceSet) -> FaceSet:
 @pytest.fixture(scope="module", autouse=True)
 def enough() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fitting, "MIN_FACES_TO_LEARN", 60)
-        patch.setattr(fitting, "MIN_PEOPLE", 2)
+        patch.setattr(finetune, "MIN_FACES_TO_LEARN", 60)
+        patch.setattr(finetune, "MIN_PEOPLE", 2)
         yield
 
 
@@ -74,10 +74,10 @@ def test_faces_are_seen_by_the_tuned_backbone_and_people_stay(fitted: Fitted, fe
 
 
 def test_held_out_people_are_no_voters_of_theirs(few: FaceSet) -> None:
-    fit, held_out = fitting._apart(few, 0)
+    fit, held_out = finetune._apart(few, 0)
     assert sorted([*fit.tolist(), *held_out.tolist()]) == list(range(len(few)))
     assert not set(few.people[fit].tolist()) & set(few.people[held_out].tolist())
-    again, _ = fitting._apart(few, 0)
+    again, _ = finetune._apart(few, 0)
     assert np.array_equal(fit, again)
 
 
@@ -94,7 +94,7 @@ def test_model_answers_with_its_own_backbone_after_saving(
         "embedding again",
     ]
     assert report.vote is not None
-    held_out = fitting._apart(few, 0)[1]
+    held_out = finetune._apart(few, 0)[1]
     assert report.vote.faces == few.table["age_low"].iloc[held_out].notna().sum()
     assert report.heads["mask"].held_out_faces == len(held_out)
     model.save(tmp_path / "model")
