@@ -136,7 +136,8 @@ class _Rate(ProgressColumn):
 def progress_bar() -> Iterator[Update]:
     """Progress on standard error; yields ``update(what, done, total)``.
 
-    A bar with rate and time left on a terminal; elsewhere, such as in the log of a batch job, a line every half minute.
+    A bar with rate and time left on a terminal, hidden once a part such as "fold 1: training mask" is done; elsewhere,
+    such as in the log of a batch job, a line every half minute.
     """
     running = _job.get()
     if running and running.quiet:
@@ -162,7 +163,8 @@ def _bar() -> Iterator[Update]:
         def update(what: str, done: int, total: int) -> None:
             if what not in tasks:
                 tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)
+            is_over = done >= total and ": " in what
+            bar.update(tasks[what], completed=done, total=total, visible=not is_over)
 
         yield update
 

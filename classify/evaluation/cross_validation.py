@@ -118,11 +118,14 @@ def cross_validate(
     awaiting = np.zeros(len(pool), bool) if self_training is None else self_training.awaiting(pool)
 
     def predicted(held_out: int) -> Step:
+        def step(what: str, done: int, total: int) -> None:
+            progress(f"fold {held_out}: {what}", done, total)
+
         usable = (fold != held_out) & ~barred(pool, np.unique(pool.people[fold == held_out]))
         fit, tables, taught, first = np.flatnonzero(usable & ~awaiting), {}, pool, None
         mine = scored[fold[scored] == held_out]
         if self_training is not None and awaiting.any():
-            first = build_model(pool.subset(fit), seed, senior_from=senior_from)
+            first = build_model(pool.subset(fit), seed, step, senior_from=senior_from)
             tables[WITHOUT_PSEUDO_LABELS] = predictions_of(first[0], pool, mine)
             rows = np.flatnonzero(usable & awaiting)
             taught, fit = self_training.labelled(first[0], pool, fit, rows, f"fold {held_out}")
@@ -130,7 +133,7 @@ def cross_validate(
         model, _ = build_model(
             taught.subset(fit),
             seed,
-            progress if wanted else lambda what, done, total: None,
+            step,
             senior_from=senior_from,
             finetuning=wanted,
             first=first,

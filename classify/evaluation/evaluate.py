@@ -249,8 +249,11 @@ def _leaks(
     fold[rows] = np.random.default_rng(seed).permutation(len(rows)) % len(np.unique(chosen.fold[rows]))
 
     def predicted(number: int) -> Step:
+        def step(what: str, done: int, total: int) -> None:
+            progress(f"random split {number}: {what}", done, total)
+
         rows = np.flatnonzero(fold == number)
-        model, _ = build_model(pool.subset(np.flatnonzero(fold != number)), seed, senior_from=senior_from)
+        model, _ = build_model(pool.subset(np.flatnonzero(fold != number)), seed, step, senior_from=senior_from)
         forbidden = predictions_of(model, pool, rows, own=pool.people[rows])
         return Step(tables={FORBIDDEN: forbidden, ALLOWED: predictions_of(model, pool, rows)})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -27,7 +26,7 @@ from ..data.face_set import FaceSet, Rows
 from ..data.provenance import refuse_knowing
 from ..data.reduction import reduced
 from ..heads.ensemble import in_half_precision
-from ..heads.ensemble_training import balanced
+from ..heads.ensemble_training import balanced, rate
 from ..heads.network import Head, TrainedHead
 from ..heads.training import LABEL_SMOOTHING, calibrated_head
 from .checkpoint import Checkpoint
@@ -37,8 +36,6 @@ BATCH = 64
 BACKBONE_RATE = 2e-4
 HEAD_RATE = 5e-4
 WEIGHT_DECAY = 0.05
-WARM_UP = 0.15
-"""Share of the steps in which the learning rates rise; then they fall as a cosine."""
 MAX_GRADIENT = 5.0
 AVERAGED_OVER = 0.998
 """Decay of the moving average of the weights, which is what is kept."""
@@ -186,14 +183,6 @@ def fine_tune(
     in_half_precision(kept.age)
     in_half_precision(kept.heads)
     return kept
-
-
-def rate(step: int, steps: int) -> float:
-    """Share of the peak learning rate: a straight rise, then half a cosine."""
-    rise = WARM_UP * steps
-    if step < rise:
-        return (step + 1) / (rise + 1)
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))
 
 
 def _moving_average(mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:

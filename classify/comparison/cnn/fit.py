@@ -15,9 +15,9 @@ from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
 from ....embedder.errors import MaskclsError
+from ...heads.ensemble_training import rate
 from ...heads.training import fit_temperature, log_losses
 from ...model.checkpoint import Checkpoint
-from ...model.finetune import rate
 from .log import Log
 from .network import Network, Pretrained, logits_of, put_in
 from .photos import Photos, augmentation, augmented, normalised
@@ -197,7 +197,7 @@ def _optimiser(net: nn.Module, settings: Settings) -> torch.optim.Optimizer:
 def learning_rate(settings: Settings, step: int, steps: int, validation: Sequence[float]) -> float:
     """Of a step; it follows from the step's number and the validation losses of the epochs before it alone.
 
-    ``cosine`` is a straight rise and half a cosine (:func:`~...model.finetune.rate`), ``plateau`` torch's
+    ``cosine`` is a straight rise and half a cosine (:func:`~...heads.ensemble_training.rate`), ``plateau`` torch's
     ``ReduceLROnPlateau``.
     """
     if settings.schedule == "cosine":

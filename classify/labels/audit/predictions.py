@@ -51,19 +51,22 @@ def out_of_fold_predictions(
         progress("folds", done, len(numbers))
         rows = asked[fold[asked] == number]
         fit = np.flatnonzero(fold != number)
-        step = cache.once(f"fold-{number}", partial(_predict, pool, fit, rows, seed))
+        step = cache.once(f"fold-{number}", partial(_predict, pool, fit, rows, seed, number, progress))
         parts.append(step.tables["predictions"].set_index(rows))
     progress("folds", len(numbers), len(numbers))
     return pd.concat(parts).loc[asked].reset_index(drop=True)
 
 
-def _predict(pool: FaceSet, fit: Rows, rows: Rows, seed: int) -> Step:
+def _predict(pool: FaceSet, fit: Rows, rows: Rows, seed: int, number: int, progress: Progress) -> Step:
+    def report(what: str, done: int, total: int) -> None:
+        progress(f"fold {number}: {what}", done, total)
+
     train = pool.subset(fit)
     small, directions = reduced(train, seed)
-    heads, _ = train_heads(small, seed, lambda what, done, total: None)
+    heads, _ = train_heads(small, seed, report)
     learn = can_learn(train)
     aged = (small if learn else train).subset(with_age(train))
-    space = fit_age_space(aged, seed, learn=learn)
+    space = fit_age_space(aged, seed, partial(report, "training age"), learn=learn)
     gallery = fill_gallery(space, aged, gallery_ids(aged.table["face_id"]))
     read_whole_maps(heads, space, directions)
     table = aged.table[list(GALLERY_COLUMNS)].assign(group=aged.people)

@@ -13,7 +13,7 @@ from maskcls.classify.data.distortion import distorted
 from maskcls.classify.data.face_set import FaceSet, merge_sets
 from maskcls.classify.model import checkpoint, finetune
 from maskcls.classify.model.build import build_model
-from maskcls.classify.model.finetune import fit_tuned, rate
+from maskcls.classify.model.finetune import fit_tuned
 from maskcls.classify.model.fitting import FineTuning, Fitted
 from maskcls.classify.model.model import Model
 from maskcls.embedder.errors import MaskclsError
@@ -194,16 +194,6 @@ def test_too_little_to_tune_on_is_one_line(
 def test_other_weights_than_the_sets_are_refused(make_set: MakeSet) -> None:
     with pytest.raises(MaskclsError, match="pass the same --weights"):
         fit_tuned(merge_sets([make_set(200, age=30.0)]), 0, QUIET, 60, LAST)
-
-
-def test_rate_rises_then_falls() -> None:
-    rates = [rate(step, 200) for step in range(200)]
-    top = int(np.argmax(rates))
-    assert 0.9 < rates[top] <= 1
-    assert abs(top - finetune.WARM_UP * 200) <= 1
-    assert rates == sorted(rates[: top + 1]) + sorted(rates[top + 1 :], reverse=True)
-    assert 0 < rates[0] < 0.1
-    assert 0 < rates[-1] < 0.01
 
 
 def test_distorted_faces_keep_shape_and_range_and_differ() -> None:
