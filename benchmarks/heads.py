@@ -32,14 +32,13 @@ from maskcls.classify.data.face_set import FaceSet, merge_sets, open_sets
 from maskcls.classify.data.reduction import reduced
 from maskcls.classify.heads import ensemble_training, training
 from maskcls.classify.heads import network as heads
-from maskcls.classify.heads.ensemble_training import one_thread
 from maskcls.classify.heads.network import TrainedHead
 from maskcls.classify.heads.training import train_head
 from maskcls.classify.metrics.bootstrap import Bootstrap, Estimate
 from maskcls.classify.model.build import with_bare
 from maskcls.classify.model.fitting import TASKS
 from maskcls.embedder.facenet.encoder import FaceNetEncoder
-from maskcls.embedder.facenet.runtimes import pick_runtime
+from maskcls.embedder.facenet.runtimes import one_thread, pick_runtime
 
 DEFAULT = "default"
 WITHOUT_VIEWS = "without views"

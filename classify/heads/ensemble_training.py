@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ...embedder.facenet.runtimes import one_thread
 from .ensemble import TwoBranches, batch, in_half_precision
 
 if TYPE_CHECKING:  # asking a model does not wait for what only training needs
@@ -30,17 +30,6 @@ Loss = Callable[[Tensor, Tensor, "Rows"], Tensor]
 """Loss of maps and embeddings, each member its own, and of their positions (members, n) among the faces that are
 trained on; the sum of the members'."""
 Progress = Callable[[int, int], None]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Limit torch to one thread: more make steps this small slower, ten times on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def balanced(kinds: Rows, balance: float, people: Rows) -> npt.NDArray[np.float64]:
