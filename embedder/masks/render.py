@@ -70,6 +70,8 @@ def render_masks(
     Args:
         copies: drawings per photo.
         incorrect: share of wrongly worn masks, 0-1.
+        jobs: threads that decode, and as many that draw; the outcome does not depend on them.
+        progress: is given the number of photos done and of all, at the start and after every batch.
 
     Raises:
         MaskclsError: ``out`` and ``root`` lie inside each other, or ``out`` holds something else or cannot be written.
