@@ -19,8 +19,9 @@ from torch.nn import functional
 from benchmarks.age_ablation_losses import Distribution, Loss
 from maskcls.classify.age.network import AGE_BALANCE, HIDDEN, age_bins
 from maskcls.classify.heads.ensemble import embedding_branch, map_branch
-from maskcls.classify.heads.ensemble_training import BATCH, WEIGHT_DECAY, balanced, one_thread
+from maskcls.classify.heads.ensemble_training import BATCH, WEIGHT_DECAY, balanced
 from maskcls.embedder.facenet.encoder import EMBEDDING_DIM
+from maskcls.embedder.facenet.runtimes import one_thread
 
 Floats = npt.NDArray[np.float32]
 Halves = npt.NDArray[np.float16]

@@ -84,14 +84,18 @@ def encode_photos(
     with ThreadPoolExecutor(jobs) as decoders, ThreadPoolExecutor(1) as seeking, ThreadPoolExecutor(1) as encoding:
         try:
             photos = _decoded(paths, decoders, batch_size)
-            found = _ahead(seeking, (_find(batch, finder, mode) for batch in photos))
-            yield _ahead(encoding, (_encode(batch, encoder) for batch in found))
+            found = ahead(seeking, (_find(batch, finder, mode) for batch in photos))
+            yield ahead(encoding, (_encode(batch, encoder) for batch in found))
         finally:
             decoders.shutdown(wait=False, cancel_futures=True)
 
 
-def _ahead(worker: ThreadPoolExecutor, items: Iterator[T]) -> Iterator[T]:
-    """The same items, each made by a worker of one thread while the one before it is used."""
+def ahead(worker: ThreadPoolExecutor, items: Iterator[T]) -> Iterator[T]:
+    """The same items, each made by a worker of one thread while the one before it is used.
+
+    ``items`` must need no clean-up, and the worker's ``with`` statement belongs around the loop: neither is left to
+    the garbage collector then.
+    """
     end = object()
     waiting: Future[T | object] = worker.submit(next, items, end)
     while (item := waiting.result()) is not end:

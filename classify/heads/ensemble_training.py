@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
+from ...embedder.facenet.runtimes import one_thread
 from .ensemble import TwoBranches, batch, in_half_precision
 
 if TYPE_CHECKING:  # asking a model does not wait for what only training needs
@@ -34,17 +34,6 @@ Loss = Callable[[Tensor, Tensor, "Rows"], Tensor]
 """Loss of maps and embeddings, each member its own, and of their positions (members, n) among the faces that are
 trained on; the sum of the members'."""
 Progress = Callable[[int, int], None]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Limit torch to one thread: more make steps this small slower, ten times on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def balanced(kinds: Rows, balance: float, people: Rows) -> npt.NDArray[np.float64]:

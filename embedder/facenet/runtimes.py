@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -93,6 +95,22 @@ def has_bf16(device: str = "cpu") -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     abilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(bool(abilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Limit torch to one thread, in this thread and in those that start within the ``with`` statement.
+
+    More make small steps slower, ten times on a busy machine. The caller's number is set again in the end.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def threads() -> int:

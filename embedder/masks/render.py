@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from ..datasets.dataset import Dataset, Listed
 from ..datasets.table import LABELS
 from ..detection.finder import FaceFinder
 from ..errors import MaskclsError
+from ..facenet.runtimes import one_thread
 from ..labels import Labels, Mask
 from ..photo import Photo, PhotoError, read_photo, shown, stored_below
-from ..pipeline import NO_FACE
+from ..pipeline import NO_FACE, ahead
 from ..storage.atomic import replacing, write_csv
 from ..storage.lock import locked
 from .drawing import Face, draw_mask, random_style
@@ -68,6 +70,8 @@ def render_masks(
     Args:
         copies: drawings per photo.
         incorrect: share of wrongly worn masks, 0-1.
+        jobs: threads that decode, and as many that draw; the outcome does not depend on them.
+        progress: is given the number of photos done and of all, at the start and after every batch.
 
     Raises:
         MaskclsError: ``out`` and ``root`` lie inside each other, or ``out`` holds something else or cannot be written.
@@ -80,28 +84,22 @@ def render_masks(
         if (reason := item.problem(is_used=item.refused is None))
     ]
     rows: list[Row] = []
-    seen: dict[str, str] = {}
-    drawn = 0
-    with locked(out), ThreadPoolExecutor(jobs) as pool:
-        for start in range(0, len(bare), BATCH):
-            progress(start, len(bare))
-            batch = list(
-                pool.map(lambda item: _Original.of(item, root, copies, incorrect, seed), bare[start : start + BATCH])
-            )
-            for original in batch:
-                if original.photo and (first := seen.setdefault(original.photo.sha256, original.name)) != original.name:
-                    original.photo, original.reason = None, f"exact copy of {first}"
-            _find(finder, [original for original in batch if original.photo and original.missing(out)])
-            drawn += sum(pool.map(lambda original: original.draw(out), batch))
-            for original in batch:
-                if original.reason:
-                    rejects.append({"path": original.name, "reason": original.reason})
-                else:
-                    rows += original.rows()
+    drawn = done = 0
+    progress(done, len(bare))
+    with locked(out), _sought(bare, root, out, finder, (copies, incorrect, seed), jobs) as batches:
+        with ThreadPoolExecutor(jobs) as pool:
+            for batch in batches:
+                drawn += sum(pool.map(lambda original: original.draw(out), batch))
+                for original in batch:
+                    if original.reason:
+                        rejects.append({"path": original.name, "reason": original.reason})
+                    else:
+                        rows += original.rows()
+                done += len(batch)
+                progress(done, len(bare))
         _remove_others(out / PHOTOS, {str(row["path"]) for row in rows})
         _write(out / LABELS, rows, COLUMNS)
         _write(out / REJECTS, rejects, REJECT_COLUMNS)
-    progress(len(bare), len(bare))
     masked = sum(item.refused is None for item in dataset.photos) - len(bare)
     return RenderReport(drawn, len(rows) - drawn, masked, len(rejects))
 
@@ -164,6 +162,36 @@ def _drawing(photo: Photo, number: int, incorrect: float, seed: int) -> _Drawing
     key = hashlib.sha256(f"{photo.sha256} {number} {seed}".encode()).digest()
     state: Mask = "incorrect" if int.from_bytes(key[8:12]) < incorrect * 2**32 else "wear"
     return _Drawing(state, int.from_bytes(key[:8]), f"{PHOTOS}/{key[:8].hex()}-{state}.jpg")
+
+
+@contextmanager
+def _sought(
+    items: Sequence[Listed], root: Path, out: Path, finder: FaceFinder, settings: tuple[int, float, int], jobs: int
+) -> Generator[Iterator[list[_Original]]]:
+    """Photos batch by batch, with the faces of those that lack a drawing; one batch is made while another is used.
+
+    Batches of photos in memory: the one in use, the one that waits, and for a moment the one before. All threads have
+    ended when the ``with`` statement ends. Faces are sought by one thread: MTCNN works in small steps, with which two
+    threads of torch spend most of their time waiting for each other, and drawing needs the other processors.
+
+    Args:
+        settings: copies, share of wrongly worn masks and seed, see :func:`render_masks`.
+    """
+    seen: dict[str, str] = {}
+
+    def sought(start: int) -> list[_Original]:
+        batch = list(decoders.map(lambda item: _Original.of(item, root, *settings), items[start : start + BATCH]))
+        for original in batch:
+            if original.photo and (first := seen.setdefault(original.photo.sha256, original.name)) != original.name:
+                original.photo, original.reason = None, f"exact copy of {first}"
+        _find(finder, [original for original in batch if original.photo and original.missing(out)])
+        return batch
+
+    with one_thread(), ThreadPoolExecutor(jobs) as decoders, ThreadPoolExecutor(1) as seeking:
+        try:
+            yield ahead(seeking, map(sought, range(0, len(items), BATCH)))
+        finally:
+            decoders.shutdown(wait=False, cancel_futures=True)
 
 
 def _find(finder: FaceFinder, originals: Sequence[_Original]) -> None:

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from PIL import Image
 
 from maskcls.embedder.detection.align import align
@@ -15,7 +18,7 @@ from maskcls.embedder.detection.finder import FaceFinder, FaceMode
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet import runtimes
 from maskcls.embedder.facenet.encoder import Encoded, FaceNetEncoder
-from maskcls.embedder.facenet.runtimes import Runtime, pick_runtime, threads
+from maskcls.embedder.facenet.runtimes import Runtime, one_thread, pick_runtime, threads
 from maskcls.embedder.facenet.weights import load_facenet
 from maskcls.embedder.photo import read_photo
 
@@ -164,3 +167,24 @@ def test_threads_are_as_many_as_asked_for(monkeypatch: pytest.MonkeyPatch, asked
 def test_threads_by_themselves(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", asked)
     assert threads() >= 1
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    """Torch with three threads, until the test ends."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_threads")
+def test_one_thread_also_in_new_threads_and_not_for_longer() -> None:
+    def run() -> None:
+        with one_thread(), ThreadPoolExecutor(1) as pool:
+            assert (torch.get_num_threads(), pool.submit(torch.get_num_threads).result()) == (1, 1)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert torch.get_num_threads() == 3

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
+import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -19,7 +22,7 @@ from PIL import Image
 from maskcls.classify.data.face_set import open_face_set
 from maskcls.embedder.datasets.dataset import Dataset, Listed
 from maskcls.embedder.datasets.layouts import read_dataset
-from maskcls.embedder.detection.finder import FaceFinder
+from maskcls.embedder.detection.finder import FaceFinder, FaceMode, Found
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import Encoder, FaceNetEncoder
 from maskcls.embedder.faceset.embed import embed_folder
@@ -28,7 +31,7 @@ from maskcls.embedder.labels import NOBODY, Labels
 from maskcls.embedder.masks import render as rendering
 from maskcls.embedder.masks.drawing import draw_mask
 from maskcls.embedder.masks.render import COLUMNS, RenderReport, render_masks
-from maskcls.embedder.photo import stored
+from maskcls.embedder.photo import Photo, read_photo, stored
 from maskcls.embedder.pipeline import NO_FACE
 from maskcls.embedder.storage.lock import locked
 
@@ -423,6 +426,72 @@ def test_progress_and_photos_of_several_batches(render: Render, out: Path, monke
     render(progress=lambda done, total: steps.append((done, total)))
     assert steps == [(0, 4), (3, 4), (4, 4)]
     assert len(table_of(out)) == PEOPLE
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_few_photos_are_in_memory(
+    render: Render, originals: Path, out: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    bare = bare_photos(originals)
+    for number in range(2, 6):
+        for photo in bare:
+            with Image.open(photo) as image:
+                image.rotate(number).convert("RGB").save(photo.with_name(f"normal{number}.jpg"))
+    images: list[weakref.ref[Image.Image]] = []
+    numbers: list[int] = []
+
+    def alive() -> int:
+        return sum(image() is not None for image in images)
+
+    def counted(path: Path) -> Photo:
+        photo = read_photo(path)
+        images.append(weakref.ref(photo.image))
+        numbers.append(alive())
+        return photo
+
+    monkeypatch.setattr(rendering, "read_photo", counted)
+    monkeypatch.setattr(rendering, "BATCH", 2)
+    render(jobs=jobs)
+    assert len(numbers) == 5 * PEOPLE
+    assert max(numbers) <= 3 * 2
+    gc.collect()
+    assert alive() == 0
+
+
+def test_faces_are_sought_while_the_batch_before_is_drawn_on(
+    render: Render, finder: FaceFinder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rendering, "BATCH", PEOPLE // 2)
+    second = threading.Event()
+    find, searches, waited = finder.find, [], []
+
+    def noted(images: Sequence[Image.Image], mode: FaceMode) -> list[Found | None]:
+        searches.extend([mode] if images else [])
+        if len(searches) == 2:
+            second.set()
+        return find(images, mode)
+
+    def draw(*arguments: Any) -> Image.Image:
+        waited.append(second.wait(60))
+        return draw_mask(*arguments)
+
+    monkeypatch.setattr(finder, "find", noted)
+    monkeypatch.setattr(rendering, "draw_mask", draw)
+    assert render().drawn == PEOPLE
+    assert waited == [True] * PEOPLE
+
+
+@pytest.mark.parametrize("broken", ["read_photo", "draw_mask", "_find"])
+def test_an_error_ends_all_threads(render: Render, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    def fail(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = set(threading.enumerate())
+    monkeypatch.setattr(rendering, "BATCH", 1)
+    monkeypatch.setattr(rendering, broken, fail)
+    with pytest.raises(KeyboardInterrupt):
+        render()
+    assert set(threading.enumerate()) <= before
 
 
 def test_drawn_faces_are_embedded_with_their_link(
