@@ -13,7 +13,7 @@ from .face_set import FaceSet, MapsOf
 CHANNELS = 128
 """Of 896."""
 FACES = 4000
-"""The directions are those of so many faces at most."""
+"""The directions are those of so many faces at most, none of them with pseudo-labels."""
 CHUNK = 1024
 
 
@@ -26,7 +26,7 @@ def reduced(pool: FaceSet, seed: int = 0) -> tuple[FaceSet, Tensor]:
         A pool whose maps (n, 128, 4, 4) lie in memory, 4 KB a face, and directions (896, 128), orthonormal columns:
         see :meth:`~..heads.ensemble.TwoBranches.read_whole_maps`.
     """
-    rows = np.sort(np.random.default_rng(seed).permutation(len(pool))[:FACES])
+    rows = np.sort(np.random.default_rng(seed).permutation(np.flatnonzero(pool.real))[:FACES])
     products = torch.zeros(pool.channels, pool.channels, dtype=torch.float64)
     for start in range(0, len(rows), CHUNK):
         places = _places(pool.maps(rows[start : start + CHUNK]))

@@ -38,8 +38,8 @@ def few_faces(contest_faces: Path, write_set: WriteSet, tmp_path_factory: pytest
 
 @pytest.fixture
 def small_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("maskcls.classify.model.fitting.MIN_FACES_TO_LEARN", 100)
-    monkeypatch.setattr("maskcls.classify.model.fitting.MIN_PEOPLE", 2)
+    monkeypatch.setattr("maskcls.classify.model.finetune.MIN_FACES_TO_LEARN", 100)
+    monkeypatch.setattr("maskcls.classify.model.finetune.MIN_PEOPLE", 2)
 
 
 @pytest.mark.usefixtures("small_is_enough")

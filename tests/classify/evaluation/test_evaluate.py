@@ -137,7 +137,7 @@ def test_predictions_of_the_baselines_can_be_mixed_with_those_of_the_vote(done: 
 def test_a_learned_space_also_answers_without_a_vote(
     contest_faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maskcls.classify.age.space.MIN_FACES_TO_LEARN", 100)
+    monkeypatch.setattr("maskcls.classify.age.tuning.MIN_FACES_TO_LEARN", 100)
     pool = open_face_set([contest_faces])
     built: list[crossval.FoldModel] = []
     chosen = plan(pool, [], folds=2).fold
@@ -284,7 +284,7 @@ def test_finished_folds_are_not_reused_when_identities_change(labelled: Embeddin
 def test_a_killed_run_goes_on_with_the_fold_it_was_in(
     labelled: EmbeddingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maskcls.classify.heads.training.FACES_SHOWN", 100)
+    monkeypatch.setattr("maskcls.classify.heads.ensemble_training.FACES_SHOWN", 100)
     pool = merge_sets([labelled])
     chosen = plan(pool, [], folds=3)
     keep, settings = tmp_path / ".folds", EvaluationSettings(rounds=20, leakage=True)

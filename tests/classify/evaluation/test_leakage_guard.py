@@ -173,8 +173,8 @@ def test_building_without_a_fold_leaves_its_people_out_and_refuses_those_a_teach
 def test_fine_tuning_refuses_a_teacher_that_knows_the_people_it_holds_out(
     labelled: EmbeddingSet, extra: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maskcls.classify.model.fitting.MIN_FACES_TO_LEARN", 1)
-    monkeypatch.setattr("maskcls.classify.model.fitting.MIN_PEOPLE", 1)
+    monkeypatch.setattr("maskcls.classify.model.finetune.MIN_FACES_TO_LEARN", 1)
+    monkeypatch.setattr("maskcls.classify.model.finetune.MIN_PEOPLE", 1)
     monkeypatch.setattr("maskcls.classify.model.fitting.check_photos", lambda table: None)
     monkeypatch.setattr(
         "maskcls.classify.model.fitting.load_facenet", lambda path: (None, type("Weights", (), {"sha256": "0" * 64}))
