@@ -17,11 +17,11 @@ from .vote import YEARS, Floats, year_profiles
 if TYPE_CHECKING:
     from ..data.face_set import FaceSet
 
-SIZES = Sizes(width=32, narrow=32, embedding=128)
+SIZES = Sizes(width=64, narrow=64, embedding=128)
 HIDDEN = 128
 DIMENSION = 128
 """Of the age space: the hidden layers of all members side by side, and of these the main directions."""
-DROPOUT = 0.2
+DROPOUT = 0.3
 SOFTNESS = 2.5
 """Standard deviation in years of the distribution that is learnt for an exact age."""
 REGRESSION = 0.1

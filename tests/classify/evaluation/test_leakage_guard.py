@@ -175,9 +175,9 @@ def test_fine_tuning_refuses_a_teacher_that_knows_the_people_it_holds_out(
 ) -> None:
     monkeypatch.setattr("maskcls.classify.model.finetune.MIN_FACES_TO_LEARN", 1)
     monkeypatch.setattr("maskcls.classify.model.finetune.MIN_PEOPLE", 1)
-    monkeypatch.setattr("maskcls.classify.model.fitting.check_photos", lambda table: None)
+    monkeypatch.setattr("maskcls.classify.model.finetune.check_photos", lambda table: None)
     monkeypatch.setattr(
-        "maskcls.classify.model.fitting.load_facenet", lambda path: (None, type("Weights", (), {"sha256": "0" * 64}))
+        "maskcls.classify.model.finetune.load_facenet", lambda path: (None, type("Weights", (), {"sha256": "0" * 64}))
     )
     pool = merge_sets([labelled, open_set(extra)]).subset(
         np.arange(FACES + 1)
