@@ -114,7 +114,7 @@ def with_age(pool: FaceSet) -> Rows:
 
 
 def real_with_age(pool: FaceSet) -> Rows:
-    """Rows of the pool whose age is known and no pseudo-label."""
+    """Rows of the pool with a known age that is not a pseudo-label."""
     return np.intersect1d(with_age(pool), np.flatnonzero(pool.real))
 
 
@@ -130,7 +130,6 @@ def fit_vote(
     *,
     senior_from: int = BAND_STARTS[2],
     prototypes: int = 0,
-    learn: bool | None = None,
 ) -> TunedVote:
     """Fit the age space to all faces with an age, and choose the vote settings on held-out people.
 
@@ -142,10 +141,9 @@ def fit_vote(
     Args:
         senior_from: first year of the oldest band as the gallery counts it.
         prototypes: those who vote are prototypes of at least so many people (:mod:`.prototypes`); 0 for faces.
-        learn: whether the space is learned; by default :func:`can_learn`.
     """
     faces = pool.subset(real_with_age(pool))
-    learn = can_learn(pool) if learn is None else learn
+    learn = can_learn(pool)
     if len(np.unique(faces.people)) < MIN_PEOPLE:
         return TunedVote(fit_age_space(faces, seed, progress, learn=learn), VoteSettings(senior_from=senior_from), None)
     folds = queried_folds(faces, seed)

@@ -1,4 +1,4 @@
-"""Train the members of an ensemble together, each on batches of its own."""
+"""Train the members of an ensemble together, each on separately drawn batches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # asking a model does not wait for what only training needs
 BATCH = 128
 PASSES = (3, 12)
 FACES_SHOWN = 12_800
-"""Faces shown in all, within these numbers of passes: more than three of thousands of faces are learnt by heart."""
+"""Faces shown in all, within these numbers of passes: with more passes over thousands of faces the networks overfit."""
 LEARNING_RATE = 4e-3
 WEIGHT_DECAY = 0.1
 WARM_UP = 0.15
@@ -99,7 +99,7 @@ def train_members(
     random: np.random.Generator,
     progress: Progress = lambda done, total: None,
 ) -> None:
-    """Train an ensemble, whose weights are rounded to half precision then.
+    """Train an ensemble, and round its weights to half precision.
 
     Each member draws its own faces: members that see the same batches are too alike, which costs 0.07 years of age. The
     learning rate ends at nothing, and held-out people show no better moment to stop at.

@@ -66,14 +66,12 @@ def fit_frozen(pool: FaceSet, seed: int, step: Step, senior_from: int, prototype
     """Heads and vote on FaceNet as it is; see :func:`..heads.training.train_head` and :func:`..age.tuning.fit_vote`."""
     small, directions = reduced(pool, seed)
     heads, reports = train_heads(small, seed, step)
-    learn = can_learn(pool)
     vote = fit_vote(
-        small if learn else pool,
+        small if can_learn(pool) else pool,
         seed,
         lambda done, total: step("fitting age vote", done, total),
         senior_from=senior_from,
         prototypes=prototypes,
-        learn=learn,
     )
     read_whole_maps(heads, vote.space, directions)
     return Fitted(pool, heads, reports, vote)
