@@ -23,7 +23,7 @@ from maskcls.embedder.photo import list_photos
 _PLAIN = "from maskcls.cli.main import main; main()"
 _CONSTANT = """
 import numpy as np
-from maskcls.embedder import encoder
+from maskcls.embedder.facenet import encoder
 from maskcls.embedder.facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoded
 def constant(self, crops):
     vectors = np.full((len(crops), EMBEDDING_DIM), EMBEDDING_DIM ** -0.5, np.float32)
