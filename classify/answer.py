@@ -1,6 +1,6 @@
-"""The answer about one photo, and its forms: a row of ``predictions.csv``, a table, a JSON object.
+"""The answer about one face or photo, and its forms: a row of ``predictions.csv``, a table, a JSON object.
 
-An :class:`Answer` holds what a model predicts for the largest face of a photo and the voters behind the age. Whatever
+An :class:`Answer` holds what a model predicts for a face of a photo and the voters behind the age. Whatever
 writes answers (tables, HTML, JSON, the web API) converts them here or at its own edge; a file is read back by
 :func:`read_answer`, and nothing else parses its cells.
 """
@@ -36,7 +36,8 @@ class Face:
         box: x0, y0, x1, y1 in pixels of the upright photo; may reach beyond it.
         score: how sure the detector is that it is a face (0-1).
         how: ``detect``, or ``whole`` where the whole photo was taken as the face.
-        faces_in_photo: faces found; this is the largest.
+        faces_in_photo: faces found.
+        number: of this face among them, by size: 1 is the largest.
     """
 
     face_id: str
@@ -44,6 +45,7 @@ class Face:
     score: float
     how: Literal["detect", "whole"]
     faces_in_photo: int
+    number: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,8 @@ class Answer:
                 row |= {columns[name]: p for name, p in prediction.probabilities.items()}
         if self.age is not None:
             row |= {"age": self.age.years, "age_low": self.age.low, "age_high": self.age.high}
+        if self.face is not None:
+            row |= {"face": self.face.number, "box": " ".join(f"{value:.1f}" for value in self.face.box)}
         return row | {"class_id": self.class_id} | voter_cells(self.voters, self.voter_count)
 
 
@@ -268,7 +272,7 @@ def answer_table(answers: Iterable[Answer], columns: Sequence[str] = ANSWER_COLU
     """Answers as a table of some of :data:`~.tasks.PREDICTION_COLUMNS`, one row each."""
     rows = [answer.row() for answer in answers]
     table = pd.DataFrame.from_records(rows, columns=list(PREDICTION_COLUMNS))[list(columns)]
-    return table.astype({"class_id": "Int64", "voters": "Int64"})
+    return table.astype({name: "Int64" for name in ("face", "class_id", "voters") if name in table})
 
 
 def to_json(answer: Answer) -> dict[str, Any]:

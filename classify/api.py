@@ -19,7 +19,7 @@ from ..embedder.detection.finder import FaceFinder, FaceMode
 from ..embedder.errors import MaskclsError
 from ..embedder.facenet.encoder import FaceNetEncoder
 from ..embedder.photo import list_photos, photo_of, shown, stored, stored_below
-from ..embedder.pipeline import Source, encode_photos
+from ..embedder.pipeline import Source, WhichFaces, encode_photos
 from .answer import STATUSES, Answer, answer_table
 from .model.loading import open_model
 from .model.model import Model
@@ -33,7 +33,7 @@ ARRAY_SHAPES = "(height, width), (height, width, 3) or (height, width, 4) of uin
 
 @dataclass(frozen=True)
 class Predictions:
-    """The answers about n photos, in their order: a sequence of :class:`~.answer.Answer`."""
+    """The answers about photos or faces, in their order: a sequence of :class:`~.answer.Answer`."""
 
     answers: tuple[Answer, ...]
 
@@ -51,7 +51,7 @@ class Predictions:
         return f"Predictions({', '.join(f'{counts[name]} {name}' for name in STATUSES if counts[name]) or 'none'})"
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a photo, as ``maskcls predict`` writes it: columns :data:`~.tasks.PREDICTION_COLUMNS`."""
+        """One row an answer, as ``maskcls predict`` writes it: columns :data:`~.tasks.PREDICTION_COLUMNS`."""
         return answer_table(self, PREDICTION_COLUMNS)
 
     def to_dict(self) -> dict[str, list[Any]]:
@@ -61,7 +61,7 @@ class Predictions:
 
 
 class Classifier:
-    """Predicts mask, gender and age of the largest face in photos, as ``maskcls predict`` does.
+    """Predicts mask, gender and age of the faces in photos, as ``maskcls predict`` does.
 
     ::
 
@@ -124,15 +124,19 @@ class Classifier:
         *,
         min_confidence: float = 0.0,
         face: str | None = None,
+        faces: str = "largest",
         batch_size: int = 64,
         jobs: int = 2,
     ) -> Predictions:
         """Predict one or many photos, in their order; one that cannot be read has an answer with the reason.
 
+        Each photo has one answer, or with ``faces="all"`` one for each face, the largest first.
+
         Args:
             photos: paths, images and arrays, mixed as you like; a folder stands for all photos below it.
             min_confidence: answers less sure than this (0-1) have the status ``unsure``.
             face: ``auto``, ``detect`` or ``whole``; by default as the model's own photos were read.
+            faces: ``largest`` or ``all``.
             batch_size: photos per pass of the network.
             jobs: threads that decode photos.
 
@@ -140,14 +144,19 @@ class Classifier:
             MaskclsError: a folder is empty, an array is no image, or this process was forked from one that has loaded
                 a model.
         """
+        if faces not in ("largest", "all"):
+            raise MaskclsError(f"faces={faces!r}: choose largest or all")
         names, sources = _sources(photos)
         model, encoder, finder = self._parts()
         mode = cast(FaceMode, face or model.reading)
         answers: list[Answer] = []
-        with encode_photos(sources, finder, encoder, mode=mode, jobs=jobs, batch_size=batch_size) as batches:
+        done = 0
+        with encode_photos(
+            sources, finder, encoder, mode=mode, faces=cast(WhichFaces, faces), jobs=jobs, batch_size=batch_size
+        ) as batches:
             for batch in batches:
-                part = names[len(answers) : len(answers) + len(batch)]
-                answers += answer_photos(batch, part, model, min_confidence)
+                answers += answer_photos(batch, names[done : done + len(batch)], model, min_confidence)
+                done += len(batch)
         return Predictions(tuple(answers))
 
 

@@ -25,6 +25,7 @@ ANSWER_COLUMNS = (
 )
 """What is predicted for a face: classes, their probabilities (0-1), years, the nearest voters as ``id:age:similarity``,
 their shares of the vote (0-1) in the same order, and the number of all voters."""
-PREDICTION_COLUMNS = ("path", "status", "reason", *ANSWER_COLUMNS)
-"""Columns of ``predictions.csv``. ``status`` is ``ok``, ``unsure``, ``no_face`` or ``unreadable``; ``reason`` is why a
-photo has no answer, or what is to be noted about it."""
+PREDICTION_COLUMNS = ("path", "face", "status", "reason", *ANSWER_COLUMNS, "box")
+"""Columns of ``predictions.csv``. ``face`` is the number of the face in the photo, 1 the largest; ``status`` is ``ok``,
+``unsure``, ``no_face`` or ``unreadable``; ``reason`` is why a photo has no answer, or what is to be noted about it;
+``box`` is ``x0 y0 x1 y1`` in pixels of the upright photo."""

@@ -6,19 +6,21 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from .detection.align import align
-from .detection.finder import FaceFinder, FaceMode, Found
-from .facenet.encoder import CROP_SHAPE, Encoder
+from .detection.detector import Found
+from .detection.finder import FaceFinder, FaceMode
+from .facenet.encoder import Encoder
 from .photo import NO_FILE, FileState, Photo, PhotoError, file_state, read_photo
 
 NO_FACE = "no face found"
+WhichFaces = Literal["largest", "all"]
 Source = Path | Callable[[], Photo]
 """A photo's file, or what gives the photo or raises :class:`~.photo.PhotoError`."""
 DECODED = 3
@@ -29,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class EncodedFace:
-    """The largest face of a photo: geometry in photo pixels, crop (160, 160, 3), vector (512,), map, norm."""
+    """A face of a photo: geometry in photo pixels, crop (160, 160, 3), vector (512,), map, norm."""
 
     found: Found
     crop: npt.NDArray[np.uint8]
@@ -41,23 +43,31 @@ class EncodedFace:
 
 @dataclass(frozen=True)
 class EncodedPhoto:
-    """What became of one photo: a face, or the reason why there is none; ``path`` is empty for one without a file."""
+    """What became of one photo: its faces, or why there is none; ``path`` is empty for one without a file.
+
+    ``faces`` are the largest alone, or all of them, the largest first.
+    """
 
     path: Path
     state: FileState
-    face: EncodedFace | None
+    faces: tuple[EncodedFace, ...]
     reason: str | None
+
+    @property
+    def face(self) -> EncodedFace | None:
+        """The largest face."""
+        return self.faces[0] if self.faces else None
 
 
 @dataclass(frozen=True)
 class _Sought:
-    """A photo in which a face was sought; see :class:`EncodedPhoto`."""
+    """A photo in which faces were sought, and the crops of these; see :class:`EncodedPhoto`."""
 
     path: Path
     state: FileState
     reason: str | None
-    found: Found | None = None
-    crop: npt.NDArray[np.uint8] | None = None
+    found: tuple[Found, ...] = ()
+    crops: tuple[npt.NDArray[np.uint8], ...] = ()
     sha256: str = ""
 
 
@@ -71,6 +81,7 @@ def encode_photos(
     encoder: Encoder,
     *,
     mode: FaceMode = "auto",
+    faces: WhichFaces = "largest",
     jobs: int = 2,
     batch_size: int = 64,
 ) -> Generator[Iterator[list[EncodedPhoto]]]:
@@ -84,7 +95,7 @@ def encode_photos(
     with ThreadPoolExecutor(jobs) as decoders, ThreadPoolExecutor(1) as seeking, ThreadPoolExecutor(1) as encoding:
         try:
             photos = _decoded(paths, decoders, batch_size)
-            found = ahead(seeking, (_find(batch, finder, mode) for batch in photos))
+            found = ahead(seeking, (_find(batch, finder, mode, faces) for batch in photos))
             yield ahead(encoding, (_encode(batch, encoder) for batch in found))
         finally:
             decoders.shutdown(wait=False, cancel_futures=True)
@@ -122,43 +133,49 @@ def _read(source: Source) -> Photo | PhotoError:
 
 
 def encode_read(
-    photos: Sequence[Photo | PhotoError], finder: FaceFinder, encoder: Encoder, mode: FaceMode = "auto"
+    photos: Sequence[Photo | PhotoError],
+    finder: FaceFinder,
+    encoder: Encoder,
+    mode: FaceMode = "auto",
+    faces: WhichFaces = "largest",
 ) -> list[EncodedPhoto]:
     """Encode photos without files that are read already, in one batch."""
-    return _encode(_find([(None, photo) for photo in photos], finder, mode), encoder)
+    return _encode(_find([(None, photo) for photo in photos], finder, mode, faces), encoder)
 
 
-def _find(photos: Sequence[_Read], finder: FaceFinder, mode: FaceMode) -> list[_Sought]:
+def _find(photos: Sequence[_Read], finder: FaceFinder, mode: FaceMode, which: WhichFaces) -> list[_Sought]:
     """Faces and crops; the photos' pixels are not needed any more then."""
     readable = [photo for _, photo in photos if isinstance(photo, Photo)]
-    faces = iter(finder.find([photo.image for photo in readable], mode))
+    faces = iter(finder.find_all([photo.image for photo in readable], mode))
     sought = []
     for source, photo in photos:
         path = source if isinstance(source, Path) else Path()
         if isinstance(photo, PhotoError):
             state = file_state(path) if isinstance(source, Path) else NO_FILE
             sought.append(_Sought(path, state, str(photo)))
-        elif (face := next(faces)) is None:
+        elif not (wanted := next(faces)[: 1 if which == "largest" else None]):
             sought.append(_Sought(path, photo.state, NO_FACE))
         else:
-            crop = align(photo.image, face)
-            sought.append(_Sought(path, photo.state, None, _in_photo_pixels(face, photo.scale), crop, photo.sha256))
+            found = tuple(_in_photo_pixels(face, photo.scale) for face in wanted)
+            crops = tuple(align(photo.image, face) for face in wanted)
+            sought.append(_Sought(path, photo.state, None, found, crops, photo.sha256))
     return sought
 
 
 def _encode(sought: Sequence[_Sought], encoder: Encoder) -> list[EncodedPhoto]:
-    crops = [photo.crop for photo in sought if photo.crop is not None]
-    vectors = encoder.encode(np.stack(crops) if crops else np.empty((0, *CROP_SHAPE), np.uint8))
-    encoded = iter(zip(*vectors, strict=True))
+    crops = [crop for photo in sought for crop in photo.crops]
+    size = max(1, len(sought))  # photos with many faces take several passes
+    parts = (encoder.encode(np.stack(crops[start : start + size])) for start in range(0, len(crops), size))
+    encoded = (face for part in parts for face in zip(*part, strict=True))
     results = []
     for photo in sought:
-        face = None
-        if photo.found is not None and photo.crop is not None:
-            embedding, feature_map, norm = next(encoded)
-            face = EncodedFace(photo.found, photo.crop, embedding, feature_map, float(norm), photo.sha256)
-        results.append(EncodedPhoto(photo.path, photo.state, face, photo.reason))
+        faces = tuple(
+            EncodedFace(found, crop, embedding, feature_map, float(norm), photo.sha256)
+            for found, crop, (embedding, feature_map, norm) in zip(photo.found, photo.crops, encoded, strict=False)
+        )
+        results.append(EncodedPhoto(photo.path, photo.state, faces, photo.reason))
     return results
 
 
 def _in_photo_pixels(face: Found, scale: float) -> Found:
-    return Found(face.box * np.float32(scale), face.landmarks * np.float32(scale), face.score, face.faces, face.how)
+    return replace(face, box=face.box * np.float32(scale), landmarks=face.landmarks * np.float32(scale))

@@ -1,9 +1,10 @@
-"""The ``predict`` job: one answer a photo, in order, whatever became of it; a killed job resumes."""
+"""The ``predict`` job: an answer for every photo or face, in order, whatever became of it; a killed job resumes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +15,16 @@ from ...embedder.detection.finder import FaceFinder, FaceMode
 from ...embedder.facenet.encoder import Encoder
 from ...embedder.faceset.embed import face_id
 from ...embedder.photo import FileState, file_state, stored
-from ...embedder.pipeline import NO_FACE, EncodedFace, EncodedPhoto, encode_photos
+from ...embedder.pipeline import NO_FACE, EncodedFace, EncodedPhoto, WhichFaces, encode_photos
 from ...embedder.storage.step_cache import StepCache
 from ..age.vote import NOBODY
 from ..answer import VOTERS_LISTED, Answer, Face, answer_table, from_json, to_json
 from ..model.answers import answer_faces
 from ..model.model import Model
 from ..tasks import PREDICTION_COLUMNS
-from .notes import OWN_PERSON, UNLIKE_A_FACE, frequency_note, low_probabilities, missing_tasks
+from .notes import OWN_PERSON, UNLIKE_A_FACE, frequency_note, low_probabilities, missing_tasks, several_faces
 
-FORMAT = 1
+FORMAT = 2
 """Of the steps that a killed job leaves."""
 Progress = Callable[[int, int], None]
 
@@ -32,7 +33,7 @@ Progress = Callable[[int, int], None]
 class PredictedPhotos:
     """The answers in the order of the photos, and the aligned crops wanted for a report.
 
-    ``crops`` maps a number of a photo to RGB pixels (160, 160, 3).
+    ``crops`` maps the number of an answer to RGB pixels (160, 160, 3).
     """
 
     answers: list[Answer]
@@ -40,7 +41,7 @@ class PredictedPhotos:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a photo, columns :data:`~..tasks.PREDICTION_COLUMNS`."""
+        """One row an answer, columns :data:`~..tasks.PREDICTION_COLUMNS`."""
         return answer_table(self.answers, PREDICTION_COLUMNS)
 
 
@@ -52,6 +53,7 @@ def predict_photos(
     finder: FaceFinder,
     *,
     mode: FaceMode = "auto",
+    faces: WhichFaces = "largest",
     min_confidence: float = 0.0,
     jobs: int = 2,
     batch_size: int = 64,
@@ -64,6 +66,7 @@ def predict_photos(
 
     Args:
         root: paths are reported relative to it.
+        faces: predict the largest face of a photo, or all of them, the largest first.
         min_confidence: an answer less sure than this (0-1), or about something that is probably not a face, is marked
             ``unsure``; 0 marks none.
         steps: folder where finished batches are kept; a killed job with the same model and settings resumes there, and
@@ -72,7 +75,7 @@ def predict_photos(
             their answers come from a killed job).
         explain: list all voters of every answer, not only the nearest.
     """
-    settings = (mode, min_confidence, explain, PREDICTION_COLUMNS)
+    settings = (mode, faces, min_confidence, explain, PREDICTION_COLUMNS)
     cache = StepCache(steps, "predict", FORMAT, model.fingerprint, encoder.info.fingerprint, *settings)
     names = [stored(path.relative_to(root)) for path in paths]
     known = dict(_finished(cache))
@@ -81,24 +84,26 @@ def predict_photos(
         for i, (path, name) in enumerate(zip(paths, names, strict=True))
         if i < keep_crops or name not in known or known[name][0] != file_state(path)
     ]
-    crops = {}
+    crops: dict[tuple[str, int], npt.NDArray[np.uint8]] = {}
     done = 0
     progress(0, len(todo))
     with encode_photos(
-        [paths[i] for i in todo], finder, encoder, mode=mode, jobs=jobs, batch_size=batch_size
+        [paths[i] for i in todo], finder, encoder, mode=mode, faces=faces, jobs=jobs, batch_size=batch_size
     ) as batches:
         for batch in batches:
             numbers = todo[done : done + len(batch)]
-            answers = answer_photos(batch, [names[i] for i in numbers], model, min_confidence, explain)
-            finished = [(photo.state, answer) for photo, answer in zip(batch, answers, strict=True)]
-            cache.append(notes=[[state.size, state.mtime_ns, to_json(answer)] for state, answer in finished])
+            answers = iter(answer_photos(batch, [names[i] for i in numbers], model, min_confidence, explain))
+            finished = [(photo.state, list(islice(answers, max(1, len(photo.faces))))) for photo in batch]
+            cache.append(notes=[[state.size, state.mtime_ns, *map(to_json, mine)] for state, mine in finished])
             for number, photo, step in zip(numbers, batch, finished, strict=True):
                 known[names[number]] = step
-                if number < keep_crops and photo.face is not None:
-                    crops[number] = photo.face.crop
+                if number < keep_crops:
+                    crops |= {(names[number], i): face.crop for i, face in enumerate(photo.faces)}
             done += len(batch)
             progress(done, len(todo))
-    return PredictedPhotos([known[name][1] for name in names], crops)
+    listed = [(name, i, answer) for name in names for i, answer in enumerate(known[name][1])]
+    kept = {number: crops[name, i] for number, (name, i, _) in enumerate(listed) if (name, i) in crops}
+    return PredictedPhotos([answer for _, _, answer in listed], kept)
 
 
 def answer_photos(
@@ -108,34 +113,55 @@ def answer_photos(
     min_confidence: float = 0.0,
     explain: bool = False,
 ) -> list[Answer]:
-    """The answers about encoded photos, called ``names``; other arguments as of :func:`predict_photos`."""
-    answers = [_unanswered(photo, name) for photo, name in zip(photos, names, strict=True)]
-    found = [(i, photo.face) for i, photo in enumerate(photos) if photo.face is not None]
+    """The answers about encoded photos, called ``names``: one a face, and one for a photo without a face.
+
+    Other arguments as of :func:`predict_photos`.
+    """
+    found = [
+        (name, number, face)
+        for photo, name in zip(photos, names, strict=True)
+        for number, face in enumerate(photo.faces, start=1)
+    ]
+    predicted = iter(_predict(found, model, min_confidence, explain))
+    return [
+        answer
+        for photo, name in zip(photos, names, strict=True)
+        for answer in (islice(predicted, len(photo.faces)) if photo.faces else [_unanswered(photo, name)])
+    ]
+
+
+def _predict(
+    found: Sequence[tuple[str, int, EncodedFace]], model: Model, min_confidence: float, explain: bool
+) -> list[Answer]:
+    """The answers about faces: name of the photo, number of the face in it, and the face."""
     if not found:
-        return answers
-    own = np.array([model.own_group(face.file_sha256) for _, face in found], np.int64)
-    embeddings = np.stack([face.embedding for _, face in found])
-    maps = np.stack([face.map for _, face in found])
+        return []
+    own = np.array([model.own_group(face.file_sha256) for _, _, face in found], np.int64)
+    embeddings = np.stack([face.embedding for _, _, face in found])
+    maps = np.stack([face.map for _, _, face in found])
     ages = model.ages(embeddings, maps, own)
     predicted = answer_faces(model, ages, embeddings, maps, model.settings.voters if explain else VOTERS_LISTED)
-    for (i, face), answer, group in zip(found, predicted, own, strict=True):
+    answers = []
+    for (name, number, face), answer, group in zip(found, predicted, own, strict=True):
         doubtful = low_probabilities(answer, min_confidence)
         unlike = face.norm < model.least_norm
         notes = [
             *doubtful,
             frequency_note(answer),
             UNLIKE_A_FACE if unlike else None,
-            f"{face.found.faces} faces found; the largest is predicted" if face.found.faces > 1 else None,
+            several_faces(number, face.found.faces),
             OWN_PERSON if group != NOBODY else None,
             missing_tasks(answer),
         ]
         unsure = bool(doubtful) or (unlike and min_confidence > 0)
-        answers[i] = replace(
-            answer,
-            path=names[i],
-            status="unsure" if unsure else "ok",
-            face=_face(face),
-            notes=tuple(note for note in notes if note),
+        answers.append(
+            replace(
+                answer,
+                path=name,
+                status="unsure" if unsure else "ok",
+                face=_face(face, number),
+                notes=tuple(note for note in notes if note),
+            )
         )
     return answers
 
@@ -145,15 +171,15 @@ def _unanswered(photo: EncodedPhoto, name: str) -> Answer:
     return Answer(name, status, notes=(photo.reason,) if photo.reason else ())
 
 
-def _face(face: EncodedFace) -> Face:
+def _face(face: EncodedFace, number: int) -> Face:
     found = face.found
     box = tuple(round(v, 2) for v in found.box.tolist())
-    return Face(face_id(face.file_sha256, box), box, float(found.score), found.how, found.faces)
+    return Face(face_id(face.file_sha256, box), box, float(found.score), found.how, found.faces, number)
 
 
-def _finished(cache: StepCache) -> Iterator[tuple[str, tuple[FileState, Answer]]]:
-    """Photo -> its file's size and time, and the answer, as far as a killed job came."""
+def _finished(cache: StepCache) -> Iterator[tuple[str, tuple[FileState, list[Answer]]]]:
+    """Photo -> its file's size and time, and its answers, as far as a killed job came."""
     for _, step in cache.steps():
-        for size, mtime_ns, content in step.notes:
-            answer = from_json(content)
-            yield answer.path, (FileState(size, mtime_ns), answer)
+        for size, mtime_ns, *contents in step.notes:
+            answers = [from_json(content) for content in contents]
+            yield answers[0].path, (FileState(size, mtime_ns), answers)

@@ -40,3 +40,11 @@ def missing_tasks(answer: Answer) -> str | None:
     """Which tasks the model does not predict."""
     missing = [task.removesuffix("_band") for task, prediction in answer.tasks.items() if prediction is None]
     return f"the model does not predict {', '.join(missing)}" if missing else None
+
+
+def several_faces(number: int, faces: int) -> str | None:
+    """Which of several faces of a photo (1 is the largest) an answer is about."""
+    if faces < 2:
+        return None
+    which = "the largest found is predicted" if number == 1 else f"this is number {number} by size"
+    return f"{faces} faces found; {which}"

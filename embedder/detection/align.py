@@ -6,19 +6,30 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageStat
 
-from .finder import Found
+from .detector import Found
 
 CROP_SIZE = 160
 MARGIN = 0.15
 """Share of the detected box added around it, chosen by measurement (``docs/detection.md``)."""
 EYES_AT = (0.497, 0.29)
 """Where the point between the eyes lies in a crop, as shares of its side: UTKFace's own framing (median)."""
+DARK, LIFTED, MAX_GAIN = 40.0, 100.0, 8.0
+"""Mean grey (0-255) below which an image is dark, the mean to which it is lifted, and the largest factor."""
+
+
+def lift(image: Image.Image) -> Image.Image:
+    """The same image, or a dark one multiplied so that its mean grey is :data:`LIFTED`."""
+    mean = float(ImageStat.Stat(image.convert("L")).mean[0])
+    if not 0 < mean < DARK:
+        return image
+    gain = min(MAX_GAIN, LIFTED / mean)
+    return image.point([min(255, round(value * gain)) for value in range(256)] * 3)
 
 
 def align(image: Image.Image, face: Found, size: int = CROP_SIZE) -> npt.NDArray[np.uint8]:
-    """The face as RGB pixels, shape (size, size, 3).
+    """The face as RGB pixels, shape (size, size, 3), lifted where it is dark.
 
     A detected face is turned so that the eyes are level, placed by the point between them and scaled by its
     box, so that bare and masked faces are framed alike; beyond the photo's edge its last pixels are repeated.
@@ -27,7 +38,7 @@ def align(image: Image.Image, face: Found, size: int = CROP_SIZE) -> npt.NDArray
     x0, y0, x1, y1 = (float(v) for v in face.box)
     if not len(face.landmarks):
         crop = image.resize((size, size), Image.Resampling.BILINEAR, box=(x0, y0, x1, y1))
-        return np.asarray(crop)
+        return np.asarray(lift(crop))
     left, right = face.landmarks[0], face.landmarks[1]
     angle = math.atan2(float(right[1] - left[1]), float(right[0] - left[0]))
     side = max(x1 - x0, y1 - y0) * (1 + MARGIN)
@@ -53,7 +64,7 @@ def align(image: Image.Image, face: Found, size: int = CROP_SIZE) -> npt.NDArray
         (origin_y - top_edge) / factor,
     )
     crop = tile.transform((size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
-    return np.asarray(crop)
+    return np.asarray(lift(crop))
 
 
 def sharpness(crop: npt.NDArray[np.uint8]) -> float:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,36 @@ class Candidates(NamedTuple):
     scores: Array
     landmarks: Array
 
+    def where(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.intp]) -> Candidates:
+        """Some of them: a mask, or numbers in a new order."""
+        return Candidates(self.boxes[rows], self.scores[rows], self.landmarks[rows])
+
+
+@dataclass(frozen=True)
+class Found:
+    """A face in an image.
+
+    Attributes:
+        box: ``x0, y0, x1, y1`` in pixels of the image; may reach beyond its edges.
+        landmarks: (5, 2) left eye, right eye, nose, mouth corners, or (0, 2) for a whole photo.
+        score: probability of a face, 0-1 (1 in the mode ``whole``).
+        faces: number of faces in the photo, this one included.
+        how: ``detect`` or ``whole``.
+        turn: degrees counter-clockwise by which the image must be turned to see the face upright.
+    """
+
+    box: Array
+    landmarks: Array
+    score: float
+    faces: int
+    how: Literal["detect", "whole"]
+    turn: int = 0
+
+
+def no_candidates() -> Candidates:
+    """No face."""
+    return Candidates(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32))
+
 
 class Detector:
     """The packaged networks, always in float32; their weights are checked by SHA-256 before they are parsed."""
@@ -67,6 +98,14 @@ class Detector:
 
             box, points, probabilities = ask_onet(self._mtcnn, scaled)
         return box, points, probabilities
+
+    def refine(self, tiles: npt.NDArray[np.uint8], squares: Array) -> Candidates:
+        """O-Net's boxes, scores and landmarks for the contents (n, 48, 48, 3) of squares (n, 4), in their pixels."""
+        offsets, points, probabilities = self.score(tiles)
+        side = squares[:, 2:] - squares[:, :2]
+        boxes = squares + offsets * np.tile(side, 2)
+        landmarks = points.reshape(-1, 2, 5).transpose(0, 2, 1) * side[:, None] + squares[:, None, :2]
+        return Candidates(boxes.astype(np.float32), probabilities[:, 1], landmarks.astype(np.float32))
 
     def search(
         self, batch: npt.NDArray[np.uint8], thresholds: tuple[float, float, float], smallest: float

@@ -1,38 +1,27 @@
-"""Find the face in a photo with MTCNN, and recognise photos that already are a tight face crop.
+"""Find the faces in a photo, and recognise photos that already are a tight face crop.
 
-MTCNN searches a photo at many scales and fails where
-the face fills it or a mask hides the mouth. Its last stage, O-Net, scores one candidate box; asked about the
-photo as a whole it decides at once whether the photo is a face crop. ``docs/detection.md`` has the measurements.
+A search (:mod:`.search`) frames a face that fills the photo or hides behind a mask unsteadily. MTCNN's last stage,
+O-Net, scores one candidate box; asked about the photo as a whole it decides at once whether the photo is a face crop.
+``docs/detection.md`` has the measurements.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from ..facenet.runtimes import Engine, check_process
-from .detector import Candidates, Detector
+from . import search
+from .align import MARGIN, lift
+from .detector import Array, Candidates, Detector, Found
+from .search import SearchName, pick_search
 
 FaceMode = Literal["auto", "detect", "whole"]
-Array = npt.NDArray[np.float32]
 
-SEARCH_SIDES = (200, 512)
-"""A photo is searched with its longest side scaled into this range, in pixels."""
-MIN_FACE = (40, 1 / 8)
-"""Smallest face searched for: pixels, and share of the longest side, whichever is larger."""
-SURE = (0.6, 0.7, 0.7)
-"""P-, R- and O-Net thresholds of the first search (facenet-pytorch's own)."""
-UNSURE = (0.5, 0.5, 0.5)
-"""Thresholds of the second search, with a border, for photos in which the first finds nothing."""
-BORDER = 0.2
-SEVERAL = 0.9
-"""Faces counted as real competitors for "the largest" score at least this."""
 CROP_SURE = 0.5
 """O-Net score from which a photo whose face fills it is taken whole without a search."""
 CROP_UNSURE = 0.1
@@ -45,78 +34,167 @@ OVERLAP = 0.5
 """Overlap (intersection over union) of a detected box with the photo's central square from which the photo is a face
 crop after all: detectors frame masked faces unsteadily, and crops of one kind should be framed alike."""
 
+UPRIGHT = 1.08
+"""An image with at least so much evidence of an upright face (:meth:`Looks.upright`) is not turned."""
+TURN_MARGIN = 0.04
+"""By how much the evidence must grow for an image to be turned."""
+TURN_OPINION = 0.6
+"""libfacedetection's score that a turned image must have."""
+CONFIRMED = (0.45, 0.95)
+"""libfacedetection's score that a crop must have, and O-Net's from which it needs none."""
+CONFIRMED_UNSURE = 0.5
+"""libfacedetection's score from which a photo without a detection may be taken whole."""
+
 
 RULES: dict[str, list[float]] = {
-    "search": [*SEARCH_SIDES, *MIN_FACE, BORDER],
-    "thresholds": [*SURE, *UNSURE, SEVERAL],
+    "search": [*search.MTCNN_SIDES, *search.MIN_FACE, search.BORDER],
+    "thresholds": [*search.SURE, *search.UNSURE, search.SEVERAL],
     "whole": [CROP_SURE, CROP_UNSURE, *FRAMINGS, *FILLS, OVERLAP],
 }
-"""All of the above, for the fingerprint of what was embedded with them."""
+"""How a face is framed, for the fingerprint of what was embedded: MTCNN's search and the rules above. The other search
+frames faces alike (``docs/detection.md``), so it makes no difference."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """A face in an image.
+Points = Callable[[Array, int, int], Array]
+TURNS: dict[int, tuple[Image.Transpose, Points]] = {
+    90: (Image.Transpose.ROTATE_90, lambda xy, width, height: np.stack([height - xy[:, 1], xy[:, 0]], axis=1)),
+    180: (
+        Image.Transpose.ROTATE_180,
+        lambda xy, width, height: np.stack([width - xy[:, 0], height - xy[:, 1]], axis=1),
+    ),
+    270: (Image.Transpose.ROTATE_270, lambda xy, width, height: np.stack([xy[:, 1], width - xy[:, 0]], axis=1)),
+}
+"""Degrees counter-clockwise: how an image is turned, and how points (n, 2) of the turned image (of this width and
+height) are turned back."""
+
+
+class Looks(NamedTuple):
+    """What the networks think of n images as a whole.
 
     Attributes:
-        box: ``x0, y0, x1, y1`` in pixels of the image; may reach beyond its edges.
-        landmarks: (5, 2) left eye, right eye, nose, mouth corners, or (0, 2) for a whole photo.
-        score: probability of a face, 0-1 (O-Net's softmax; 1 in the mode ``whole``).
-        faces: number of faces in the photo, this one included.
-        how: ``detect`` or ``whole``.
+        scores: (n,) O-Net's probability that the image is a face.
+        heights: (n,) of the face that it sees over the image's.
+        best: (n,) its highest score with some of the rim left out.
+        opinions: (n,) libfacedetection's score of the best face in it (0-1); 1 where it is not asked.
     """
 
-    box: Array
-    landmarks: Array
-    score: float
-    faces: int
-    how: Literal["detect", "whole"]
+    scores: Array
+    heights: Array
+    best: Array
+    opinions: Array
+
+    def are_crops(self) -> npt.NDArray[np.bool_]:
+        """Whether a face fills the image, so that no search is needed."""
+        fills = (self.scores >= CROP_SURE) & (self.heights >= FILLS[0]) & (self.heights <= FILLS[1])
+        confirmed: npt.NDArray[np.bool_] = (self.opinions >= CONFIRMED[0]) | (self.scores >= CONFIRMED[1])
+        return fills & confirmed
+
+    def may_be_crop(self, i: int) -> bool:
+        """Whether an image in which the search finds no face may be one nevertheless."""
+        return bool(self.best[i] >= CROP_UNSURE and self.opinions[i] >= CONFIRMED_UNSURE)
+
+    def upright(self) -> Array:
+        """(n,) Evidence of an upright face in it, 0-1.2: both networks score turned faces lower."""
+        upright: Array = self.opinions + np.float32(0.2) * self.best
+        return upright
+
+    def of(self, rows: Sequence[int]) -> Looks:
+        """Of some of the images."""
+        return Looks(*(part[list(rows)] for part in self))
 
 
 class FaceFinder:
-    """MTCNN and the rules above."""
+    """A search and the rules above."""
 
-    def __init__(self, device: str = "cpu", engine: Engine = "torch") -> None:
-        """``engine`` runs the networks, always in float32: it changes no answer.
+    def __init__(self, device: str = "cpu", engine: Engine = "torch", search: SearchName | None = None) -> None:
+        """``engine`` runs MTCNN's networks, always in float32: it changes no answer.
+
+        Args:
+            search: ``libfacedetection`` or ``mtcnn``; by default the first, where it is installed.
 
         Raises:
-            MaskclsError: the detector's weights are damaged, or see :func:`~..facenet.runtimes.check_process`.
+            MaskclsError: MTCNN's weights are damaged, the search is not installed, or see
+                :func:`~..facenet.runtimes.check_process`.
         """
         check_process()
         self._detector = Detector(device, engine)
+        self._search = pick_search(search, self._detector)
 
     def find(self, images: Sequence[Image.Image], mode: FaceMode = "auto") -> list[Found | None]:
-        """The largest face of every RGB image, or ``None`` where there is none.
+        """The largest face of every RGB image, or ``None`` where there is none; see :meth:`find_all`."""
+        return [faces[0] if faces else None for faces in self.find_all(images, mode)]
+
+    def find_all(self, images: Sequence[Image.Image], mode: FaceMode = "auto") -> list[list[Found]]:
+        """All faces of every RGB image, the largest first.
 
         ``whole`` takes each image as it is; ``detect`` only searches; ``auto`` takes an image whole when its
         face fills it, searches otherwise, and falls back to the whole image when the search finds nothing, or
-        nothing sure, and the image still looks like a face.
+        nothing sure, and the image still looks like a face. It also turns an image in which a face would be upright
+        then. Dark images are lifted before.
 
         Raises:
             MaskclsError: see :func:`~..facenet.runtimes.check_process`.
         """
         check_process()
         if mode == "whole":
-            return [_whole(image, 1.0) for image in images]
-        found: list[Found | None] = [None] * len(images)
-        if mode == "auto" and images:
-            scores, heights = self._ask_whole(images, 0.0)
-            fills = (scores >= CROP_SURE) & (heights >= FILLS[0]) & (heights <= FILLS[1])
-            for i in np.flatnonzero(fills).tolist():
-                found[i] = _whole(images[i], float(scores[i]))
-        for thresholds, border in ((SURE, 0.0), (UNSURE, BORDER)):
-            todo = [i for i, face in enumerate(found) if face is None]
-            for i, face in zip(todo, self._search([images[i] for i in todo], thresholds, border), strict=True):
-                found[i] = face if mode == "detect" else _or_whole(face, images[i])
-        todo = [i for i, face in enumerate(found) if face is None or (face.how == "detect" and face.score < SEVERAL)]
-        if mode == "auto" and todo:
-            unsure = [images[i] for i in todo]
-            best = np.max([self._ask_whole(unsure, framing)[0] for framing in FRAMINGS], axis=0)
-            for i, score in zip(todo, best.tolist(), strict=True):
-                rival = found[i]
-                if score >= CROP_UNSURE and (rival is None or score > rival.score):
-                    found[i] = _whole(images[i], score)
+            return [[_whole(image, 1.0)] for image in images]
+        lifted = [lift(image) for image in images]
+        if mode == "detect" or not images:
+            return [_detected(faces) for faces in self._search.find(lifted)]
+        looks = self._look(lifted)
+        found = self._found(lifted, looks)
+        doubtful = np.flatnonzero(looks.upright() < UPRIGHT).tolist()
+        doubtful = [i for i in doubtful if len(found[i]) < 2]
+        turns = self._turns([lifted[i] for i in doubtful], looks.of(doubtful))
+        for i, (turn, seen) in zip(doubtful, turns, strict=True):
+            if turn:
+                turned = lifted[i].transpose(TURNS[turn][0])
+                (again,) = self._found([turned], seen)
+                found[i] = [self._turned_back(face, turned, turn) for face in again] or found[i]
         return found
+
+    def _found(self, images: Sequence[Image.Image], looks: Looks) -> list[list[Found]]:
+        found: list[list[Found]] = [[] for _ in images]
+        for i in np.flatnonzero(looks.are_crops()).tolist():
+            found[i] = [_whole(images[i], float(looks.scores[i]))]
+        todo = [i for i, faces in enumerate(found) if not faces]
+        for i, candidates in zip(todo, self._search.find([images[i] for i in todo]), strict=True):
+            found[i] = _detected(candidates)
+            if len(found[i]) == 1:
+                found[i] = [_or_whole(found[i][0], images[i])]
+            if all(face.how == "detect" and face.score < self._search.sure for face in found[i]):
+                score = float(looks.best[i])
+                if looks.may_be_crop(i) and all(score > rival.score for rival in found[i]):
+                    found[i] = [_whole(images[i], score)]
+        return found
+
+    def _look(self, images: Sequence[Image.Image]) -> Looks:
+        """What the networks think of the images as a whole."""
+        asked = [self._ask_whole(images, framing) for framing in FRAMINGS]
+        return Looks(*asked[0], np.max([scores for scores, _ in asked], axis=0), self._search.look(images))
+
+    def _turns(self, images: Sequence[Image.Image], looks: Looks) -> list[tuple[int, Looks]]:
+        """For each image the degrees, counter-clockwise, by which it is to be turned, and the looks of it then."""
+        best = [(0, looks.of([i])) for i in range(len(images))]
+        for turn, (way, _) in TURNS.items() if images else ():
+            other = self._look([image.transpose(way) for image in images])
+            for i, (before, seen) in enumerate(best):
+                least = seen.upright()[0] + (0 if before else TURN_MARGIN)
+                if other.opinions[i] >= TURN_OPINION and other.upright()[i] > least:
+                    best[i] = (turn, other.of([i]))
+        return best
+
+    def _turned_back(self, face: Found, image: Image.Image, turn: int) -> Found:
+        """A face of a turned image in pixels of the image before."""
+        points, box = face.landmarks, face.box
+        if face.how == "whole":  # a crop of the image before is turned by its landmarks
+            points = self.landmarks([image], [face])[0]
+            middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2 / np.float32(1 + MARGIN)
+            box = np.concatenate([middle - half, middle + half])
+        back = TURNS[turn][1]
+        corners = back(box.reshape(2, 2), *image.size)
+        box = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+        return Found(box, back(points, *image.size), face.score, face.faces, "detect", turn)
 
     def landmarks(self, images: Sequence[Image.Image], faces: Sequence[Found]) -> Array:
         """Eyes, nose and mouth corners (n, 5, 2) in pixels; O-Net is asked for those of photos taken whole."""
@@ -138,39 +216,15 @@ class FaceFinder:
     def _ask(self, tiles: Sequence[npt.NDArray[np.uint8]]) -> tuple[Array, Array, Array]:
         return self._detector.score(np.stack(tiles))
 
-    def _search(
-        self, images: Sequence[Image.Image], thresholds: tuple[float, float, float], border: float
-    ) -> list[Found | None]:
-        found: list[Found | None] = [None] * len(images)
-        by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
-        canvases: list[npt.NDArray[np.uint8]] = []
-        for i, image in enumerate(images):
-            canvases.append(_canvas(image, border))
-            by_size[canvases[i].shape[:2]].append(i)  # MTCNN batches images of one size only
-        for members in by_size.values():
-            faces = self._detect(np.stack([canvases[i] for i in members]), thresholds)
-            for i, candidates in zip(members, faces, strict=True):
-                found[i] = _largest(candidates, images[i], border)
-        return found
 
-    def _detect(self, batch: npt.NDArray[np.uint8], thresholds: tuple[float, float, float]) -> list[Candidates | None]:
-        longest, shortest = max(batch.shape[1:3]), min(batch.shape[1:3])
-        smallest = min(max(MIN_FACE[0], MIN_FACE[1] * longest), 0.95 * shortest)
-        return self._detector.search(batch, thresholds, smallest)
+def _tile(image: Image.Image, box: tuple[float, float, float, float]) -> npt.NDArray[np.uint8]:
+    """A box of the image at O-Net's input size (48, 48, 3)."""
+    return np.asarray(image.resize((48, 48), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0))
 
 
-def _scale(image: Image.Image) -> float:
-    longest = max(image.size)
-    return float(np.clip(longest, *SEARCH_SIDES)) / longest
-
-
-def _canvas(image: Image.Image, border: float) -> npt.NDArray[np.uint8]:
-    """The image at search size inside a black border (a share of its width and height, each side)."""
-    scale = _scale(image)
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    pixels = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
-    x, y = round(border * width), round(border * height)
-    return np.pad(pixels, ((y, y), (x, x), (0, 0)))
+def _detected(candidates: Candidates) -> list[Found]:
+    count = len(candidates.scores)
+    return [Found(box, points, float(score), count, "detect") for box, score, points in zip(*candidates, strict=True)]
 
 
 def _without_rim(image: Image.Image, left_out: float) -> tuple[float, float, float, float]:
@@ -179,40 +233,13 @@ def _without_rim(image: Image.Image, left_out: float) -> tuple[float, float, flo
     return x, y, image.width - x, image.height - y
 
 
-def _tile(image: Image.Image, box: tuple[float, float, float, float]) -> npt.NDArray[np.uint8]:
-    """A box of the image at O-Net's input size (48, 48, 3)."""
-    return np.asarray(image.resize((48, 48), Image.Resampling.BILINEAR, box=box, reducing_gap=2.0))
-
-
-def _largest(candidates: Candidates | None, image: Image.Image, border: float) -> Found | None:
-    if candidates is None:
-        return None
-    boxes, scores, points = candidates
-    sure = scores >= SEVERAL
-    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    best = int(np.argmax(np.where(sure, areas, 0) if sure.any() else scores))
-    scale = _scale(image)
-    corner = np.round(np.float32(border) * np.round(np.array(image.size, np.float32) * scale))
-    box = (boxes[best].reshape(2, 2) - corner) / scale
-    landmarks = (points[best] - corner) / scale
-    return Found(
-        box.reshape(4).astype(np.float32),
-        landmarks.astype(np.float32),
-        float(scores[best]),
-        max(1, int(sure.sum())),
-        "detect",
-    )
-
-
-def _or_whole(face: Found | None, image: Image.Image) -> Found | None:
+def _or_whole(face: Found, image: Image.Image) -> Found:
     """The whole image where a detected face fills it."""
-    if face is None:
-        return None
     whole = _whole(image, face.score)
     low, high = np.maximum(face.box[:2], whole.box[:2]), np.minimum(face.box[2:], whole.box[2:])
     shared = float((high - low).clip(0).prod())
     union = float((face.box[2:] - face.box[:2]).prod() + (whole.box[2:] - whole.box[:2]).prod()) - shared
-    return whole if face.faces == 1 and shared >= OVERLAP * union else face
+    return whole if shared >= OVERLAP * union else face
 
 
 def _whole(image: Image.Image, score: float) -> Found:

@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image, ImageOps
 
 from ..detection.align import CROP_SIZE, align
-from ..detection.finder import Found
+from ..detection.detector import Found
 from ..errors import MaskclsError
 from ..photo import Photo, PhotoError, file_state, read_photo, shown
 

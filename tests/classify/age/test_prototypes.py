@@ -21,7 +21,7 @@ from maskcls.classify.model.storage import GALLERY_COLUMNS
 from maskcls.classify.predict.explain import write_explanations
 from maskcls.classify.predict.job import PredictedPhotos, answer_photos
 from maskcls.classify.predict.report import write_report
-from maskcls.embedder.detection.finder import Found
+from maskcls.embedder.detection.detector import Found
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import MAP_SHAPE
 from maskcls.embedder.faceset.store import EmbeddingSet
@@ -124,7 +124,7 @@ def answered(faces: FaceSet) -> tuple[PredictedPhotos, Model]:
     found = Found(np.array([0, 0, 9, 9], np.float32), np.empty((0, 2), np.float32), 1.0, 1, "whole")
     crop = np.zeros((160, 160, 3), np.uint8)
     face = EncodedFace(found, crop, faces.embeddings[0], faces.maps(np.array([0]))[0], 20.0, "f" * 64)
-    photo = EncodedPhoto(Path("a.jpg"), FileState(1, 1), face, None)
+    photo = EncodedPhoto(Path("a.jpg"), FileState(1, 1), (face,), None)
     return PredictedPhotos(answer_photos([photo], ["a.jpg"], model, explain=True), {0: crop}), model
 
 

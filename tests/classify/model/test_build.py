@@ -12,7 +12,7 @@ from maskcls.classify.data.face_set import FaceSet, merge_sets
 from maskcls.classify.model.build import build_model
 from maskcls.classify.model.model import Model
 from maskcls.classify.predict.job import answer_photos
-from maskcls.embedder.detection.finder import Found
+from maskcls.embedder.detection.detector import Found
 from maskcls.embedder.faceset.embed import face_id
 from maskcls.embedder.faceset.store import EmbeddingSet
 from maskcls.embedder.labels import GENDERS, MASKS
@@ -31,7 +31,7 @@ def asked(seed: int, faces: int = 1) -> EncodedPhoto:
     embedding = random.standard_normal(512).astype(np.float32)
     maps = random.random((896, 4, 4), np.float32).astype(np.float16)
     face = EncodedFace(found, np.zeros((160, 160, 3), np.uint8), embedding, maps, 20.0, f"{seed:064}")
-    return EncodedPhoto(Path("a.jpg"), FileState(1, 1), face, None)
+    return EncodedPhoto(Path("a.jpg"), FileState(1, 1), (face,), None)
 
 
 @pytest.mark.parametrize(

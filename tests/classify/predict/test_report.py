@@ -15,7 +15,7 @@ from maskcls.classify.model.model import Model
 from maskcls.classify.predict import report
 from maskcls.classify.predict.job import PredictedPhotos, answer_photos
 from maskcls.classify.predict.report import write_report
-from maskcls.embedder.detection.finder import Found
+from maskcls.embedder.detection.detector import Found
 from maskcls.embedder.photo import FileState
 from maskcls.embedder.pipeline import NO_FACE, EncodedFace, EncodedPhoto
 
@@ -49,12 +49,15 @@ def predicted(pool: FaceSet, model: Model) -> PredictedPhotos:
     crop = np.random.default_rng(0).integers(0, 255, (160, 160, 3), np.uint8)
     photos = [
         EncodedPhoto(
-            Path(name), FileState(1, 1), EncodedFace(found, crop, pool.embeddings[row], maps[i], 20.0, f"{i:064}"), None
+            Path(name),
+            FileState(1, 1),
+            (EncodedFace(found, crop, pool.embeddings[row], maps[i], 20.0, f"{i:064}"),),
+            None,
         )
         for i, (row, name) in enumerate(zip(rows, NAMES, strict=False))
     ]
     for name, reason in zip(NAMES[3:], (NO_FACE, "truncated <b>or</b> damaged"), strict=True):
-        photos.append(EncodedPhoto(Path(name), FileState(1, 1), None, reason))
+        photos.append(EncodedPhoto(Path(name), FileState(1, 1), (), reason))
     return PredictedPhotos(answer_photos(photos, NAMES, model), {i: crop for i in range(3)})
 
 

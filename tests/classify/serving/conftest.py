@@ -22,7 +22,8 @@ from maskcls.classify.serving.engine import Engine
 from maskcls.classify.serving.metrics import Metrics
 from maskcls.classify.serving.server import guarded
 from maskcls.classify.serving.uploads import Limits
-from maskcls.embedder.detection.finder import FaceFinder, FaceMode, Found
+from maskcls.embedder.detection.detector import Found
+from maskcls.embedder.detection.finder import FaceFinder, FaceMode
 from maskcls.embedder.facenet.encoder import MAP_SHAPE, Encoded, EncoderInfo
 
 ADDRESS = "http://127.0.0.1:8000"

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from maskcls.embedder.detection.align import CROP_SIZE, EYES_AT, MARGIN, align, sharpness
-from maskcls.embedder.detection.finder import FaceFinder, Found
+from maskcls.embedder.detection.detector import Found
+from maskcls.embedder.detection.finder import FaceFinder
 
 Scene = Callable[[Sequence[tuple[Image.Image, int, tuple[int, int]]]], Image.Image]
 Cosine = Callable[[Sequence[npt.NDArray[np.uint8]]], float]

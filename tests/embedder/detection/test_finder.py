@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from maskcls.embedder.detection import detector
-from maskcls.embedder.detection.finder import Array, FaceFinder, FaceMode, Found
+from maskcls.embedder.detection.detector import Array, Found
+from maskcls.embedder.detection.finder import FaceFinder, FaceMode
 from maskcls.embedder.errors import MaskclsError
 
 Scene = Callable[[Sequence[tuple[Image.Image, int, tuple[int, int]]]], Image.Image]

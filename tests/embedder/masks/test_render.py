@@ -22,7 +22,8 @@ from PIL import Image
 from maskcls.classify.data.face_set import open_face_set
 from maskcls.embedder.datasets.dataset import Dataset, Listed
 from maskcls.embedder.datasets.layouts import read_dataset
-from maskcls.embedder.detection.finder import FaceFinder, FaceMode, Found
+from maskcls.embedder.detection.detector import Found
+from maskcls.embedder.detection.finder import FaceFinder, FaceMode
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import Encoder, FaceNetEncoder
 from maskcls.embedder.faceset.embed import embed_folder
