@@ -48,7 +48,9 @@ def main() -> None:
     options = parser.parse_args()
     options.scratch.mkdir(parents=True, exist_ok=True)
     photos = subset(options.data, options.photos, options.scratch / "photos")
-    print("| command | wall | processor | peak memory |" + f" beside {options.busy} busy | ratio |" * bool(options.busy))
+    print(
+        "| command | wall | processor | peak memory |" + f" beside {options.busy} busy | ratio |" * bool(options.busy)
+    )
     print("|---|---:|---:|---:|" + "---:|---:|" * bool(options.busy))
     for name, command, made in commands(photos, options.scratch):
         if options.only and name not in options.only:

@@ -16,8 +16,9 @@ UNLISTED = "not in the label file"
 
 @dataclass(frozen=True, slots=True)
 class Misread:
-    """A cell of a label table that is not understood: its column, its text, and why."""
+    """A cell of a label table that is not understood: its task, the name of its column, its text, and why."""
 
+    task: str
     column: str
     cell: str
     reason: str
@@ -70,12 +71,12 @@ class Dataset:
             "mask": sum(one.mask is not None for one in labels),
         }
 
-    def misread(self) -> dict[str, Counter[str]]:
-        """The cells that are not understood: column -> text -> how many."""
-        found: dict[str, Counter[str]] = {}
+    def misread(self) -> dict[tuple[str, str], Counter[str]]:
+        """The cells that are not understood: task and column -> text -> how many."""
+        found: dict[tuple[str, str], Counter[str]] = {}
         for item in self.photos:
             for problem in item.problems:
-                found.setdefault(problem.column, Counter())[problem.cell] += 1
+                found.setdefault((problem.task, problem.column), Counter())[problem.cell] += 1
         return found
 
 

@@ -101,7 +101,7 @@ class LabelTable:
             try:
                 return PARSERS[task](self.legend.label(task, cells[task]))
             except LabelError as error:
-                problems.append(Misread(getattr(self.columns, task), cells[task], str(error)))
+                problems.append(Misread(task, getattr(self.columns, task), cells[task], str(error)))
                 return unknown
 
         low, high = read("age", (None, None))

@@ -329,22 +329,22 @@ def test_csv_rows_that_are_refused(tmp_path: Path) -> None:
         (
             "on,male,30",
             Labels(gender="male", age_low=30, age_high=30),
-            Misread("mask", "on", "mask 'on' is none of wear, incorrect, normal"),
+            Misread("mask", "mask", "on", "mask 'on' is none of wear, incorrect, normal"),
         ),
         (
             "wear,x,30",
             Labels(mask="wear", age_low=30, age_high=30),
-            Misread("gender", "x", "gender 'x' is neither male nor female"),
+            Misread("gender", "gender", "x", "gender 'x' is neither male nor female"),
         ),
         (
             "wear,male,200",
             Labels(mask="wear", gender="male"),
-            Misread("age", "200", "age '200' is outside 0-120 years"),
+            Misread("age", "age", "200", "age '200' is outside 0-120 years"),
         ),
         (
             "wear,male,old",
             Labels(mask="wear", gender="male"),
-            Misread("age", "old", "age 'old' is neither years (37) nor a band (30-39)"),
+            Misread("age", "age", "old", "age 'old' is neither years (37) nor a band (30-39)"),
         ),
     ],
 )
@@ -359,8 +359,11 @@ def test_a_cell_that_cannot_be_read_costs_that_cell_alone(
 def test_cells_that_cannot_be_read_are_counted_by_column(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
     rows = ("a.jpg,old,x", "b.jpg,young,m", "c.jpg,old,f")
-    table = write_csv(tmp_path / "labels.csv", "path, Age ,gender", *rows)
-    assert read_dataset(tmp_path, "csv", table).misread() == {"age": {"old": 2, "young": 1}, "gender": {"x": 1}}
+    table = write_csv(tmp_path / "labels.csv", "path, Years ,gender", *rows)
+    assert read_dataset(tmp_path, "csv", table, Columns(age="Years")).misread() == {
+        ("age", "Years"): {"old": 2, "young": 1},
+        ("gender", "gender"): {"x": 1},
+    }
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_codes_are_read_with_a_legend(table: Path) -> None:
 
 def test_codes_are_not_understood_without_a_legend(table: Path) -> None:
     dataset = read_dataset(table.parent, "auto")
-    assert dataset.misread() == {"mask": {"0": 1, "1": 1}, "gender": {"1.0": 1, "3": 1}}
+    assert dataset.misread() == {("mask", "mask"): {"0": 1, "1": 1}, ("gender", "gender"): {"1.0": 1, "3": 1}}
     assert dataset.label_counts() == {"age": 2, "gender": 1, "mask": 1}
 
 
