@@ -21,7 +21,7 @@ def read_table(path: Path) -> pd.DataFrame:
     """A table, all cells as text, empty where missing.
 
     ``.parquet`` and ``.xlsx`` (the first sheet) are read as such. Any other file is CSV, separated by commas,
-    semicolons, tabs or bars, in UTF-8, UTF-16 with a byte order mark, or cp949.
+    semicolons, tabs or bars, in UTF-8, UTF-16 or cp949.
 
     Raises:
         MaskclsError: it cannot be read.
@@ -43,6 +43,8 @@ def _text(data: bytes) -> str:
     for mark, encoding in _BYTE_ORDER_MARKS.items():
         if data.startswith(mark):
             return data.decode(encoding)
+    if b"\0" in data[:2]:  # a header begins with a letter of one byte, the other is 0
+        return data.decode("utf-16-be" if data.startswith(b"\0") else "utf-16-le")
     for encoding in ("utf-8", "cp949"):
         try:
             return data.decode(encoding)
@@ -57,6 +59,8 @@ def _read_csv(text: str) -> pd.DataFrame:
     frame = pd.read_csv(StringIO(text), sep=separator, dtype=str, keep_default_na=False)
     if isinstance(frame.index, pd.RangeIndex):
         return frame
+    if list(map(str, frame.index)) == [str(number) for number in range(1, len(frame) + 1)]:  # R's row names
+        return frame.reset_index(drop=True)
     if (frame.iloc[:, -1] == "").all():  # every row ends with a separator that the header lacks
         return pd.read_csv(
             StringIO(text),

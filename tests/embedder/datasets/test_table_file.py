@@ -31,7 +31,10 @@ def test_csv_as_programs_write_it(tmp_path: Path, separator: str, encoding: str,
     assert read_table(path).to_dict("records") == ROWS
 
 
-@pytest.mark.parametrize(("mark", "encoding"), [(b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")])
+@pytest.mark.parametrize(
+    ("mark", "encoding"),
+    [(b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"), (b"", "utf-16-le"), (b"", "utf-16-be")],
+)
 def test_either_order_of_bytes(tmp_path: Path, mark: bytes, encoding: str) -> None:
     path = tmp_path / "labels.tsv"
     path.write_bytes(mark + text("\t").encode(encoding))
@@ -51,6 +54,12 @@ def test_separators_at_the_end_of_every_row_shift_nothing(tmp_path: Path, tail: 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert read_table(path).to_dict("records") == ROWS
+
+
+def test_row_numbers_without_a_name_shift_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("path,mask\n1,a.jpg,wear\n2,b.jpg,normal\n")
+    assert read_table(path).to_numpy().tolist() == [["a.jpg", "wear"], ["b.jpg", "normal"]]
 
 
 def test_a_row_with_fewer_cells_lacks_the_last_ones(tmp_path: Path) -> None:
