@@ -48,7 +48,7 @@ def show_layout(dataset: Dataset) -> None:
     """Print the layout and how many photos have a label of each task."""
     counts = dataset.label_counts()
     tell(guessed=dataset.guessed, labels=counts)
-    guessed = " (guessed)" if dataset.guessed else ""
+    guessed = "" if not dataset.guessed else " (guessed)" if dataset.layout != "csv" else " (labels.csv found)"
     found = ", ".join(f"{task} {count:,}" for task, count in counts.items())
     typer.echo(f"layout {dataset.layout}{guessed}: {len(dataset.photos):,} photos, labels: {found}")
     if not any(counts.values()):

@@ -54,7 +54,7 @@ class Dataset:
         layout: that the labels were read by.
         photos: with their labels.
         other_files: how many files are no photos by name and were passed over.
-        guessed: whether the layout was guessed from the files' names.
+        guessed: whether nobody named the layout, so that it was taken from the folder's files and their names.
     """
 
     layout: LayoutName

@@ -43,6 +43,13 @@ def photos(portrait: Path, tmp_path: Path) -> Path:
         ),
         pytest.param(
             "csv",
+            True,
+            [Labels()] * 2 + [Labels("a", "wear")],
+            "layout csv (labels.csv found): 3 photos, labels: age 0, gender 0, mask 1",
+            id="found",
+        ),
+        pytest.param(
+            "csv",
             False,
             [Labels(age_low=20, age_high=29), Labels(gender="male"), Labels("ann")],
             "layout csv: 3 photos, labels: age 1, gender 1, mask 0",
