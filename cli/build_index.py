@@ -58,7 +58,7 @@ def build_index(
     """
     with one_line_errors():
         from ..classify.evaluation.leakage_guard import training_pool
-        from ..classify.model.build import build_model
+        from ..classify.model.build import build_model, check_answers
         from ..classify.model.storage import check_target
         from ..embedder.photo import shown
         from ..index.flat import Gallery
@@ -73,6 +73,7 @@ def build_index(
             model, report = build_model(
                 pool, seed, progress, finetuning=wanted, prototypes=prototypes, gallery_kind=gallery
             )
+        check_answers(report, faces)
         model.save(out)
         tell(
             out=out,

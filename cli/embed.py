@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from .dataset import LabelsOption, Layout, LayoutOption, LegendOption, show_layout, warn_of_misread
 from .options import (
     JOBS,
     BatchOption,
@@ -34,30 +35,18 @@ class Engine(StrEnum):
     ray = "ray"
 
 
-class Layout(StrEnum):
-    """How a data set stores the labels of its photos."""
-
-    auto = "auto"
-    contest = "contest"
-    utkface = "utkface"
-    fairface = "fairface"
-    csv = "csv"
-    folders = "folders"
-
-
 def embed(
     photos: Annotated[Path, typer.Argument(help="Folder of photos, searched recursively.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Embedding set to make or bring up to date.")],
-    layout: Annotated[
-        Layout, typer.Option(help="Where labels come from. folders: parent folders named wear, normal, male, …")
-    ] = Layout.auto,
-    labels: Annotated[Path | None, typer.Option(help="Label file of layout csv (CSV or Parquet).")] = None,
+    layout: LayoutOption = Layout.auto,
+    labels: LabelsOption = None,
+    legend: LegendOption = None,
     path_column: Annotated[str, typer.Option(help="Column of photo paths, relative to PHOTOS.")] = "path",
     person_column: Annotated[str, typer.Option(help="Column that names the person.")] = "person",
-    mask_column: Annotated[str, typer.Option(help="Column: wear, incorrect or normal.")] = "mask",
-    gender_column: Annotated[str, typer.Option(help="Column: male or female.")] = "gender",
+    mask_column: Annotated[str, typer.Option(help="Column: wear, incorrect, normal or such words.")] = "mask",
+    gender_column: Annotated[str, typer.Option(help="Column: male, female or such words.")] = "gender",
     race_column: Annotated[str, typer.Option(help="Column, any words; used in reports only.")] = "race",
-    age_column: Annotated[str, typer.Option(help="Column: 37, 30-39 or 60+.")] = "age",
+    age_column: Annotated[str, typer.Option(help="Column: 37, 30-39, 60+, <30 and the like.")] = "age",
     face: Annotated[
         Face, typer.Option(help="auto: a photo that is a face crop is taken whole, others are searched.")
     ] = Face.auto,
@@ -78,6 +67,7 @@ def embed(
     """
     with one_line_errors():
         from ..embedder.datasets.layouts import read_dataset
+        from ..embedder.datasets.legend import read_legend
         from ..embedder.datasets.table import Columns
         from ..embedder.detection.finder import FaceFinder
         from ..embedder.errors import MaskclsError
@@ -87,7 +77,9 @@ def embed(
         from ..embedder.photo import shown
 
         columns = Columns(path_column, person_column, mask_column, gender_column, race_column, age_column)
-        dataset = read_dataset(photos, layout.value, labels, columns)
+        dataset = read_dataset(photos, layout.value, labels, columns, read_legend(legend or []))
+        show_layout(dataset)
+        warn_of_misread(dataset)
         chosen = pick_device(device.value)
         how = pick_runtime(runtime.value, precision.value, chosen)
         encoder, finder = FaceNetEncoder(weights, chosen, runtime=how), FaceFinder(chosen, how.engine)

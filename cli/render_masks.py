@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .embed import Layout
+from .dataset import LabelsOption, Layout, LayoutOption, LegendOption, warn_of_misread
 from .options import JOBS, Device, DeviceOption, JobsOption
 from .terminal import one_line_errors, progress_bar, tell
 
@@ -17,8 +17,9 @@ from .terminal import one_line_errors, progress_bar, tell
 def render_masks(
     photos: Annotated[Path, typer.Argument(help="Folder of bare photos, searched recursively.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for photos/, labels.csv and rejects.csv.")],
-    layout: Annotated[Layout, typer.Option(help="Where labels come from.")] = Layout.auto,
-    labels: Annotated[Path | None, typer.Option(help="Label file of layout csv (CSV or Parquet).")] = None,
+    layout: LayoutOption = Layout.auto,
+    labels: LabelsOption = None,
+    legend: LegendOption = None,
     copies: Annotated[int, typer.Option(min=1, max=100, help="Masks drawn on each photo, one a copy.")] = 1,
     incorrect: Annotated[float, typer.Option(min=0, max=1, help="Share of masks that are worn wrongly.")] = 0.3,
     seed: Annotated[int, typer.Option(help="Another seed draws other masks.")] = 0,
@@ -32,13 +33,15 @@ def render_masks(
     """
     with one_line_errors():
         from ..embedder.datasets.layouts import read_dataset
+        from ..embedder.datasets.legend import read_legend
         from ..embedder.detection.finder import FaceFinder
         from ..embedder.errors import MaskclsError
         from ..embedder.facenet.encoder import pick_device
         from ..embedder.masks.render import render_masks as render
         from ..embedder.photo import shown
 
-        dataset = read_dataset(photos, layout.value, labels)
+        dataset = read_dataset(photos, layout.value, labels, legend=read_legend(legend or []))
+        warn_of_misread(dataset)
         with progress_bar() as progress:
             report = render(
                 dataset,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ...embedder.errors import MaskclsError
 from ...embedder.labels import BAND_STARTS, age_band
+from ...embedder.photo import shown
 from ...embedder.table import gallery_ids
 from ...index.flat import Gallery
 from ...index.storage import kind_in_memory
@@ -116,6 +119,20 @@ def build_model(
         seen=seen_of(pool),
     )
     return model, report
+
+
+def check_answers(report: BuildReport, sets: Sequence[Path]) -> None:
+    """Make sure that a model built from embedding sets answers at least one task.
+
+    Raises:
+        MaskclsError: it could answer nothing, for lack of labels.
+    """
+    if set(report.missing) == {*TASKS, "age"}:
+        raise MaskclsError(
+            f"{', '.join(map(shown, sets))}: a model of these faces could answer nothing: none has an age, and too few "
+            "have a mask state or gender (two classes with two people each are the least); label the photos and embed "
+            "them again"
+        )
 
 
 def with_bare(table: pd.DataFrame) -> pd.DataFrame:

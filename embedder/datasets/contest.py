@@ -1,4 +1,4 @@
-"""The contest's layout: ``000001_female_Asian_45/incorrect_mask.jpg``."""
+"""The contest's layout: ``000001_female_Asian_45/incorrect_mask.jpg``; the id may be anything, as ``001498-1``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from pathlib import Path
 from ..labels import LabelError, Labels, parse_age, parse_gender
 from ..photo import stored
 
-_FOLDER = re.compile(r"(?P<id>\w+?)_(?P<gender>[^_]+)_(?P<race>[^_]+)_(?P<age>[^_]+)")
+_FOLDER = re.compile(r"(?P<id>.+)_(?P<gender>[^_]+)_(?P<race>[^_]+)_(?P<age>[^_]+)")
 _PHOTO = re.compile(r"mask\d|incorrect_mask|normal")
 
 
 def is_contest(path: Path) -> bool:
-    """Whether a photo is called as in this layout."""
-    return bool(_PHOTO.match(path.stem) and _FOLDER.fullmatch(path.parent.name))
+    """Whether a photo is called as in this layout, with a gender and an age that can be read."""
+    try:
+        labels = contest_labels(path)
+    except LabelError:
+        return False
+    return None not in (labels.gender, labels.age_low)
 
 
 def contest_labels(path: Path) -> Labels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,16 @@ UNLISTED = "not in the label file"
 
 
 @dataclass(frozen=True, slots=True)
+class Misread:
+    """A cell of a label table that is not understood: its task, the name of its column, its text, and why."""
+
+    task: str
+    column: str
+    cell: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """One photo of a data set.
 
@@ -21,27 +32,52 @@ class Listed:
         path: of the file, which may not exist.
         labels: as far as they can be read.
         refused: why none of its labels can be used, None where they can.
-        problems: of single labels that cannot be read and count as unknown.
+        problems: single labels that cannot be read and count as unknown.
     """
 
     path: Path
     labels: Labels = field(default_factory=Labels)
     refused: str | None = None
-    problems: tuple[str, ...] = ()
+    problems: tuple[Misread, ...] = ()
 
     def problem(self, *, is_used: bool) -> str | None:
         """What is wrong with the labels, for ``rejects.csv``; ``is_used``: the photo is used nevertheless."""
-        text = self.refused or "; ".join(self.problems)
+        text = self.refused or "; ".join(problem.reason for problem in self.problems)
         return f"label {'ignored' if is_used else 'refused'}: {text}" if text else None
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Photos of a folder under one layout, in sorted order, and how many other files were passed over."""
+    """Photos of a folder under one layout, in sorted order.
+
+    Attributes:
+        layout: that the labels were read by.
+        photos: with their labels.
+        other_files: how many files are no photos by name and were passed over.
+        guessed: whether nobody named the layout, so that it was taken from the folder's files and their names.
+    """
 
     layout: LayoutName
     photos: list[Listed]
     other_files: int
+    guessed: bool = False
+
+    def label_counts(self) -> dict[str, int]:
+        """How many photos have a label of each task: age, gender, mask."""
+        labels = [item.labels for item in self.photos if item.refused is None]
+        return {
+            "age": sum(one.age_low is not None for one in labels),
+            "gender": sum(one.gender is not None for one in labels),
+            "mask": sum(one.mask is not None for one in labels),
+        }
+
+    def misread(self) -> dict[tuple[str, str], Counter[str]]:
+        """The cells that are not understood: task and column -> text -> how many."""
+        found: dict[tuple[str, str], Counter[str]] = {}
+        for item in self.photos:
+            for problem in item.problems:
+                found.setdefault((problem.task, problem.column), Counter())[problem.cell] += 1
+        return found
 
 
 def labelled_by_name(root: Path, photos: list[Path], reader: Callable[[Path], Labels]) -> list[Listed]:

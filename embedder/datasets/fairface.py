@@ -7,7 +7,8 @@ from pathlib import Path
 from ..errors import MaskclsError
 from ..photo import shown
 from .dataset import UNLISTED, Listed
-from .table import Columns, LabelTable, read_table
+from .table import Columns, LabelTable
+from .table_file import read_table
 
 REPACKED = "photos"
 """A folder that holds the photos of all tables, as some copies of the data set have it."""

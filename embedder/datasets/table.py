@@ -1,28 +1,27 @@
-"""Label tables: CSV or Parquet files with one row a photo."""
+"""Label tables: one row a photo, with the columns of its labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import pandas as pd
 
 from ..errors import MaskclsError
-from ..labels import NOBODY, LabelError, Labels, parse_age, parse_gender, parse_mask
+from ..labels import NOBODY, UNKNOWN, LabelError, Labels
 from ..photo import normal_form, shown, stored
-from .dataset import UNLISTED, Listed
+from .dataset import UNLISTED, Listed, Misread
+from .legend import PARSERS, Legend
 
 LABELS = "labels.csv"
 """A label table of this name in the photo folder is found without being named."""
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns of a label table; a column that is absent is not read."""
+    """Names of the columns of a label table, in any case; a column that is absent is not read."""
 
     path: str = "path"
     person: str = "person"
@@ -35,22 +34,38 @@ class Columns:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """A label table: its file, its content as texts, and the names of its columns.
+    """A label table: its file, its content as texts, the names of its columns, and what codes in them stand for.
 
     Raises:
-        MaskclsError: it has no column of paths, or none of labels.
+        MaskclsError: it has no column of paths, or none of labels, or two of one name.
     """
 
     file: Path
     frame: pd.DataFrame
     columns: Columns
+    legend: Legend = field(default_factory=Legend)
 
     def __post_init__(self) -> None:
-        have, where = list(map(str, self.frame.columns)), shown(self.file)
-        if self.columns.path not in have:
-            raise MaskclsError(f"{where}: no column {self.columns.path!r} (only {', '.join(have)}); see --path-column")
-        if not set(have) & set(vars(replace(self.columns, path="")).values()):
+        where, found = shown(self.file), self._found()
+        if "path" not in found:
+            have = ", ".join(map(str, self.frame.columns))
+            raise MaskclsError(f"{where}: no column {self.columns.path!r} (only {have}); see --path-column")
+        if len(found) == 1:
             raise MaskclsError(f"{where}: none of its columns is a label; see --mask-column, --age-column, …")
+
+    def _found(self) -> dict[str, str]:
+        """The table's own names of its columns, spaces and all, by their keys in :class:`Columns`."""
+        names = [str(name) for name in self.frame.columns]
+        found = {}
+        for key, column in vars(self.columns).items():
+            fits = [name for name in names if _plain(name) == _plain(column)]
+            if column in fits:
+                found[key] = column
+            elif len(fits) > 1:
+                raise MaskclsError(f"{shown(self.file)}: columns {' and '.join(map(repr, fits))} are both {column!r}")
+            elif fits:
+                found[key] = fits[0]
+        return found
 
     def rows(self, root: Path, photos: Sequence[Path], repacked: str | None = None) -> list[Listed]:
         """The labels that the table has for photos, each once, in the order of the table.
@@ -65,17 +80,41 @@ class LabelTable:
         exact = set(photos)
         by_form = {normal_form(stored(path.relative_to(root))): path for path in photos}
         rows: dict[Path, Listed] = {}
+        found = self._found()
         for row in self.frame.to_dict("records"):
-            cells = {key: str(row.get(column, "")) for key, column in vars(self.columns).items()}
+            cells = {key: str(row[found[key]]) if key in found else "" for key in vars(self.columns)}
             path = _locate(cells["path"], root, exact, by_form, repacked)
             if path is None:
                 path = root / cells["path"].strip()
                 item = Listed(path, refused="lies outside the photo folder")
             else:
-                item = Listed(path, *_read_labels({key: cell.strip() for key, cell in cells.items()}))
+                item = self._labelled(path, {key: cell.strip() for key, cell in cells.items()})
             if rows.setdefault(path, item) != item:
                 rows[path] = Listed(path, refused="named twice in the label file, with different labels")
         return list(rows.values())
+
+    def _labelled(self, path: Path, cells: Mapping[str, str]) -> Listed:
+        """A photo with the labels of its row; those that cannot be read are unknown."""
+        problems: list[Misread] = []
+
+        def read(task: str, unknown: Any) -> Any:
+            try:
+                return PARSERS[task](self.legend.label(task, cells[task]))
+            except LabelError as error:
+                problems.append(Misread(task, getattr(self.columns, task), cells[task], str(error)))
+                return unknown
+
+        low, high = read("age", (None, None))
+        labels = Labels(
+            None if cells["person"] in NOBODY else cells["person"],
+            read("mask", None),
+            read("gender", None),
+            None if cells["race"].lower() in UNKNOWN else cells["race"],
+            low,
+            high,
+            None if cells["drawn_on"].lower() in UNKNOWN else cells["drawn_on"],
+        )
+        return Listed(path, labels, problems=tuple(problems))
 
 
 def table_photos(table: LabelTable, root: Path, photos: Sequence[Path]) -> list[Listed]:
@@ -84,21 +123,6 @@ def table_photos(table: LabelTable, root: Path, photos: Sequence[Path]) -> list[
     named = {item.path for item in rows}
     unlisted = [Listed(path, refused=UNLISTED) for path in photos if path not in named]
     return sorted([*rows, *unlisted], key=lambda item: item.path)
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """A CSV (UTF-8) or Parquet file, all cells as text, empty where missing.
-
-    Raises:
-        MaskclsError: it cannot be read.
-    """
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path).astype("string").fillna("")
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except Exception as error:  # pandas and pyarrow raise many types on a damaged table
-        reason = " ".join(str(error).split())[:150]
-        raise MaskclsError(f"{shown(path)}: cannot be read as a label table ({reason})") from error
 
 
 def _locate(cell: str, root: Path, exact: set[Path], by_form: Mapping[str, Path], repacked: str | None) -> Path | None:
@@ -125,26 +149,6 @@ def _inside(text: str, root: Path) -> Path | None:
     return None if path.is_absolute() or ".." in path.parts else path
 
 
-def _read_labels(cells: Mapping[str, str]) -> tuple[Labels, None, tuple[str, ...]]:
-    """The labels of a row, with what is wrong with those that cannot be read and are unknown therefore."""
-    problems: list[str] = []
-
-    def read(parse: Callable[[str], T], cell: str, unknown: T) -> T:
-        try:
-            return parse(cell)
-        except LabelError as error:
-            problems.append(str(error))
-            return unknown
-
-    no_age: tuple[float, float] | tuple[None, None] = (None, None)
-    low, high = read(parse_age, cells["age"], no_age)
-    labels = Labels(
-        None if cells["person"] in NOBODY else cells["person"],
-        read(parse_mask, cells["mask"], None),
-        read(parse_gender, cells["gender"], None),
-        cells["race"] or None,
-        low,
-        high,
-        cells["drawn_on"] or None,
-    )
-    return labels, None, tuple(problems)
+def _plain(name: str) -> str:
+    """A column's name as it is compared."""
+    return normal_form(name).strip().casefold()

@@ -8,12 +8,17 @@ from pathlib import Path
 from ..labels import GENDERS, LabelError, Labels, check_age
 
 RACES = ("White", "Black", "Asian", "Indian", "Other")
+OLDEST = 116
+"""Years, in the set."""
 _NAME = re.compile(r"(-?\d+)_(\d+)_(?:(\d+)_)?\d+\b.*")
+_GUESSED = re.compile(r"(\d{1,3})_[01]_(?:[0-4]_)?20\d{12,16} ?(?:\.\w+)+")
+"""The names of the set itself, which have a time stamp of 17 digits or so; a date such as 25_01_2021 is none."""
 
 
 def is_utkface(path: Path) -> bool:
-    """Whether a photo is called as in this layout."""
-    return bool(_NAME.fullmatch(path.name))
+    """Whether a photo is called as one of the set itself, with the time stamp, and labels that are plausible."""
+    name = _GUESSED.fullmatch(path.name)
+    return name is not None and int(name[1]) <= OLDEST
 
 
 def utkface_labels(path: Path) -> Labels:

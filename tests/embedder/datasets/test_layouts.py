@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import datetime
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,11 +9,13 @@ from unicodedata import normalize
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from maskcls.embedder.datasets.contest import contest_labels
-from maskcls.embedder.datasets.dataset import Listed
+from maskcls.embedder.datasets.dataset import Listed, Misread
 from maskcls.embedder.datasets.folders import folder_labels
-from maskcls.embedder.datasets.layouts import read_dataset
+from maskcls.embedder.datasets.layouts import guess_layout, read_dataset
 from maskcls.embedder.datasets.table import Columns
 from maskcls.embedder.datasets.utkface import utkface_labels
 from maskcls.embedder.errors import MaskclsError
@@ -143,21 +146,6 @@ def test_utkface_names(name: str, labels: Labels) -> None:
     assert utkface_labels(Path("part1") / name) == labels
 
 
-@pytest.mark.parametrize(
-    ("path", "labels"),
-    [
-        ("photo.jpg", Labels()),
-        ("wear/photo.jpg", Labels(mask="wear")),
-        ("Female/Normal/photo.jpg", Labels(mask="normal", gender="female")),
-        ("wear/incorrect/photo.jpg", Labels(mask="incorrect")),
-        ("wearing/photo.jpg", Labels()),
-        ("other/wear.jpg", Labels()),
-    ],
-)
-def test_folder_names(path: str, labels: Labels) -> None:
-    assert folder_labels(Path(path)) == labels
-
-
 def test_a_refused_label_is_listed_with_its_reason(tmp_path: Path) -> None:
     touch(tmp_path, "1_male_White_20/normal.jpg", "2_male_White_30/normal.jpg", "3_x_White_40/normal.jpg")
     photos = by_name(read_dataset(tmp_path, "auto").photos, tmp_path)
@@ -166,17 +154,56 @@ def test_a_refused_label_is_listed_with_its_reason(tmp_path: Path) -> None:
     assert photos["1_male_White_20/normal.jpg"].refused is None
 
 
+STAMP = "20170116174525125.jpg.chip.jpg"
+UTKFACE = [f"{age}_1_2_{STAMP}" for age in range(20, 29)]
+
+
 @pytest.mark.parametrize(
     ("names", "layout"),
     [
         pytest.param(["1_male_White_20/normal.jpg", "2_male_White_20/mask1.jpg", "odd.jpg"], "contest", id="contest"),
-        pytest.param(["20_1_0_2017.jpg", "sub/30_0_1_2017.jpg", "odd.jpg"], "utkface", id="utkface"),
-        pytest.param(["20_1_0_2017.jpg", "odd.jpg"], "folders", id="only half"),
+        pytest.param(["001498-1_male_Asian_23/normal.jpg"], "contest", id="contest ids"),
+        pytest.param(["photos_of_the_sea/normal.jpg"], "folders", id="no gender and age"),
+        pytest.param([*UTKFACE, "odd.jpg"], "utkface", id="utkface"),
+        pytest.param([f"part1/{name}" for name in UTKFACE], "utkface", id="utkface in a folder"),
+        pytest.param([f"61_1_{STAMP}"], "utkface", id="utkface without a race"),
+        pytest.param(["24_0_1_20170116220224657 .jpg.chip.jpg"], "utkface", id="utkface with a space"),
+        pytest.param(["24_0_1_20170116220224.jpg"], "utkface", id="utkface cropped by others"),
+        pytest.param([*UTKFACE[:8], "odd.jpg"], "folders", id="not nearly all"),
+        pytest.param([f"117_1_2_{STAMP}"], "folders", id="too old"),
+        pytest.param([f"25_2_2_{STAMP}"], "folders", id="no gender"),
+        pytest.param([f"25_1_5_{STAMP}"], "folders", id="no race"),
+        pytest.param(["25_1_2_2017.jpg"], "folders", id="a year"),
+        pytest.param(["25_01_2021.jpg", "05_01_2021.jpg"], "folders", id="dates"),
+        pytest.param(["25_1_2_99999999999999999.jpg"], "folders", id="no time stamp"),
     ],
 )
-def test_auto_follows_the_majority(tmp_path: Path, names: list[str], layout: str) -> None:
+def test_auto_guesses_what_fits(tmp_path: Path, names: list[str], layout: str) -> None:
     touch(tmp_path, *names)
-    assert read_dataset(tmp_path, "auto").layout == layout
+    dataset = read_dataset(tmp_path, "auto")
+    assert (dataset.layout, dataset.guessed) == (layout, True)
+    if layout == "folders":
+        assert [item for item in dataset.photos if item.labels != Labels() or item.refused] == []
+
+
+@given(st.dates())
+def test_no_date_is_taken_for_a_label(tmp_path_factory: pytest.TempPathFactory, date: datetime.date) -> None:
+    forms = ("%d_%m_%Y", "%Y_%m_%d", "%m_%d_%y", "%d_%m_%Y_%H%M%S", "%y_%m_%d_%H%M%S", "%d_%m_1_%Y%m%d")
+    paths = [Path(f"{date.strftime(form)}.jpg") for form in forms]
+    assert guess_layout(tmp_path_factory.getbasetemp(), paths) == "folders"
+    assert {folder_labels(Path(path.stem) / "a.jpg") for path in paths} == {Labels()}
+
+
+@pytest.mark.parametrize("folder", ["001498-1", "a b", "person_7", "2021.03", "김", "x_male_Asian_40"])
+def test_any_id_of_a_contest_folder_is_a_person(folder: str) -> None:
+    labels = contest_labels(Path(f"{folder}_female_Asian_23/mask3.jpg"))
+    assert labels == Labels(folder, "wear", "female", "Asian", 23, 23)
+
+
+def test_labels_are_counted_by_task(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    table = write_csv(tmp_path / "labels.csv", "path,mask,gender,age", "a.jpg,wear,,37", "b.jpg,old,m,60+", "c.jpg,,m,")
+    assert read_dataset(tmp_path, "csv", table).label_counts() == {"age": 2, "gender": 2, "mask": 1}
 
 
 CONTEST_PHOTOS = ("1_male_White_20/normal.jpg", "1_male_White_20/mask1.jpg")
@@ -256,6 +283,23 @@ def test_csv_with_renamed_columns(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("header", ["PATH,Mask,GENDER", " path , mask , gender ", "Path\t,mAsk,gender"])
+def test_names_of_columns_in_any_case_and_with_spaces(tmp_path: Path, header: str) -> None:
+    touch(tmp_path, "a.jpg")
+    table = write_csv(tmp_path / "labels.csv", header, "a.jpg,wear,f")
+    assert read_dataset(tmp_path, "csv", table).photos == [
+        Listed(tmp_path / "a.jpg", Labels(mask="wear", gender="female"))
+    ]
+
+
+def test_the_exact_name_of_a_column_wins_and_two_others_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    table = write_csv(tmp_path / "labels.csv", "path,Age,age,AGE", "a.jpg,1,2,3")
+    assert read_dataset(tmp_path, "csv", table).photos[0].labels == Labels(age_low=2, age_high=2)
+    with pytest.raises(MaskclsError, match=r"labels.csv: columns 'Age' and 'age' and 'AGE' are both 'aGe'$"):
+        read_dataset(tmp_path, "csv", table, Columns(age="aGe"))
+
+
 def test_csv_rows_that_are_refused(tmp_path: Path) -> None:
     root = tmp_path / "photos"
     touch(root, "twice.jpg", "good.jpg", "forgotten.jpg")
@@ -282,29 +326,58 @@ def test_csv_rows_that_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "labels", "problem"),
     [
-        ("on,male,30", Labels(gender="male", age_low=30, age_high=30), "mask 'on' is none of wear, incorrect, normal"),
-        ("wear,x,30", Labels(mask="wear", age_low=30, age_high=30), "gender 'x' is neither male nor female"),
-        ("wear,male,200", Labels(mask="wear", gender="male"), "age '200' is outside 0-120 years"),
-        ("wear,male,20s", Labels(mask="wear", gender="male"), "age '20s' is neither years (37) nor a band (30-39)"),
+        (
+            "on,male,30",
+            Labels(gender="male", age_low=30, age_high=30),
+            Misread("mask", "mask", "on", "mask 'on' is none of wear, incorrect, normal"),
+        ),
+        (
+            "wear,x,30",
+            Labels(mask="wear", age_low=30, age_high=30),
+            Misread("gender", "gender", "x", "gender 'x' is neither male nor female"),
+        ),
+        (
+            "wear,male,200",
+            Labels(mask="wear", gender="male"),
+            Misread("age", "age", "200", "age '200' is outside 0-120 years"),
+        ),
+        (
+            "wear,male,old",
+            Labels(mask="wear", gender="male"),
+            Misread("age", "age", "old", "age 'old' is neither years (37) nor a band (30-39)"),
+        ),
     ],
 )
 def test_a_cell_that_cannot_be_read_costs_that_cell_alone(
-    tmp_path: Path, row: str, labels: Labels, problem: str
+    tmp_path: Path, row: str, labels: Labels, problem: Misread
 ) -> None:
     touch(tmp_path, "a.jpg")
     table = write_csv(tmp_path / "labels.csv", "path,mask,gender,age", f"a.jpg,{row}")
     assert read_dataset(tmp_path, "csv", table).photos == [Listed(tmp_path / "a.jpg", labels, problems=(problem,))]
 
 
-@pytest.mark.parametrize("word", ["nan", "NaN", "NA", "None", "unknown", "-1", "?", "N/A", "null", "-", "<NA>"])
+def test_cells_that_cannot_be_read_are_counted_by_column(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    rows = ("a.jpg,old,x", "b.jpg,young,m", "c.jpg,old,f")
+    table = write_csv(tmp_path / "labels.csv", "path, Years ,gender", *rows)
+    assert read_dataset(tmp_path, "csv", table, Columns(age="Years")).misread() == {
+        ("age", "Years"): {"old": 2, "young": 1},
+        ("gender", "gender"): {"x": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    "word", ["nan", "NaN", "NA", "None", "unknown", "-1", "-1.0", "?", "N/A", "null", "-", "<NA>", "#N/A", " ", ""]
+)
 def test_an_unknown_cell_is_no_problem(tmp_path: Path, word: str) -> None:
     touch(tmp_path, "a.jpg")
-    table = write_csv(tmp_path / "labels.csv", "path,mask,gender,age", f"a.jpg,{word},{word},{word}")
+    row = ",".join(["a.jpg", *[word] * 5])
+    table = write_csv(tmp_path / "labels.csv", "path,mask,gender,age,race,drawn_on", row)
     assert read_dataset(tmp_path, "csv", table).photos == [Listed(tmp_path / "a.jpg")]
 
 
 @pytest.mark.parametrize(
-    ("word", "person"), [("nan", None), ("None", None), ("-1", None), ("Nan", "Nan"), ("Na", "Na")]
+    ("word", "person"), [("nan", None), ("None", None), ("NA", None), ("-1", None), ("Nan", "Nan"), ("Na", "Na")]
 )
 def test_an_unknown_person_is_nobody(tmp_path: Path, word: str, person: str | None) -> None:
     touch(tmp_path, "a.jpg")
