@@ -30,7 +30,7 @@ from maskcls.embedder.detection.finder import FaceFinder
 from maskcls.embedder.detection.search import SearchName
 from maskcls.embedder.labels import MASKS
 from maskcls.embedder.photo import read_photo
-from maskcls.embedder.pipeline import encode_read
+from maskcls.embedder.pipeline import MOST_FACES, encode_read
 
 OVERLAP = 0.4
 SIZES = {"large": 1 / 8, "middle": 1 / 16}
@@ -66,7 +66,7 @@ def main() -> None:
             finder.find_all(images[number : number + 32])
         seconds = time.thread_time() - start
         for path, photo in photos.items():
-            answers = answer_photos(encode_read([photo], finder, encoder, faces="all"), [path], model)
+            answers = answer_photos(encode_read([photo], finder, encoder, faces=MOST_FACES), [path], model)
             boxes = np.array([answer.face.box for answer in answers if answer.face is not None]).reshape(-1, 4)
             faces = labels[labels["path"] == path]
             mine, high = faces[["x0", "y0", "x1", "y1"]].to_numpy(np.float64), max(photo.image.size)

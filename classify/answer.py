@@ -38,6 +38,9 @@ class Face:
         how: ``detect``, or ``whole`` where the whole photo was taken as the face.
         faces_in_photo: faces found.
         number: of this face among them, by size: 1 is the largest.
+        quality: how well the face can be judged, 0-1; None where it was not measured.
+        quality_reason: what lowers it.
+        turn: degrees counter-clockwise by which the photo must be turned to see the face upright.
     """
 
     face_id: str
@@ -46,6 +49,9 @@ class Face:
     how: Literal["detect", "whole"]
     faces_in_photo: int
     number: int = 1
+    quality: float | None = None
+    quality_reason: str | None = None
+    turn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +210,7 @@ class Answer:
             row |= {"age": self.age.years, "age_low": self.age.low, "age_high": self.age.high}
         if self.face is not None:
             row |= {"face": self.face.number, "box": " ".join(f"{value:.1f}" for value in self.face.box)}
+            row |= {"quality": self.face.quality, "quality_reason": self.face.quality_reason}
         return row | {"class_id": self.class_id} | voter_cells(self.voters, self.voter_count)
 
 
@@ -239,7 +246,7 @@ def read_voters(row: Mapping[Any, Any]) -> tuple[Voter, ...]:
 def read_answer(row: Mapping[Any, Any]) -> Answer:
     """The answer that a row of ``predictions.csv`` (or of out-of-fold answers) holds; absent columns count as missing.
 
-    All notes are one. What the row does not have (face, photos of the voters) is None.
+    All notes are one. The face and the photos of the voters are None, since a row has only a part of them.
 
     Raises:
         ValueError: the row holds what no answer can, such as probabilities that do not add up to 1.

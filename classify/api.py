@@ -19,7 +19,7 @@ from ..embedder.detection.finder import FaceFinder, FaceMode
 from ..embedder.errors import MaskclsError
 from ..embedder.facenet.encoder import FaceNetEncoder
 from ..embedder.photo import list_photos, photo_of, shown, stored, stored_below
-from ..embedder.pipeline import Source, WhichFaces, encode_photos
+from ..embedder.pipeline import MOST_FACES, Source, encode_photos
 from .answer import STATUSES, Answer, answer_table
 from .model.loading import open_model
 from .model.model import Model
@@ -28,6 +28,7 @@ from .tasks import PREDICTION_COLUMNS
 
 Item = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]
 """A photo's path, an image, or its pixels: uint8, (height, width, 3) RGB, (height, width, 4) RGBA, (height, width)."""
+FACES = {"largest": 1, "all": MOST_FACES}
 ARRAY_SHAPES = "(height, width), (height, width, 3) or (height, width, 4) of uint8"
 
 
@@ -123,6 +124,7 @@ class Classifier:
         photos: Item | Iterable[Item],
         *,
         min_confidence: float = 0.0,
+        min_quality: float = 0.0,
         face: str | None = None,
         faces: str = "largest",
         batch_size: int = 64,
@@ -135,6 +137,7 @@ class Classifier:
         Args:
             photos: paths, images and arrays, mixed as you like; a folder stands for all photos below it.
             min_confidence: answers less sure than this (0-1) have the status ``unsure``.
+            min_quality: so have answers about faces of lower quality (0-1).
             face: ``auto``, ``detect`` or ``whole``; by default as the model's own photos were read.
             faces: ``largest`` or ``all``.
             batch_size: photos per pass of the network.
@@ -144,18 +147,18 @@ class Classifier:
             MaskclsError: a folder is empty, an array is no image, or this process was forked from one that has loaded
                 a model.
         """
-        if faces not in ("largest", "all"):
-            raise MaskclsError(f"faces={faces!r}: choose largest or all")
+        if faces not in FACES:
+            raise MaskclsError(f"faces={faces!r}: choose {' or '.join(FACES)}")
         names, sources = _sources(photos)
         model, encoder, finder = self._parts()
         mode = cast(FaceMode, face or model.reading)
         answers: list[Answer] = []
         done = 0
         with encode_photos(
-            sources, finder, encoder, mode=mode, faces=cast(WhichFaces, faces), jobs=jobs, batch_size=batch_size
+            sources, finder, encoder, mode=mode, faces=FACES[faces], jobs=jobs, batch_size=batch_size
         ) as batches:
             for batch in batches:
-                answers += answer_photos(batch, names[done : done + len(batch)], model, min_confidence)
+                answers += answer_photos(batch, names[done : done + len(batch)], model, min_confidence, min_quality)
                 done += len(batch)
         return Predictions(tuple(answers))
 

@@ -25,7 +25,8 @@ ANSWER_COLUMNS = (
 )
 """What is predicted for a face: classes, their probabilities (0-1), years, the nearest voters as ``id:age:similarity``,
 their shares of the vote (0-1) in the same order, and the number of all voters."""
-PREDICTION_COLUMNS = ("path", "face", "status", "reason", *ANSWER_COLUMNS, "box")
+PREDICTION_COLUMNS = ("path", "face", "status", "reason", *ANSWER_COLUMNS, "box", "quality", "quality_reason")
 """Columns of ``predictions.csv``. ``face`` is the number of the face in the photo, 1 the largest; ``status`` is ``ok``,
 ``unsure``, ``no_face`` or ``unreadable``; ``reason`` is why a photo has no answer, or what is to be noted about it;
-``box`` is ``x0 y0 x1 y1`` in pixels of the upright photo."""
+``box`` is ``x0 y0 x1 y1`` in pixels of the upright photo; ``quality`` (0-1) is how well the face can be judged, and
+``quality_reason`` what lowers it."""

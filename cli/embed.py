@@ -23,6 +23,7 @@ from .options import (
     PrecisionOption,
     Runtime,
     RuntimeOption,
+    SearchOption,
     WeightsOption,
 )
 from .terminal import one_line_errors, progress_bar, tell
@@ -55,6 +56,7 @@ def embed(
     device: DeviceOption = Device.auto,
     runtime: RuntimeOption = Runtime.auto,
     precision: PrecisionOption = Precision.auto,
+    search: SearchOption = None,
     weights: WeightsOption = None,
     engine: Annotated[
         Engine, typer.Option(help="ray: all machines of the Ray cluster of RAY_ADDRESS, or processes on this one.")
@@ -82,7 +84,10 @@ def embed(
         warn_of_misread(dataset)
         chosen = pick_device(device.value)
         how = pick_runtime(runtime.value, precision.value, chosen)
-        encoder, finder = FaceNetEncoder(weights, chosen, runtime=how), FaceFinder(chosen, how.engine)
+        encoder, finder = (
+            FaceNetEncoder(weights, chosen, runtime=how),
+            FaceFinder(chosen, how.engine, search and search.value),
+        )
         with ExitStack() as stack:
             encode = None
             if engine is Engine.ray:
@@ -90,7 +95,7 @@ def embed(
 
                 stack.enter_context(ray_cluster())
                 place = weights and weights.resolve()
-                work = Work(encoder.info, place, chosen, face.value, batch_size, how)
+                work = Work(encoder.info, place, chosen, face.value, batch_size, how, search and search.value)
                 encode = partial(encode_with_ray, work=work)
             progress = stack.enter_context(progress_bar())
             report = embed_folder(

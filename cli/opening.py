@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .options import Device, Face, Precision, Runtime
+from .options import Device, Face, Precision, Runtime, Search
 
 if TYPE_CHECKING:
     from ..classify.model.loading import LoadedModel
@@ -20,6 +20,7 @@ def opened(
     precision: Precision,
     weights: Path | None,
     face: Face | None,
+    search: Search | None,
 ) -> LoadedModel:
     """See :func:`~..classify.model.loading.open_model`; where no model is named, a line names the one that is used.
 
@@ -30,4 +31,6 @@ def opened(
 
     if model is None:
         typer.echo(f"no --model given: {name_of(model)} answers", err=True)
-    return open_model(model, device=device, runtime=runtime, precision=precision, weights=weights, face=face)
+    return open_model(
+        model, device=device, runtime=runtime, precision=precision, weights=weights, face=face, search=search
+    )

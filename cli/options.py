@@ -21,6 +21,20 @@ class Face(StrEnum):
     whole = "whole"
 
 
+class Search(StrEnum):
+    """What finds the faces of a photo."""
+
+    libfacedetection = "libfacedetection"
+    mtcnn = "mtcnn"
+
+
+class WhichFaces(StrEnum):
+    """Which faces of a photo are predicted."""
+
+    largest = "largest"
+    all = "all"
+
+
 class Depth(StrEnum):
     """First block of FaceNet that is fine-tuned."""
 
@@ -66,6 +80,13 @@ RuntimeOption = Annotated[
 ]
 PrecisionOption = Annotated[
     Precision, typer.Option("--precision", help="auto takes bf16 where the processor or GPU has it, else fp32.")
+]
+SearchOption = Annotated[
+    Search | None,
+    typer.Option("--search", help="What finds faces. Default: libfacedetection where it is installed, else MTCNN."),
+]
+MinQualityOption = Annotated[
+    float, typer.Option(min=0, max=1, help="Answers about faces of lower quality get status `unsure` and a reason.")
 ]
 WeightsOption = Annotated[
     Path | None,

@@ -15,11 +15,14 @@ from .options import (
     DeviceOption,
     Face,
     JobsOption,
+    MinQualityOption,
     Precision,
     PrecisionOption,
     Runtime,
     RuntimeOption,
+    SearchOption,
     WeightsOption,
+    WhichFaces,
 )
 from .terminal import announce, one_line_errors
 
@@ -44,6 +47,11 @@ def serve(
     face: Annotated[
         Face | None, typer.Option(help="How the face is looked for. Default: as for the model's own photos.")
     ] = None,
+    faces: Annotated[
+        WhichFaces, typer.Option(help="Predict all faces of a photo (the 32 largest), or the largest.")
+    ] = WhichFaces.all,
+    min_quality: MinQualityOption = 0.0,
+    search: SearchOption = None,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = False,
     jobs: JobsOption = JOBS,
     batch_size: BatchOption = 32,
@@ -58,14 +66,19 @@ def serve(
     are for monitors. Nothing that is sent is stored. With $MASKCLS_TOKEN set, clients need that token.
     """
     with one_line_errors():
-        from ..classify.serving.answerer import Answerer
+        from ..classify.serving.answerer import MAX_FACES, Answerer
         from ..classify.serving.guard import is_loopback
         from ..classify.serving.local import open_browser
         from ..classify.serving.server import serve as run
         from ..classify.serving.server import token_for
 
         token = token_for(host, allow_remote)
-        answerer = Answerer(*opened(model, device, runtime, precision, weights, face), min_confidence)
+        answerer = Answerer(
+            *opened(model, device, runtime, precision, weights, face, search),
+            faces=1 if faces is WhichFaces.largest else MAX_FACES,
+            min_confidence=min_confidence,
+            min_quality=min_quality,
+        )
 
         def ready(url: str) -> None:
             if not is_loopback(host):

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from .detection.align import align
+from .detection.align import align, brightness, sharpness
 from .detection.detector import Found
 from .detection.finder import FaceFinder, FaceMode
+from .detection.quality import Measures, Quality, judge, yaw
 from .facenet.encoder import Encoder
 from .photo import NO_FILE, FileState, Photo, PhotoError, file_state, read_photo
 
 NO_FACE = "no face found"
-WhichFaces = Literal["largest", "all"]
+MOST_FACES = 1000
+"""More faces than a photo has."""
 Source = Path | Callable[[], Photo]
 """A photo's file, or what gives the photo or raises :class:`~.photo.PhotoError`."""
 DECODED = 3
@@ -31,7 +34,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class EncodedFace:
-    """A face of a photo: geometry in photo pixels, crop (160, 160, 3), vector (512,), map, norm."""
+    """A face of a photo: geometry in photo pixels, crop (160, 160, 3), vector (512,), map, norm.
+
+    ``brightness`` is the mean grey (0-255) of its box in the photo.
+    """
 
     found: Found
     crop: npt.NDArray[np.uint8]
@@ -39,13 +45,21 @@ class EncodedFace:
     map: npt.NDArray[np.float16]
     norm: float
     file_sha256: str
+    brightness: float = math.nan
+
+    @property
+    def quality(self) -> Quality:
+        """How well it can be judged."""
+        width, height = (self.found.box[2:] - self.found.box[:2]).tolist()
+        single = (min(width, height), sharpness(self.crop), self.norm, self.brightness, yaw(self.found.landmarks))
+        return judge(Measures(*(np.array([value], np.float64) for value in single)))[0]
 
 
 @dataclass(frozen=True)
 class EncodedPhoto:
     """What became of one photo: its faces, or why there is none; ``path`` is empty for one without a file.
 
-    ``faces`` are the largest alone, or all of them, the largest first.
+    ``faces`` are as many as were asked for, the largest first.
     """
 
     path: Path
@@ -68,6 +82,7 @@ class _Sought:
     reason: str | None
     found: tuple[Found, ...] = ()
     crops: tuple[npt.NDArray[np.uint8], ...] = ()
+    brightness: tuple[float, ...] = ()
     sha256: str = ""
 
 
@@ -81,11 +96,13 @@ def encode_photos(
     encoder: Encoder,
     *,
     mode: FaceMode = "auto",
-    faces: WhichFaces = "largest",
+    faces: int = 1,
     jobs: int = 2,
     batch_size: int = 64,
 ) -> Generator[Iterator[list[EncodedPhoto]]]:
     """Encode photos batch by batch, in the order given: an iterator to be used within a ``with`` statement.
+
+    Of each photo the ``faces`` largest faces are encoded.
 
     While one batch is used, the next one is encoded, faces are sought in the one after, and ``jobs`` threads decode
     those behind: at most :data:`DECODED` batches of photos are in memory, and the crops of three. All threads have
@@ -137,13 +154,13 @@ def encode_read(
     finder: FaceFinder,
     encoder: Encoder,
     mode: FaceMode = "auto",
-    faces: WhichFaces = "largest",
+    faces: int = 1,
 ) -> list[EncodedPhoto]:
     """Encode photos without files that are read already, in one batch."""
     return _encode(_find([(None, photo) for photo in photos], finder, mode, faces), encoder)
 
 
-def _find(photos: Sequence[_Read], finder: FaceFinder, mode: FaceMode, which: WhichFaces) -> list[_Sought]:
+def _find(photos: Sequence[_Read], finder: FaceFinder, mode: FaceMode, most: int) -> list[_Sought]:
     """Faces and crops; the photos' pixels are not needed any more then."""
     readable = [photo for _, photo in photos if isinstance(photo, Photo)]
     faces = iter(finder.find_all([photo.image for photo in readable], mode))
@@ -153,12 +170,13 @@ def _find(photos: Sequence[_Read], finder: FaceFinder, mode: FaceMode, which: Wh
         if isinstance(photo, PhotoError):
             state = file_state(path) if isinstance(source, Path) else NO_FILE
             sought.append(_Sought(path, state, str(photo)))
-        elif not (wanted := next(faces)[: 1 if which == "largest" else None]):
+        elif not (wanted := next(faces)[:most]):
             sought.append(_Sought(path, photo.state, NO_FACE))
         else:
             found = tuple(_in_photo_pixels(face, photo.scale) for face in wanted)
             crops = tuple(align(photo.image, face) for face in wanted)
-            sought.append(_Sought(path, photo.state, None, found, crops, photo.sha256))
+            grey = tuple(brightness(photo.image, face) for face in wanted)
+            sought.append(_Sought(path, photo.state, None, found, crops, grey, photo.sha256))
     return sought
 
 
@@ -170,8 +188,10 @@ def _encode(sought: Sequence[_Sought], encoder: Encoder) -> list[EncodedPhoto]:
     results = []
     for photo in sought:
         faces = tuple(
-            EncodedFace(found, crop, embedding, feature_map, float(norm), photo.sha256)
-            for found, crop, (embedding, feature_map, norm) in zip(photo.found, photo.crops, encoded, strict=False)
+            EncodedFace(found, crop, embedding, feature_map, float(norm), photo.sha256, grey)
+            for found, crop, grey, (embedding, feature_map, norm) in zip(
+                photo.found, photo.crops, photo.brightness, encoded, strict=False
+            )
         )
         results.append(EncodedPhoto(photo.path, photo.state, faces, photo.reason))
     return results

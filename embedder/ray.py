@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .detection.finder import FaceFinder, FaceMode
+from .detection.search import SearchName
 from .errors import MaskclsError
 from .facenet.encoder import EncoderInfo, FaceNetEncoder
 from .facenet.runtimes import REFERENCE, Runtime
@@ -41,6 +42,7 @@ class Work:
     mode: FaceMode
     batch_size: int
     runtime: Runtime = REFERENCE
+    search: SearchName | None = None
 
 
 @contextmanager
@@ -111,7 +113,7 @@ def _batches(paths: Sequence[Path], work: Work) -> Generator[list[EncodedPhoto]]
 
 def _encode(paths: list[Path], work: Work) -> list[EncodedPhoto]:
     """One batch, in a worker."""
-    encoder, finder = _networks(work.weights, work.device, work.runtime)
+    encoder, finder = _networks(work.weights, work.device, work.runtime, work.search)
     if encoder.info != work.encoder:
         raise MaskclsError(
             f"a worker has encoder {encoder.info.name} ({encoder.info.fingerprint}), this run {work.encoder.name} "
@@ -122,6 +124,8 @@ def _encode(paths: list[Path], work: Work) -> list[EncodedPhoto]:
 
 
 @lru_cache(1)
-def _networks(weights: Path | None, device: str, runtime: Runtime) -> tuple[FaceNetEncoder, FaceFinder]:
+def _networks(
+    weights: Path | None, device: str, runtime: Runtime, search: SearchName | None
+) -> tuple[FaceNetEncoder, FaceFinder]:
     """Loaded once a worker process, which Ray uses again for the next batch."""
-    return FaceNetEncoder(weights, device, runtime=runtime), FaceFinder(device, runtime.engine)
+    return FaceNetEncoder(weights, device, runtime=runtime), FaceFinder(device, runtime.engine, search)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from ...embedder.detection.finder import FaceFinder, FaceMode
+from ...embedder.detection.search import SearchName
 from ...embedder.facenet.encoder import FaceNetEncoder, pick_device
 from ...embedder.facenet.runtimes import check_process, pick_runtime
 from ...embedder.photo import shown
@@ -45,6 +46,7 @@ def open_model(
     precision: str = "auto",
     weights: Path | None = None,
     face: str | None = None,
+    search: str | None = None,
 ) -> LoadedModel:
     """The model of a folder, or the built-in one, ready to answer about photos.
 
@@ -53,6 +55,7 @@ def open_model(
         runtime, precision: see :func:`~...embedder.facenet.runtimes.pick_runtime`.
         weights: FaceNet weights that the model was built with, where these are not the packaged ones.
         face: ``auto``, ``detect`` or ``whole``; by default as the model's own photos were read.
+        search: ``libfacedetection`` or ``mtcnn``; by default the first, where it is installed.
 
     Raises:
         MaskclsError: one line: the model is missing or damaged, was built with other weights, or what was asked for is
@@ -64,7 +67,8 @@ def open_model(
     how = pick_runtime(runtime, precision, chosen)
     encoder = FaceNetEncoder(weights, chosen, model.tuned, how)
     model.check_encoder(encoder.info, folder or BUILTIN)
-    return LoadedModel(model, encoder, FaceFinder(chosen, how.engine), cast(FaceMode, face or model.reading))
+    finder = FaceFinder(chosen, how.engine, cast(SearchName | None, search))
+    return LoadedModel(model, encoder, finder, cast(FaceMode, face or model.reading))
 
 
 def name_of(folder: Path | None) -> str:

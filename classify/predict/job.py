@@ -12,17 +12,27 @@ import numpy.typing as npt
 import pandas as pd
 
 from ...embedder.detection.finder import FaceFinder, FaceMode
+from ...embedder.detection.quality import Quality
 from ...embedder.facenet.encoder import Encoder
 from ...embedder.faceset.embed import face_id
 from ...embedder.photo import FileState, file_state, stored
-from ...embedder.pipeline import NO_FACE, EncodedFace, EncodedPhoto, WhichFaces, encode_photos
+from ...embedder.pipeline import NO_FACE, EncodedFace, EncodedPhoto, encode_photos
 from ...embedder.storage.step_cache import StepCache
 from ..age.vote import NOBODY
 from ..answer import VOTERS_LISTED, Answer, Face, answer_table, from_json, to_json
 from ..model.answers import answer_faces
 from ..model.model import Model
 from ..tasks import PREDICTION_COLUMNS
-from .notes import OWN_PERSON, UNLIKE_A_FACE, frequency_note, low_probabilities, missing_tasks, several_faces
+from .notes import (
+    OWN_PERSON,
+    UNLIKE_A_FACE,
+    frequency_note,
+    low_probabilities,
+    low_quality,
+    missing_tasks,
+    several_faces,
+    turned,
+)
 
 FORMAT = 2
 """Of the steps that a killed job leaves."""
@@ -53,8 +63,9 @@ def predict_photos(
     finder: FaceFinder,
     *,
     mode: FaceMode = "auto",
-    faces: WhichFaces = "largest",
+    faces: int = 1,
     min_confidence: float = 0.0,
+    min_quality: float = 0.0,
     jobs: int = 2,
     batch_size: int = 64,
     steps: Path | None = None,
@@ -66,16 +77,17 @@ def predict_photos(
 
     Args:
         root: paths are reported relative to it.
-        faces: predict the largest face of a photo, or all of them, the largest first.
+        faces: of a photo that are predicted at most, the largest first.
         min_confidence: an answer less sure than this (0-1), or about something that is probably not a face, is marked
             ``unsure``; 0 marks none.
+        min_quality: an answer about a face of lower quality (0-1) is marked ``unsure``.
         steps: folder where finished batches are kept; a killed job with the same model and settings resumes there, and
             the caller removes it once the answers are safe.
         keep_crops: crops of this many first photos are returned for a report (their photos are read again if
             their answers come from a killed job).
         explain: list all voters of every answer, not only the nearest.
     """
-    settings = (mode, faces, min_confidence, explain, PREDICTION_COLUMNS)
+    settings = (mode, faces, min_confidence, min_quality, explain, PREDICTION_COLUMNS)
     cache = StepCache(steps, "predict", FORMAT, model.fingerprint, encoder.info.fingerprint, *settings)
     names = [stored(path.relative_to(root)) for path in paths]
     known = dict(_finished(cache))
@@ -92,7 +104,8 @@ def predict_photos(
     ) as batches:
         for batch in batches:
             numbers = todo[done : done + len(batch)]
-            answers = iter(answer_photos(batch, [names[i] for i in numbers], model, min_confidence, explain))
+            names_here = [names[i] for i in numbers]
+            answers = iter(answer_photos(batch, names_here, model, min_confidence, min_quality, explain))
             finished = [(photo.state, list(islice(answers, max(1, len(photo.faces))))) for photo in batch]
             cache.append(notes=[[state.size, state.mtime_ns, *map(to_json, mine)] for state, mine in finished])
             for number, photo, step in zip(numbers, batch, finished, strict=True):
@@ -111,6 +124,7 @@ def answer_photos(
     names: Sequence[str],
     model: Model,
     min_confidence: float = 0.0,
+    min_quality: float = 0.0,
     explain: bool = False,
 ) -> list[Answer]:
     """The answers about encoded photos, called ``names``: one a face, and one for a photo without a face.
@@ -122,7 +136,7 @@ def answer_photos(
         for photo, name in zip(photos, names, strict=True)
         for number, face in enumerate(photo.faces, start=1)
     ]
-    predicted = iter(_predict(found, model, min_confidence, explain))
+    predicted = iter(_predict(found, model, (min_confidence, min_quality), explain))
     return [
         answer
         for photo, name in zip(photos, names, strict=True)
@@ -131,9 +145,13 @@ def answer_photos(
 
 
 def _predict(
-    found: Sequence[tuple[str, int, EncodedFace]], model: Model, min_confidence: float, explain: bool
+    found: Sequence[tuple[str, int, EncodedFace]], model: Model, least: tuple[float, float], explain: bool
 ) -> list[Answer]:
-    """The answers about faces: name of the photo, number of the face in it, and the face."""
+    """The answers about faces: name of the photo, number of the face in it, and the face.
+
+    Args:
+        least: confidence and quality below which an answer is ``unsure``.
+    """
     if not found:
         return []
     own = np.array([model.own_group(face.file_sha256) for _, _, face in found], np.int64)
@@ -143,23 +161,25 @@ def _predict(
     predicted = answer_faces(model, ages, embeddings, maps, model.settings.voters if explain else VOTERS_LISTED)
     answers = []
     for (name, number, face), answer, group in zip(found, predicted, own, strict=True):
-        doubtful = low_probabilities(answer, min_confidence)
+        quality = face.quality
+        doubtful = [*low_probabilities(answer, least[0]), *low_quality(quality, least[1])]
         unlike = face.norm < model.least_norm
         notes = [
             *doubtful,
             frequency_note(answer),
             UNLIKE_A_FACE if unlike else None,
             several_faces(number, face.found.faces),
+            turned(face.found.turn),
             OWN_PERSON if group != NOBODY else None,
             missing_tasks(answer),
         ]
-        unsure = bool(doubtful) or (unlike and min_confidence > 0)
+        unsure = bool(doubtful) or (unlike and least[0] > 0)
         answers.append(
             replace(
                 answer,
                 path=name,
                 status="unsure" if unsure else "ok",
-                face=_face(face, number),
+                face=_face(face, number, quality),
                 notes=tuple(note for note in notes if note),
             )
         )
@@ -171,10 +191,20 @@ def _unanswered(photo: EncodedPhoto, name: str) -> Answer:
     return Answer(name, status, notes=(photo.reason,) if photo.reason else ())
 
 
-def _face(face: EncodedFace, number: int) -> Face:
+def _face(face: EncodedFace, number: int, quality: Quality) -> Face:
     found = face.found
     box = tuple(round(v, 2) for v in found.box.tolist())
-    return Face(face_id(face.file_sha256, box), box, float(found.score), found.how, found.faces, number)
+    return Face(
+        face_id(face.file_sha256, box),
+        box,
+        float(found.score),
+        found.how,
+        found.faces,
+        number,
+        quality.value,
+        quality.reason,
+        found.turn,
+    )
 
 
 def _finished(cache: StepCache) -> Iterator[tuple[str, tuple[FileState, list[Answer]]]]:

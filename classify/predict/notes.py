@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...embedder.detection.quality import Quality
 from ...embedder.labels import AGE_BANDS, BAND_STARTS
 from ..answer import Answer
 
@@ -23,6 +24,18 @@ def low_probabilities(answer: Answer, min_confidence: float) -> list[str]:
             note += f": its neighbours straddle {border} ({second} {probabilities[second]:.0%})"
         notes.append(note)
     return notes
+
+
+def low_quality(quality: Quality, min_quality: float) -> list[str]:
+    """A note on a face whose quality is below ``min_quality`` (0-1)."""
+    if quality.value >= min_quality:
+        return []
+    return [f"quality only {quality.value:.2f}" + (f" ({quality.reason})" if quality.reason else "")]
+
+
+def turned(degrees: int) -> str | None:
+    """That the photo was turned, counter-clockwise, to see the face upright."""
+    return f"predicted with the photo turned by {degrees} degrees counter-clockwise" if degrees else None
 
 
 def frequency_note(answer: Answer) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from ...embedder.detection.finder import FaceFinder, FaceMode
 from ...embedder.facenet.encoder import Encoder
@@ -12,6 +13,9 @@ from ...embedder.pipeline import encode_read
 from ..answer import Answer
 from ..model.model import Model
 from ..predict.job import answer_photos
+
+MAX_FACES = 32
+"""Of a photo; a photo of a crowd must not keep others waiting."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +27,24 @@ class Answerer:
         encoder: the model's own.
         finder: of faces.
         mode: how faces are looked for.
+        faces: of a photo that are predicted at most, the largest.
         min_confidence: answers less sure than this (0-1) are ``unsure``.
+        min_quality: so are answers about faces of lower quality (0-1).
     """
 
     model: Model
     encoder: Encoder
     finder: FaceFinder
     mode: FaceMode = "auto"
+    faces: int = MAX_FACES
     min_confidence: float = 0.0
+    min_quality: float = 0.0
 
-    def answer(self, names: Sequence[str], photos: Sequence[Photo | PhotoError]) -> list[Answer]:
-        """The answer about each photo, whatever became of it: the same as that of ``maskcls predict``."""
-        encoded = encode_read(photos, self.finder, self.encoder, self.mode)
-        return answer_photos(encoded, names, self.model, self.min_confidence)
+    def answer(self, names: Sequence[str], photos: Sequence[Photo | PhotoError]) -> list[list[Answer]]:
+        """The answers about the faces of each photo, the largest first; one where there is none.
+
+        They are those of ``maskcls predict``.
+        """
+        encoded = encode_read(photos, self.finder, self.encoder, self.mode, self.faces)
+        answers = iter(answer_photos(encoded, names, self.model, self.min_confidence, self.min_quality))
+        return [list(islice(answers, max(1, len(photo.faces)))) for photo in encoded]

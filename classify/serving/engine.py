@@ -35,7 +35,7 @@ class Upload(NamedTuple):
 class _Asked(NamedTuple):
     name: str
     photo: Future[Photo | PhotoError]
-    answered: Future[Answer]
+    answered: Future[list[Answer]]
 
 
 class Engine:
@@ -85,8 +85,8 @@ class Engine:
         """Whether there will be answers."""
         return self._worker.is_alive()
 
-    async def ask(self, uploads: Sequence[Upload]) -> list[Answer]:
-        """Answers in the order of the photos, whatever became of each; a cancelled call withdraws its photos.
+    async def ask(self, uploads: Sequence[Upload]) -> list[list[Answer]]:
+        """Answers about the faces of each photo, in their order; a cancelled call withdraws its photos.
 
         Raises:
             BusyError: there is no room for all of them, or it is closed.
@@ -111,7 +111,7 @@ class Engine:
         self._worker.join()
         self._decoders.shutdown(cancel_futures=True)
 
-    def _leave(self, _: Future[Answer]) -> None:
+    def _leave(self, _: Future[list[Answer]]) -> None:
         with self._lock:
             self._waiting -= 1
 
@@ -142,7 +142,7 @@ class Engine:
             if len(batch) == 1:
                 _log.exception("no answer for a photo")
                 reason = f"the server failed ({type(error).__name__})"
-                batch[0].answered.set_result(Answer(batch[0].name, "failed", notes=(reason,)))
+                batch[0].answered.set_result([Answer(batch[0].name, "failed", notes=(reason,))])
                 return
             for one in batch:
                 self._answer([one])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -28,13 +29,16 @@ class Face(BaseModel):
     )
     score: float = Field(ge=0, le=1, description="How sure the detector is that it is a face.")
     how: Literal["detect", "whole"] = Field(description="Found in the photo, or the photo as a whole.")
-    faces_in_photo: int = Field(ge=1, description="Faces found; the largest is predicted.")
+    faces_in_photo: int = Field(ge=1, description="Faces found.")
+    number: int = Field(ge=1, description="Of this face among them, by size: 1 is the largest.")
+    quality: float | None = Field(ge=0, le=1, description="How well the face can be judged.")
+    quality_reason: str | None = Field(description="What lowers the quality.")
+    turn: int = Field(description="Degrees counter-clockwise by which the photo was turned to see the face upright.")
 
 
-class PhotoAnswer(BaseModel):
-    """What is predicted for a photo. Fields without a prediction are null."""
+class FaceAnswer(BaseModel):
+    """What is predicted for a face. Fields without a prediction are null."""
 
-    name: str = Field(description="As the photo was called by the request.")
     status: Literal["ok", "unsure", "no_face", "unreadable", "failed"]
     reason: str | None = Field(description="Why there is no answer, or what is to be noted about it.")
     mask: Literal["wear", "incorrect", "normal"] | None
@@ -50,6 +54,13 @@ class PhotoAnswer(BaseModel):
     voters: list[Voter] = Field(max_length=VOTERS_LISTED, description="The nearest of those who voted on the age.")
     voters_in_all: int = Field(ge=0)
     face: Face | None
+
+
+class PhotoAnswer(FaceAnswer):
+    """What is predicted for the largest face of a photo, and for the others."""
+
+    name: str = Field(description="As the photo was called by the request.")
+    other_faces: list[FaceAnswer] = Field(description="Of the photo, by size.")
 
 
 class Refusal(BaseModel):
@@ -79,11 +90,15 @@ class About(BaseModel):
     request_bytes: int = Field(description="Largest batch.")
 
 
-def photo_answer(answer: Answer) -> PhotoAnswer:
-    """An answer as the API sends it."""
+def photo_answer(answers: Sequence[Answer]) -> PhotoAnswer:
+    """The answers about the faces of a photo as the API sends them."""
+    others = [FaceAnswer(**_fields(answer)) for answer in answers[1:]]
+    return PhotoAnswer(name=answers[0].path, other_faces=others, **_fields(answers[0]))
+
+
+def _fields(answer: Answer) -> dict[str, Any]:
     row = answer.row()
-    return PhotoAnswer(
-        name=answer.path,
+    return dict(
         **{name: row[name] for name in _AS_IN_A_ROW},
         probabilities={task: dict(one.probabilities) for task, one in answer.tasks.items() if one is not None},
         voters=[
@@ -110,4 +125,8 @@ def _face(face: answers.Face) -> Face:
         score=min(1.0, round(face.score, 4)),
         how=face.how,
         faces_in_photo=face.faces_in_photo,
+        number=face.number,
+        quality=face.quality,
+        quality_reason=face.quality_reason,
+        turn=face.turn,
     )

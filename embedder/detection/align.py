@@ -67,6 +67,15 @@ def align(image: Image.Image, face: Found, size: int = CROP_SIZE) -> npt.NDArray
     return np.asarray(lift(crop))
 
 
+def brightness(image: Image.Image, face: Found) -> float:
+    """Mean grey (0-255) of a face's box in the photo; NaN for a box outside."""
+    x0, y0, x1, y1 = (float(v) for v in face.box)
+    box = (max(0, round(x0)), max(0, round(y0)), min(image.width, round(x1)), min(image.height, round(y1)))
+    if box[0] >= box[2] or box[1] >= box[3]:
+        return math.nan
+    return float(ImageStat.Stat(image.crop(box).convert("L")).mean[0])
+
+
 def sharpness(crop: npt.NDArray[np.uint8]) -> float:
     """Variance of the Laplacian of the grey crop (Pech-Pacheco et al. 2000), in squared 8-bit grey levels."""
     grey = crop.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
