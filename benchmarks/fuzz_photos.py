@@ -30,7 +30,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.photo_damage import MAKERS, MUST_BE_READ, MUST_BE_REFUSED, Maker
-from maskcls.embedder.photo import SUFFIXES, PhotoError, list_photos, read_photo
+from maskcls.embedder.photo import PhotoError, list_photos, read_photo
+from maskcls.embedder.photo.formats import SUFFIXES
 
 CHUNK = 250
 HEALTHY = 8

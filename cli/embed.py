@@ -113,14 +113,14 @@ def embed(
                 progress=partial(progress, "embedding"),
                 encode=encode,
             )
-        tell(out=out, layout=dataset.layout, other_files=dataset.other_files, **asdict(report))
+        tell(out=out, layout=dataset.layout, passed_over=dataset.passed_over.kinds, **asdict(report))
         typer.echo(
             f"{shown(out)}: {report.faces} faces ({report.whole} photos taken whole) of layout {dataset.layout}; "
             f"{report.embedded} photos embedded now, {report.reused} unchanged"
         )
         if report.rejects:
             typer.echo(f"{report.rejects} photos or labels were not used, reasons in {shown(out / 'rejects.csv')}")
-        if dataset.other_files:
-            typer.echo(f"{dataset.other_files} files that are no photos by name were passed over")
+        if dataset.passed_over:
+            typer.echo(f"passed over: {dataset.passed_over}")
         if not report.faces:
             raise MaskclsError(f"{shown(photos)}: no face in any of {len(dataset.photos)} photos")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..labels import LabelError, Labels
+from ..photo import PassedOver
 
 LayoutName = Literal["contest", "utkface", "fairface", "csv", "folders"]
 UNLISTED = "not in the label file"
@@ -37,11 +38,11 @@ class Listed:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Photos of a folder under one layout, in sorted order, and how many other files were passed over."""
+    """Photos of a folder under one layout, in sorted order, and what else lies there and was passed over."""
 
     layout: LayoutName
     photos: list[Listed]
-    other_files: int
+    passed_over: PassedOver
 
 
 def labelled_by_name(root: Path, photos: list[Path], reader: Callable[[Path], Labels]) -> list[Listed]:

@@ -38,9 +38,9 @@ def read_dataset(root: Path, layout: str, labels: Path | None = None, columns: C
     if not root.is_dir():
         problem = "is a file, not a folder" if root.exists() else "no such folder"
         raise MaskclsError(f"{shown(root)}: {problem}")
-    paths, other_files = list_photos(root)
+    paths, passed_over = list_photos(root)
     if not paths:
-        raise MaskclsError(f"{shown(root)}: no photo in this folder ({other_files} other files)")
+        raise MaskclsError(f"{shown(root)}: no photo in this folder{passed_over.why_empty()}")
     own_labels = root / LABELS
     if layout == "auto" and labels is None and own_labels.is_file():
         labels = own_labels
@@ -56,7 +56,7 @@ def read_dataset(root: Path, layout: str, labels: Path | None = None, columns: C
         listed = labelled_by_name(root, paths, _READERS[layout])
     else:
         raise MaskclsError(f"--layout {layout}: choose auto, {', '.join(get_args(LayoutName))}")
-    return Dataset(cast(LayoutName, layout), listed, other_files)
+    return Dataset(cast(LayoutName, layout), listed, passed_over)
 
 
 def guess_layout(root: Path, paths: list[Path]) -> LayoutName:

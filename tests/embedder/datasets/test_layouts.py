@@ -98,7 +98,7 @@ def test_contest_with_mixed_extensions_and_litter(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{person}/{name}" for name in wanted))
     touch(tmp_path, f"{person}/._mask1.JPG", f"{person}/.DS_Store", "._000001_female_Asian_45")
     dataset = read_dataset(tmp_path, "auto")
-    assert (dataset.layout, dataset.other_files) == ("contest", 3)
+    assert (dataset.layout, len(dataset.passed_over)) == ("contest", 3)
     labels = {item.path.name: item.labels for item in dataset.photos}
     assert set(labels) == set(wanted)
     assert labels["normal.bmp"] == Labels("000001", "normal", "female", "Asian", 45, 45)
@@ -186,7 +186,7 @@ def test_labels_csv_in_the_folder_is_found_by_auto(tmp_path: Path) -> None:
     touch(tmp_path, *CONTEST_PHOTOS)
     write_csv(tmp_path / "labels.csv", "path,mask,age", f"{CONTEST_PHOTOS[0]},wear,60+")
     dataset = read_dataset(tmp_path, "auto")
-    assert (dataset.layout, dataset.other_files) == ("csv", 1)
+    assert (dataset.layout, str(dataset.passed_over)) == ("csv", "1 .csv")
     assert dataset.photos == [
         Listed(tmp_path / CONTEST_PHOTOS[1], refused="not in the label file"),
         Listed(tmp_path / CONTEST_PHOTOS[0], Labels(None, "wear", None, None, 60, 100)),
