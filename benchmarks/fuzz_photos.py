@@ -161,9 +161,10 @@ def through(cases: int, seed: int, photos: Sequence[Path], model: Path | None) -
             failures.append(f"embed: a healthy face differs by {farthest} among hostile neighbours")
         if model is not None:
             paths = list_photos(crowd)[0]
-            answers = predict_photos(paths, crowd, Model.load(model), encoder, finder, batch_size=32).table
+            names = [path.name for path in paths]
+            answers = predict_photos(paths, names, Model.load(model), encoder, finder, batch_size=32).table
             print(f"predict: {answers['status'].value_counts().to_dict()}")
-            if answers["path"].tolist() != [path.name for path in paths]:
+            if answers["path"].tolist() != names:
                 failures.append("predict: not one row a photo, in order")
     return failures
 

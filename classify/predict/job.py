@@ -13,7 +13,7 @@ import pandas as pd
 from ...embedder.detection.finder import FaceFinder, FaceMode
 from ...embedder.facenet.encoder import Encoder
 from ...embedder.faceset.embed import face_id
-from ...embedder.photo import FileState, file_state, stored
+from ...embedder.photo import FileState, file_state
 from ...embedder.pipeline import NO_FACE, EncodedFace, EncodedPhoto, encode_photos
 from ...embedder.storage.step_cache import StepCache
 from ..age.vote import NOBODY
@@ -46,7 +46,7 @@ class PredictedPhotos:
 
 def predict_photos(
     paths: Sequence[Path],
-    root: Path,
+    names: Sequence[str],
     model: Model,
     encoder: Encoder,
     finder: FaceFinder,
@@ -63,7 +63,7 @@ def predict_photos(
     """Predict every photo.
 
     Args:
-        root: paths are reported relative to it.
+        names: what the photos are called in the answers, each by another name; valid Unicode (:func:`~.photo.stored`).
         min_confidence: an answer less sure than this (0-1), or about something that is probably not a face, is marked
             ``unsure``; 0 marks none.
         steps: folder where finished batches are kept; a killed job with the same model and settings resumes there, and
@@ -74,7 +74,6 @@ def predict_photos(
     """
     settings = (mode, min_confidence, explain, PREDICTION_COLUMNS)
     cache = StepCache(steps, "predict", FORMAT, model.fingerprint, encoder.info.fingerprint, *settings)
-    names = [stored(path.relative_to(root)) for path in paths]
     known = dict(_finished(cache))
     todo = [
         i
