@@ -73,6 +73,7 @@ def outcome(path: Path, maker: Maker, counts: Counts) -> None:
             counts.failures.append(f"{path.name} ({maker.__name__}): read as {image.mode} {image.size}")
     except PhotoError as error:
         word = str(error).partition(" (")[0].partition(";")[0]
+        word = word.partition(" of ")[0] if word.startswith("a TIFF") else word
         word = "N x N pixels" if "pixels" in word and word[0].isdigit() else word
         if not str(error).isprintable() or maker in MUST_BE_READ:
             counts.failures.append(f"{path.name} ({maker.__name__}): {error!r}")

@@ -38,7 +38,7 @@ LINES = 10
 def predict(
     photos: Annotated[
         list[Path],
-        typer.Argument(metavar="PHOTO|DIR...", help="Photos, and folders of photos, searched recursively."),
+        typer.Argument(metavar="PHOTO|DIR", help="Photos, and folders of photos, searched recursively."),
     ],
     model: Annotated[
         Path | None,

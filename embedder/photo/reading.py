@@ -116,7 +116,7 @@ def photo_of(image: Image.Image) -> Photo:
     except PhotoError:
         raise
     except Exception as error:  # an image that was opened but not read yet is decoded here
-        raise PhotoError(f"truncated or damaged ({type(error).__name__}: {error})"[:200]) from error
+        raise PhotoError(_damage(error)) from error
     digest = hashlib.sha256(f"{rgb.size}".encode() + rgb.tobytes()).hexdigest()
     small = rgb.copy()
     small.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
@@ -145,7 +145,7 @@ def _decode(data: bytes) -> tuple[Image.Image, float]:
     except Image.DecompressionBombError as error:
         raise PhotoError(f"too many pixels; the limit is {MAX_PIXELS // 10**6} megapixels") from error
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged data
-        raise PhotoError(f"truncated or damaged ({type(error).__name__}: {error})"[:200]) from error
+        raise PhotoError(_damage(error)) from error
     return image, max(width, height) / max(image.size)
 
 
@@ -186,6 +186,10 @@ def _rawmode(tile: ImageFile._Tile) -> str:
 
 def _with_rawmode(tile: ImageFile._Tile, rawmode: str) -> tuple[object, ...] | str:
     return (rawmode, *tile.args[1:]) if isinstance(tile.args, tuple) else rawmode
+
+
+def _damage(error: Exception) -> str:
+    return f"truncated or damaged ({type(error).__name__}: {' '.join(str(error).split())})"[:200]
 
 
 def _reduced(width: int, height: int) -> tuple[int, int]:

@@ -81,15 +81,71 @@ def test_huge_declared_sizes_are_refused(
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
 def test_truncated(file_format: str, share: float) -> None:
     data = saved(file_format, Image.effect_noise((128, 128), 90).convert("RGB"))
-    with pytest.raises(PhotoError, match=r"^truncated or damaged"):
+    with pytest.raises(PhotoError, match=r"^truncated or damaged") as error:
         read_photo_bytes(data[: int(len(data) * share)])
+    assert str(error.value).isprintable()
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">L", len(content) + 8) + kind + content
+
+
+def references(*links: tuple[bytes, int, tuple[int, ...]], brand: bytes = b"avif", alpha: bool = False) -> bytes:
+    """A file of pictures that are made of others; picture 1 is the photo."""
+    inside = b"".join(
+        box(kind, struct.pack(f">HH{len(targets)}H", source, len(targets), *targets)) for kind, source, targets in links
+    )
+    kinds = box(b"iprp", b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0") if alpha else b""
+    meta = bytes(4) + box(b"pitm", bytes(4) + b"\0\1") + box(b"iref", bytes(4) + inside) + kinds
+    return box(b"ftyp", brand + bytes(4) + b"mif1") + box(b"meta", meta)
 
 
 @avif
-def test_a_grid_of_avif_pictures_is_refused() -> None:
-    data = saved("AVIF")
-    with pytest.raises(PhotoError, match="an AVIF photo in several tiles"):
-        read_photo_bytes(data.replace(b"av01Color", b"grid\0\0\0\0\0", 1))
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        pytest.param(references((b"dimg", 1, (2, 3))), "an AVIF photo that is put together", id="grid"),
+        pytest.param(references((b"dimg", 1, (2,)), (b"dimg", 2, (3,) * 99)), "a photo that is put", id="nested"),
+        pytest.param(
+            references((b"auxl", 4, (1,)), (b"dimg", 4, (5,) * 99), alpha=True), "a photo that is put", id="alpha"
+        ),
+        pytest.param(references((b"dimg", 9, (1, 2))), "truncated or damaged", id="the photo is a part of another"),
+        pytest.param(references((b"auxl", 4, (1,)), (b"dimg", 4, (5, 6))), "truncated or damaged", id="gain map"),
+        pytest.param(references((b"dimg", 1, (2,) * 40))[:-30], "an AVIF photo|truncated or damaged", id="cut off"),
+    ],
+)
+def test_avif_photos_that_are_put_together_are_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(PhotoError, match=f"^(?:{reason})"):
+        read_photo_bytes(data)
+
+
+def tiled() -> bytes:
+    out = io.BytesIO()
+    noise = Image.effect_noise((1000, 700), 50).convert("RGB")
+    pytest.importorskip("pillow_heif").from_pillow(noise).save(out, quality=40, tile_size=256)
+    return out.getvalue()
+
+
+def test_tiles_of_heic_are_read() -> None:
+    assert read_photo_bytes(tiled()).image.size == (1000, 700)
+
+
+@pytest.mark.parametrize("sides", [(64, 64), (1000, 512), (768, 700)], ids=str)
+def test_more_tiles_than_the_picture_needs_are_refused(sides: tuple[int, int]) -> None:
+    data = tiled().replace(struct.pack(">HH", 1000, 700), struct.pack(">HH", *sides), 1)  # what the grid says of itself
+    with pytest.raises(PhotoError, match=r"^a HEIC photo that is put together"):
+        read_photo_bytes(resized(data, *sides))
+
+
+@pytest.mark.parametrize(
+    "links", [[(b"dimg", 1, (2, 3))], [(b"dimg", 1, (2,)), (b"dimg", 2, (3,) * 9)]], ids=["overlay", "nested"]
+)
+def test_heic_photos_that_are_put_together_in_another_way_are_refused(
+    links: list[tuple[bytes, int, tuple[int, ...]]],
+) -> None:
+    pytest.importorskip("pillow_heif")
+    with pytest.raises(PhotoError):
+        read_photo_bytes(references(*links, brand=b"heic"))
 
 
 def test_avif_without_its_decoder_is_refused_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
