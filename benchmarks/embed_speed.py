@@ -28,7 +28,7 @@ from maskcls.embedder.facenet.encoder import FaceNetEncoder
 from maskcls.embedder.facenet.runtimes import Runtime, has_bf16, has_openvino, threads
 from maskcls.embedder.facenet.weights import load_facenet
 from maskcls.embedder.faceset.embed import embed_folder
-from maskcls.embedder.photo import list_photos
+from maskcls.embedder.photo import PassedOver, list_photos
 
 PEER = "facenet-pytorch loop"
 Job = Callable[[list[Path]], int]
@@ -65,7 +65,7 @@ def ours(encoder: FaceNetEncoder, finder: FaceFinder, mode: FaceMode) -> Job:
     """``maskcls embed`` into a new set."""
 
     def run(paths: list[Path]) -> int:
-        dataset = Dataset("folders", [Listed(path) for path in paths], 0)
+        dataset = Dataset("folders", [Listed(path) for path in paths], PassedOver())
         with tempfile.TemporaryDirectory() as out:
             return embed_folder(dataset, paths[0].parents[1], Path(out), encoder, finder, mode=mode).faces
 

@@ -30,7 +30,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.photo_damage import MAKERS, MUST_BE_READ, MUST_BE_REFUSED, Maker
-from maskcls.embedder.photo import SUFFIXES, PhotoError, list_photos, read_photo
+from maskcls.embedder.photo import PhotoError, list_photos, read_photo
+from maskcls.embedder.photo.formats import SUFFIXES
 
 CHUNK = 250
 HEALTHY = 8
@@ -72,6 +73,7 @@ def outcome(path: Path, maker: Maker, counts: Counts) -> None:
             counts.failures.append(f"{path.name} ({maker.__name__}): read as {image.mode} {image.size}")
     except PhotoError as error:
         word = str(error).partition(" (")[0].partition(";")[0]
+        word = word.partition(" of ")[0] if word.startswith("a TIFF") else word
         word = "N x N pixels" if "pixels" in word and word[0].isdigit() else word
         if not str(error).isprintable() or maker in MUST_BE_READ:
             counts.failures.append(f"{path.name} ({maker.__name__}): {error!r}")
@@ -160,9 +162,10 @@ def through(cases: int, seed: int, photos: Sequence[Path], model: Path | None) -
             failures.append(f"embed: a healthy face differs by {farthest} among hostile neighbours")
         if model is not None:
             paths = list_photos(crowd)[0]
-            answers = predict_photos(paths, crowd, Model.load(model), encoder, finder, batch_size=32).table
+            names = [path.name for path in paths]
+            answers = predict_photos(paths, names, Model.load(model), encoder, finder, batch_size=32).table
             print(f"predict: {answers['status'].value_counts().to_dict()}")
-            if answers["path"].tolist() != [path.name for path in paths]:
+            if answers["path"].tolist() != names:
                 failures.append("predict: not one row a photo, in order")
     return failures
 

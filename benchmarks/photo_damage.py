@@ -11,14 +11,15 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
+from importlib.util import find_spec
 
 from PIL import Image
 
 Maker = Callable[[random.Random, bytes], bytes]
-READ = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+READ = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", *(["HEIC"] if find_spec("pillow_heif") else []))
 NOT_READ = (
-    *("AVIF", "BLP", "DDS", "DIB", "EPS", "ICNS", "ICO", "IM", "JPEG2000", "MSP", "PCX", "PDF", "PPM"),
-    *("QOI", "SGI", "SPIDER", "TGA", "TIFF", "XBM"),
+    *("BLP", "DDS", "DIB", "EPS", "ICNS", "ICO", "IM", "JPEG2000", "MSP", "PCX", "PDF", "PPM"),
+    *("QOI", "SGI", "SPIDER", "TGA", "XBM"),
 )
 """Formats that Pillow writes and the reader must refuse under any name."""
 _MODES = {"EPS": "L", "MSP": "1", "XBM": "1", "SPIDER": "F", "BLP": "P"}
@@ -43,7 +44,12 @@ def encoded(photo: bytes, file_format: str, mode: str = "RGB", **options: object
     """A photo in another format."""
     out = io.BytesIO()
     with Image.open(io.BytesIO(photo)) as image:
-        image.convert(mode).save(out, file_format, **options)
+        if file_format == "HEIC":
+            from pillow_heif import from_pillow
+
+            from_pillow(image.convert(mode)).save(out, quality=50)
+        else:
+            image.convert(mode).save(out, file_format, **options)
     return out.getvalue()
 
 
@@ -53,13 +59,19 @@ def as_any_format(rng: random.Random, photo: bytes) -> bytes:
     options: dict[str, object] = {"progressive": rng.random() < 0.5} if file_format == "JPEG" else {}
     if file_format == "WEBP":
         options = {"lossless": rng.random() < 0.5, "method": 0}
+    if file_format == "TIFF":
+        options = {"compression": rng.choice((None, "tiff_lzw", "tiff_adobe_deflate", "packbits"))}
+    if file_format == "AVIF":
+        options = {"speed": 10}
     mode = {"JPEG": ["RGB", "L", "CMYK"], "WEBP": ["RGB", "RGBA"], "BMP": ["RGB", "L", "P", "1"], "GIF": ["P", "L"]}
+    mode |= {"AVIF": ["RGB", "RGBA", "L"], "HEIC": ["RGB", "RGBA", "L"]}
+    mode |= {"TIFF": ["RGB", "L", "P", "RGBA", "CMYK", "I;16", "1"]}
     modes = mode.get(file_format, ["RGB", "L", "P", "RGBA", "LA", "I;16", "1"])
     chosen = rng.choice(modes)
     if chosen == "I;16":
         wide = Image.open(io.BytesIO(photo)).convert("I").point(lambda v: v * 257)
         out = io.BytesIO()
-        wide.convert("I;16").save(out, file_format)
+        wide.convert("I;16").save(out, file_format, **options)
         return out.getvalue()
     return encoded(photo, file_format, chosen, **options)
 
@@ -70,7 +82,10 @@ def truncated(rng: random.Random, photo: bytes) -> bytes:
     return data[: rng.randrange(len(data))]
 
 
-_BORDER = re.compile(rb"IHDR|IDAT|IEND|PLTE|tRNS|VP8|ALPH|RIFF|WEBP|\x21\xf9|\x2c\x00|\xff[\x01-\xfe]", re.DOTALL)
+_BORDER = re.compile(
+    rb"ftyp|meta|iloc|ispe|mdat|IHDR|IDAT|IEND|PLTE|tRNS|VP8|ALPH|RIFF|WEBP|\x21\xf9|\x2c\x00|\xff[\x01-\xfe]",
+    re.DOTALL,
+)
 
 
 def blocks(data: bytes) -> list[int]:
@@ -146,7 +161,9 @@ def chunk(name: bytes, data: bytes) -> bytes:
 def claimed_size(rng: random.Random, photo: bytes) -> bytes:
     """A file of a few bytes that claims up to 65,535 pixels a side."""
     width, height = (rng.choice((30_000, 65_535, 16_383, 7_100, 50_000, 16)) for _ in range(2))
-    kind = rng.randrange(5)
+    kind = rng.randrange(7)
+    if kind > 4:
+        return _claimed_by_tags(width, height) if kind == 5 else _claimed_by_a_box(width, height, photo)
     if kind == 0:
         return png(width, height, zlib.compress(b""))
     if kind == 1:
@@ -163,6 +180,21 @@ def claimed_size(rng: random.Random, photo: bytes) -> bytes:
     at = data.index(b"\xff\xc0")
     struct.pack_into(">HH", data, at + 5, height, width)
     return bytes(data)
+
+
+def _claimed_by_tags(width: int, height: int) -> bytes:
+    """A TIFF whose page, or whose tiles, are that large."""
+    tags = [(256, min(width, 64)), (257, min(height, 64)), (259, 8), (262, 1), (322, width), (323, height), (324, 8)]
+    tags = tags if width % 16 else [(256, width), (257, height), (259, 5), (262, 1), (273, 8), (279, 60)]
+    entries = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in [*tags[:2], (258, 8), *tags[2:]])
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags) + 1) + entries + bytes(100)
+
+
+def _claimed_by_a_box(width: int, height: int, photo: bytes) -> bytes:
+    """An AVIF that claims another size than its frame has."""
+    data = encoded(photo, "AVIF", speed=10)
+    at = data.index(b"ispe") + 8
+    return data[:at] + struct.pack(">II", width, height) + data[at + 8 :]
 
 
 def exif_block(rng: random.Random) -> bytes:
@@ -200,13 +232,13 @@ def strange_profile(rng: random.Random, photo: bytes) -> bytes:
 
 def several_frames(rng: random.Random, photo: bytes) -> bytes:
     """An animation, its frames' places and sizes changed, or a frame cut short."""
-    file_format = rng.choice(("GIF", "WEBP", "PNG", "MPO"))
+    file_format = rng.choice(("GIF", "WEBP", "PNG", "MPO", "TIFF", "AVIF"))
     image = Image.open(io.BytesIO(photo)).convert("RGB").resize((96, 96))
     frames = [image.rotate(90 * i) for i in range(rng.randint(2, 5))]
     out = io.BytesIO()
     image.save(out, file_format, save_all=True, append_images=frames)
     data = bytearray(out.getvalue())
-    for mark in (b"\x2c", b"fcTL", b"ANMF"):
+    for mark in (b"\x2c", b"fcTL", b"ANMF", b"stsz", b"II*\0"):
         at = data.find(mark)
         if at >= 0 and rng.random() < 0.7:
             struct.pack_into("<I", data, min(at + rng.randrange(12), len(data) - 4), rng.choice(_EXTREMES))
@@ -250,7 +282,18 @@ def narrow(rng: random.Random, photo: bytes) -> bytes:
 
 def noise(rng: random.Random, photo: bytes) -> bytes:
     """Random bytes, some behind the first bytes of a format."""
-    head = rng.choice((b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"RIFF\xff\0\0\0WEBPVP8 "))
+    head = rng.choice(
+        (
+            b"",
+            b"\xff\xd8\xff",
+            b"\x89PNG\r\n\x1a\n",
+            b"GIF89a",
+            b"BM",
+            b"II*\0\x08\0\0\0",
+            b"\0\0\0\x1cftypavif\0\0\0\0mif1",
+            b"RIFF\xff\0\0\0WEBPVP8 ",
+        )
+    )
     return head + rng.randbytes(rng.choice((0, 1, 30, 3_000)))
 
 

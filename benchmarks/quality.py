@@ -6,8 +6,9 @@ Photos of each set are drawn with seed 0; a third of them stays as it is, the ot
 by a random amount. The built-in model, which has seen none of the people, predicts them. A face is right if mask and
 gender are, as far as they are labelled, and the age is at most 10 years off, or within the labelled band. A logistic
 regression of that on :func:`~maskcls.embedder.detection.quality.factors` gives the constants, with weights that may
-only lower the quality; it is fitted to half of the people and scored on the others, against the norm alone and
-against the model's own confidence: mean error over all coverages (AURC), lower is better.
+only lower the quality, and an intercept for each set, since some are harder than others whatever their quality. It is
+fitted to half of the people and scored on the others, against the norm alone and against the model's own confidence:
+mean error over all coverages (AURC), averaged over the sets, lower is better.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def main() -> None:
     right: list[bool] = []
     sure: list[float] = []
     half: list[int] = []
-    for name in SETS:
+    source: list[int] = []
+    for number, name in enumerate(SETS):
         listed = [item for item in read_dataset(options.data / name, "auto").photos if item.refused is None]
         listed = draw.sample(listed, min(options.photos, len(listed)))
         lost = 0
@@ -72,25 +74,28 @@ def main() -> None:
                     wrong |= not low - slack <= years <= high + 1 + slack
                 rows.append([side, sharpness(face.crop), face.norm, face.brightness, yaw(face.found.landmarks)])
                 right.append(not wrong)
+                source.append(number)
                 sure.append(min(one.probability or 0.0 for one in (answer.mask, answer.gender, answer.age)))
                 half.append(zlib.crc32((labels.person or item.path.name).encode()) % 2)
         print(f"{name}: {len(listed)} photos, {lost} without a face", flush=True)
     measured = np.array(rows)
     inputs, truth = factors(Measures(*measured.T)), np.array(right, np.float64)
-    fit = np.array(half) == 0
+    fit, sets = np.array(half) == 0, np.array(source)
     for chosen, where in ((fit, "half"), (np.ones(len(fit), bool), "all")):
-        weights = fitted(inputs[chosen], truth[chosen])
+        weights = fitted(inputs[chosen], sets[chosen], truth[chosen])
         named = ", ".join(f"{name} {w:.3f}" for name, w in zip(FACTORS, weights[1:], strict=True))
         print(f"fitted to {where} ({chosen.sum()} faces, {truth[chosen].mean():.3f} right): {weights[0]:.3f}; {named}")
         if where == "half":
             scores = {"quality": inputs @ weights[1:], "norm": measured[:, 2], "confidence": np.array(sure)}
             scores["quality x confidence"] = _share(weights[0] + inputs @ weights[1:]) * scores["confidence"]
             for name, score in scores.items():
-                print(f"  AURC by {name}: {aurc(score[~fit], truth[~fit]):.3f}")
+                areas = [aurc(score[~fit & (sets == one)], truth[~fit & (sets == one)]) for one in range(len(SETS))]
+                print(f"  AURC by {name}: {np.mean(areas):.3f} ({', '.join(f'{area:.3f}' for area in areas)})")
             quality = _share(weights[0] + inputs @ weights[1:]) / _share(np.array(weights[0]))
             for low in (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9):
                 inside = ~fit & (quality >= low) & (quality < low + 0.1)
-                print(f"  quality {low:.1f}-{low + 0.1:.1f}: {inside.sum()} faces, {truth[inside].mean():.3f} right")
+                share = f"{truth[inside].mean():.3f} right" if inside.any() else ""
+                print(f"  quality {low:.1f}-{low + 0.1:.1f}: {inside.sum()} faces {share}")
 
 
 def _damaged(photo: Photo, draw: random.Random) -> Photo:
@@ -99,30 +104,28 @@ def _damaged(photo: Photo, draw: random.Random) -> Photo:
     if kind == "none":
         return photo
     if kind == "small":
-        factor = min(1.0, draw.uniform(20, 160) / max(image.size))
+        factor = min(1.0, draw.uniform(16, 100) / max(image.size))
         image = image.resize((max(16, round(image.width * factor)), max(16, round(image.height * factor))))
     elif kind == "blurred":
-        image = image.filter(ImageFilter.GaussianBlur(draw.uniform(0.002, 0.03) * max(image.size)))
+        image = image.filter(ImageFilter.GaussianBlur(draw.uniform(0.002, 0.05) * max(image.size)))
     else:
-        image = ImageEnhance.Brightness(image).enhance(draw.uniform(0.05, 0.6))
+        image = ImageEnhance.Brightness(image).enhance(draw.uniform(0.03, 0.5))
     content = io.BytesIO()
     image.save(content, "JPEG", quality=92)
     return read_photo_bytes(content.getvalue())
 
 
-def fitted(inputs: Floats, truth: Floats) -> Floats:
-    """Intercept and weights (at most 0) of the most probable logistic regression."""
+def fitted(inputs: Floats, sets: npt.NDArray[np.int64], truth: Floats) -> Floats:
+    """Mean intercept of the sets, and weights (at most 0), of the most probable logistic regression."""
+    columns = np.concatenate([np.eye(len(SETS))[sets], inputs], axis=1)
 
     def loss(weights: Floats) -> tuple[float, Floats]:
-        odds = weights[0] + inputs @ weights[1:]
-        gap = _share(odds) - truth
-        gradient = np.concatenate([[gap.sum()], inputs.T @ gap])
-        return float(np.logaddexp(0, odds).sum() - truth @ odds), gradient
+        odds = columns @ weights
+        return float(np.logaddexp(0, odds).sum() - truth @ odds), columns.T @ (_share(odds) - truth)
 
-    start = np.zeros(inputs.shape[1] + 1)
-    bounds = [(None, None), *[(None, 0.0)] * inputs.shape[1]]
-    weights: Floats = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
-    return weights
+    bounds = [*[(None, None)] * len(SETS), *[(None, 0.0)] * inputs.shape[1]]
+    found: Floats = minimize(loss, np.zeros(columns.shape[1]), jac=True, bounds=bounds, method="L-BFGS-B").x
+    return np.concatenate([[found[: len(SETS)].mean()], found[len(SETS) :]])
 
 
 def aurc(score: Floats, truth: Floats) -> float:

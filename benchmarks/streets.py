@@ -62,8 +62,8 @@ def main() -> None:
         images = [photo.image for photo in photos.values()]
         finder.find(images[:8])  # warms up
         start = time.thread_time()
-        for number in range(0, len(images), 32):
-            finder.find_all(images[number : number + 32])
+        for first in range(0, len(images), 32):
+            finder.find_all(images[first : first + 32])
         seconds = time.thread_time() - start
         for path, photo in photos.items():
             answers = answer_photos(encode_read([photo], finder, encoder, faces=MOST_FACES), [path], model)
@@ -74,7 +74,7 @@ def main() -> None:
             rows.append((mine, faces["mask"].to_numpy() != "normal", matched, boxes, high))
             for box in boxes[overlaps(mine, boxes).max(axis=0) < 0.1] if len(boxes) else []:
                 if box[3] - box[1] >= SIZES["middle"] * high:
-                    beyond.append(photo.image.crop(tuple(around(box))).resize((150, 150)))
+                    beyond.append(photo.image.crop(around(box)).resize((150, 150)))
             for box, state, to in zip(mine, faces["mask"], matched, strict=True):
                 if box[3] - box[1] >= SIZES["middle"] * high:
                     truth.append(state)
@@ -138,10 +138,10 @@ def largest(rows: list[tuple[Boxes, npt.NDArray[np.bool_], npt.NDArray[np.int64]
     return [f"{right} of {photos}", f"{nearly} of {photos}"]
 
 
-def around(box: Boxes) -> tuple[int, ...]:
+def around(box: Boxes) -> tuple[float, float, float, float]:
     """A square twice as high as a box, around its middle."""
-    middle, side = (box[:2] + box[2:]) / 2, box[3] - box[1]
-    return tuple(round(float(v)) for v in (*(middle - side), *(middle + side)))
+    (x, y), side = ((box[:2] + box[2:]) / 2).tolist(), float(box[3] - box[1])
+    return x - side, y - side, x + side, y + side
 
 
 def sheet(tiles: list[Image.Image]) -> Image.Image:

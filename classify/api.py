@@ -18,12 +18,13 @@ from PIL import Image
 from ..embedder.detection.finder import FaceFinder, FaceMode
 from ..embedder.errors import MaskclsError
 from ..embedder.facenet.encoder import FaceNetEncoder
-from ..embedder.photo import list_photos, photo_of, shown, stored, stored_below
+from ..embedder.photo import photo_of
 from ..embedder.pipeline import MOST_FACES, Source, encode_photos
 from .answer import STATUSES, Answer, answer_table
 from .model.loading import open_model
 from .model.model import Model
 from .predict.job import answer_photos
+from .predict.photos import photos_at
 from .tasks import PREDICTION_COLUMNS
 
 Item = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]
@@ -135,7 +136,9 @@ class Classifier:
         Each photo has one answer, or with ``faces="all"`` one for each face, the largest first.
 
         Args:
-            photos: paths, images and arrays, mixed as you like; a folder stands for all photos below it.
+            photos: paths, images and arrays, mixed as you like; a folder stands for all photos below it. Their names in
+                the answers: a path as it is given; the photos of a folder alone by their paths below it, beside others
+                with the folder before them; ``image N``.
             min_confidence: answers less sure than this (0-1) have the status ``unsure``.
             min_quality: so have answers about faces of lower quality (0-1).
             face: ``auto``, ``detect`` or ``whole``; by default as the model's own photos were read.
@@ -168,18 +171,17 @@ def _sources(photos: Item | Iterable[Item]) -> tuple[list[str], list[Source]]:
     single = isinstance(photos, str | os.PathLike | Image.Image) or (isinstance(photos, np.ndarray) and photos.ndim < 4)
     names: list[str] = []
     sources: list[Source] = []
-    for item in [photos] if single else cast(Iterable[Item], photos):
+    items = [photos] if single else list(cast(Iterable[Item], photos))
+    for item in items:
         if isinstance(item, Image.Image | np.ndarray):
             image = item if isinstance(item, Image.Image) else _image(item)
             names.append(f"image {len(names)}")
             sources.append(partial(photo_of, image))
         elif isinstance(item, str | os.PathLike):
             path = Path(item)
-            below = list_photos(path)[0] if path.is_dir() else [path]
-            if not below:
-                raise MaskclsError(f"{shown(path)}: no photo in this folder")
-            names += [stored_below(one, path) if path.is_dir() else stored(path) for one in below]
-            sources += below
+            found, _ = photos_at(path, is_alone=len(items) == 1)
+            names += [photo.name for photo in found]
+            sources += [photo.path for photo in found]
         else:
             raise MaskclsError(f"{type(item).__name__}: not a path, a PIL image or a numpy array")
     return names, sources

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -72,6 +72,7 @@ def embed(
         from ..embedder.datasets.legend import read_legend
         from ..embedder.datasets.table import Columns
         from ..embedder.detection.finder import FaceFinder
+        from ..embedder.detection.search import SearchName
         from ..embedder.errors import MaskclsError
         from ..embedder.facenet.encoder import FaceNetEncoder, pick_device
         from ..embedder.facenet.runtimes import pick_runtime
@@ -86,7 +87,7 @@ def embed(
         how = pick_runtime(runtime.value, precision.value, chosen)
         encoder, finder = (
             FaceNetEncoder(weights, chosen, runtime=how),
-            FaceFinder(chosen, how.engine, search and search.value),
+            FaceFinder(chosen, how.engine, cast(SearchName | None, search and search.value)),
         )
         with ExitStack() as stack:
             encode = None
@@ -95,7 +96,15 @@ def embed(
 
                 stack.enter_context(ray_cluster())
                 place = weights and weights.resolve()
-                work = Work(encoder.info, place, chosen, face.value, batch_size, how, search and search.value)
+                work = Work(
+                    encoder.info,
+                    place,
+                    chosen,
+                    face.value,
+                    batch_size,
+                    how,
+                    cast(SearchName | None, search and search.value),
+                )
                 encode = partial(encode_with_ray, work=work)
             progress = stack.enter_context(progress_bar())
             report = embed_folder(
@@ -110,14 +119,14 @@ def embed(
                 progress=partial(progress, "embedding"),
                 encode=encode,
             )
-        tell(out=out, layout=dataset.layout, other_files=dataset.other_files, **asdict(report))
+        tell(out=out, layout=dataset.layout, passed_over=dataset.passed_over.kinds, **asdict(report))
         typer.echo(
             f"{shown(out)}: {report.faces} faces ({report.whole} photos taken whole) of layout {dataset.layout}; "
             f"{report.embedded} photos embedded now, {report.reused} unchanged"
         )
         if report.rejects:
             typer.echo(f"{report.rejects} photos or labels were not used, reasons in {shown(out / 'rejects.csv')}")
-        if dataset.other_files:
-            typer.echo(f"{dataset.other_files} files that are no photos by name were passed over")
+        if dataset.passed_over:
+            typer.echo(f"passed over: {dataset.passed_over}")
         if not report.faces:
             raise MaskclsError(f"{shown(photos)}: no face in any of {len(dataset.photos)} photos")

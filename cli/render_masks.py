@@ -54,11 +54,13 @@ def render_masks(
                 jobs=jobs,
                 progress=partial(progress, "drawing"),
             )
-        tell(out=out, **asdict(report))
+        tell(out=out, passed_over=dataset.passed_over.kinds, **asdict(report))
         typer.echo(f"{shown(out)}: {report.drawn} photos drawn now, {report.reused} drawn before")
         if report.masked:
             typer.echo(f"{report.masked} photos labelled as masked were passed over")
         if report.rejects:
             typer.echo(f"{report.rejects} photos or labels were not used, reasons in {shown(out / 'rejects.csv')}")
+        if dataset.passed_over:
+            typer.echo(f"passed over: {dataset.passed_over}")
         if not report.drawn + report.reused:
             raise MaskclsError(f"{shown(photos)}: no bare face in any of {len(dataset.photos)} photos")

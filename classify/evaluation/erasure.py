@@ -9,7 +9,7 @@ from pathlib import Path
 from ...embedder.erasure.files import Tables, shows
 from ...embedder.erasure.protocol import Artefact, Listing, Plain
 from ...embedder.erasure.traces import Traces
-from ...embedder.photo import SUFFIXES
+from ...embedder.photo.formats import SUFFIXES
 from ...embedder.storage.manifest import kind_of
 from ..predict.erasure import VOTERS
 from .error_gallery_folder import KIND, MANIFEST

@@ -15,7 +15,7 @@ from ...embedder.detection.finder import FaceFinder, FaceMode
 from ...embedder.detection.quality import Quality
 from ...embedder.facenet.encoder import Encoder
 from ...embedder.faceset.embed import face_id
-from ...embedder.photo import FileState, file_state, stored
+from ...embedder.photo import FileState, file_state
 from ...embedder.pipeline import NO_FACE, EncodedFace, EncodedPhoto, encode_photos
 from ...embedder.storage.step_cache import StepCache
 from ..age.vote import NOBODY
@@ -57,7 +57,7 @@ class PredictedPhotos:
 
 def predict_photos(
     paths: Sequence[Path],
-    root: Path,
+    names: Sequence[str],
     model: Model,
     encoder: Encoder,
     finder: FaceFinder,
@@ -76,7 +76,7 @@ def predict_photos(
     """Predict every photo.
 
     Args:
-        root: paths are reported relative to it.
+        names: what the photos are called in the answers, each by another name; valid Unicode (:func:`~.photo.stored`).
         faces: of a photo that are predicted at most, the largest first.
         min_confidence: an answer less sure than this (0-1), or about something that is probably not a face, is marked
             ``unsure``; 0 marks none.
@@ -89,7 +89,6 @@ def predict_photos(
     """
     settings = (mode, faces, min_confidence, min_quality, explain, PREDICTION_COLUMNS)
     cache = StepCache(steps, "predict", FORMAT, model.fingerprint, encoder.info.fingerprint, *settings)
-    names = [stored(path.relative_to(root)) for path in paths]
     known = dict(_finished(cache))
     todo = [
         i

@@ -16,10 +16,13 @@ from ..model.model import Model
 from ..tasks import PROBABILITIES
 
 
-def write_submission(path: Path, answers: Sequence[Answer], model: Model) -> int:
+def write_submission(path: Path, answers: Sequence[Answer], model: Model, ids: Sequence[str] | None = None) -> int:
     """Write ``ImageID,ans`` for every photo and return how many had no answer of their own.
 
     The contest wants a class for every photo: those without one get :func:`common_class`.
+
+    Args:
+        ids: of the photos; by default what they are called in the answers.
 
     Raises:
         MaskclsError: the model does not predict all three tasks.
@@ -29,7 +32,8 @@ def write_submission(path: Path, answers: Sequence[Answer], model: Model) -> int
     common = common_class(model)
     classes = [answer.class_id for answer in answers]
     filled = [common if one is None else one for one in classes]
-    write_table(path, pd.DataFrame({"ImageID": [answer.path for answer in answers], "ans": filled}))
+    image_ids = [answer.path for answer in answers] if ids is None else list(ids)
+    write_table(path, pd.DataFrame({"ImageID": image_ids, "ans": filled}))
     return classes.count(None)
 
 

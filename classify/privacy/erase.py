@@ -15,7 +15,7 @@ from ...embedder.errors import MaskclsError
 from ...embedder.faceset import store
 from ...embedder.faceset.erasure import StoredSet, patches
 from ...embedder.masks.erasure import drawn_masks
-from ...embedder.photo import SUFFIXES, shown, stored
+from ...embedder.photo import is_photo, shown, stored
 from ...embedder.storage.atomic import write_json
 from ...embedder.storage.atomic_folder import NEXT, ensure_whole
 from ...embedder.storage.manifest import key_of
@@ -216,7 +216,7 @@ def all_files(folders: Sequence[Path], skip: Collection[Path]) -> list[Path]:
 
 def _photos_of(traces: Traces, files: Collection[Path]) -> list[Path]:
     """The person's photos that still lie where they were embedded, or anywhere among some files."""
-    candidates = {Path(place) for place in traces.places} | {p for p in files if p.suffix.lower() in SUFFIXES}
+    candidates = {Path(place) for place in traces.places} | {path for path in files if is_photo(path)}
     return sorted(path for path in candidates if _is_photo(path, traces))
 
 

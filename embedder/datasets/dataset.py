@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..labels import LabelError, Labels
+from ..photo import PassedOver
 
 LayoutName = Literal["contest", "utkface", "fairface", "csv", "folders"]
 UNLISTED = "not in the label file"
@@ -53,13 +54,13 @@ class Dataset:
     Attributes:
         layout: that the labels were read by.
         photos: with their labels.
-        other_files: how many files are no photos by name and were passed over.
+        passed_over: what else lies there.
         guessed: whether nobody named the layout, so that it was taken from the folder's files and their names.
     """
 
     layout: LayoutName
     photos: list[Listed]
-    other_files: int
+    passed_over: PassedOver
     guessed: bool = False
 
     def label_counts(self) -> dict[str, int]:

@@ -46,9 +46,9 @@ def read_dataset(
     if not root.is_dir():
         problem = "is a file, not a folder" if root.exists() else "no such folder"
         raise MaskclsError(f"{shown(root)}: {problem}")
-    paths, other_files = list_photos(root)
+    paths, passed_over = list_photos(root)
     if not paths:
-        raise MaskclsError(f"{shown(root)}: no photo in this folder ({other_files} other files)")
+        raise MaskclsError(f"{shown(root)}: no photo in this folder{passed_over.why_empty()}")
     guessed = layout == "auto" and labels is None
     if guessed:
         labels = own if (own := root / LABELS).is_file() else None
@@ -67,7 +67,7 @@ def read_dataset(
         listed = labelled_by_name(root, paths, _READERS[layout])
     else:
         raise MaskclsError(f"--layout {layout}: choose auto, {', '.join(get_args(LayoutName))}")
-    return Dataset(cast(LayoutName, layout), listed, other_files, guessed)
+    return Dataset(cast(LayoutName, layout), listed, passed_over, guessed)
 
 
 def guess_layout(root: Path, paths: list[Path]) -> LayoutName:

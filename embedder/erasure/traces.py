@@ -70,8 +70,15 @@ class Traces:
         return frozenset(map(normal_form, ends | {path for _, path in self.photos} | self.places))
 
     def calls(self, path: object) -> bool:
-        """Whether a path in a table of predictions is one of the photos; these are relative to an unknown folder."""
-        return isinstance(path, str) and normal_form(path) in self.called
+        """Whether a path in a table of predictions is one of the photos; these are relative to an unknown folder.
+
+        One that leads up first (``../set/anna/1.jpg``) is known by its rest.
+        """
+        if not isinstance(path, str):
+            return False
+        while path.startswith("../"):
+            path = path.removeprefix("../")
+        return normal_form(path) in self.called
 
     def lies_at(self, root: object, path: object) -> bool:
         """Whether a path below a folder of photos is one of the photos."""

@@ -58,6 +58,18 @@ def test_paths_images_and_arrays_are_answered_alike(classifier: Classifier, phot
         assert table[column].nunique(dropna=False) == 1, column
 
 
+def test_folders_beside_others_are_named_with_their_names(
+    classifier: Classifier, portrait: Path, tmp_path: Path
+) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(portrait, tmp_path / folder / "x")
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert [answer.path for answer in classifier.predict([one])] == ["x"]
+    assert [answer.path for answer in classifier.predict([one, str(two)])] == [str(one / "x"), str(two / "x")]
+    assert [answer.path for answer in classifier.predict([one / "x", one / "x"])] == [str(one / "x")] * 2
+
+
 @pytest.mark.parametrize("kind", ["path", "image", "array"])
 def test_one_photo_needs_no_list(classifier: Classifier, portrait: Path, kind: str) -> None:
     with Image.open(portrait) as image:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -84,7 +85,7 @@ def test_the_main_job(contest_photos: Path, photos: Path, portrait: Path, tmp_pa
     by_path = {row["path"]: row for row in rows}
     assert by_path["broken.jpg"]["status"] == "unreadable"
     assert all(by_path[name]["status"] == "ok" for name in (*ODD_NAMES, "latin-\\udce9.jpg"))
-    assert "1 files that are no photos by name" in predicted.stdout
+    assert "passed over: 1 .txt" in predicted.stdout
     assert all(line.isprintable() for line in predicted.stdout.splitlines())
     assert report.read_text(encoding="utf-8").startswith("<!doctype html>")
     answers = pd.read_csv(submission)
@@ -124,6 +125,58 @@ def test_explain_writes_the_evidence_of_every_answer(photos: Path, model_folder:
     assert not list(tmp_path.glob(".*"))
 
 
+def test_photos_and_folders_are_predicted_together(
+    photos: Path, portrait: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(portrait, "portrait")  # without a suffix
+    Path("notes.txt").write_text("named, and so tried")
+    os.mkfifo("pipe.jpg")
+    (photos / "film.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
+    (photos / "link").symlink_to(tmp_path)
+    report, submission, evidence = Path("r.html"), Path("s.csv"), Path("e.jsonl")
+    outputs = ("-o", "p.csv", "--report", report, "--submission", submission, "--explain", evidence)
+    result = run("predict", "portrait", "photos/", "notes.txt", "pipe.jpg", "-m", model_folder, *outputs)
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv("p.csv").set_index("path")
+    names = sorted(str(path.relative_to(tmp_path)) for path in photos.glob("person/*"))
+    assert table.index.tolist() == ["portrait", *names, "notes.txt", "pipe.jpg"]
+    assert table.loc["portrait", "status"] == "ok"
+    assert str(table.loc["notes.txt", "reason"]).startswith("not a photo (JPEG, PNG,")
+    assert table.loc["pipe.jpg", "reason"] == "cannot be read: is a pipe, not a file"
+    assert "passed over: 1 .mp4, 1 folder that is a link" in result.stdout
+    assert "<title>maskcls: portrait, photos, notes.txt and 1 more</title>" in report.read_text(encoding="utf-8")
+    ids = [name.removeprefix("photos/") for name in names]
+    assert pd.read_csv(submission)["ImageID"].tolist() == ["portrait", *ids, "notes.txt", "pipe.jpg"]
+    cards = [json.loads(line) for line in evidence.read_text(encoding="utf-8").splitlines()]
+    assert [card["path"] for card in cards] == table.index[table["status"] == "ok"].tolist()
+    facts = json.loads(run("predict", "photos", "-m", model_folder, "-o", "p.csv", "--json").stdout)
+    assert facts["passed_over"] == {".mp4": 1, "folder that is a link": 1}
+
+
+@pytest.mark.parametrize(
+    ("places", "options", "words"),
+    [
+        pytest.param(["a.jpg", "gone.jpg"], [], ["gone.jpg: no such file or folder"], id="no such photo"),
+        pytest.param(["a.jpg", "only"], [], ["only/link is a link to a folder", "name its target"], id="only a link"),
+        pytest.param(["one", "two"], ["--submission", "s.csv"], ["one/x.jpg and two/x.jpg"], id="one id twice"),
+        pytest.param(["x.csv", "one"], ["-o", "x.csv"], ["x.csv", "named twice"], id="a photo as output"),
+    ],
+)
+def test_what_cannot_be_predicted_is_an_error_before_the_work(
+    places: list[str], options: list[str], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "one/x.jpg", "two/x.jpg", "x.csv"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    Path("only").mkdir()
+    Path("only/link").symlink_to(tmp_path)
+    monkeypatch.setattr("maskcls.cli.predict.opened", None)
+    fails(run("predict", *places, *options), *words)
+    assert not Path("predictions.csv").exists()
+
+
 def test_predict_writes_parquet(photos: Path, model_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "predictions.parquet"
     assert run("predict", photos, "-m", model_folder, "-o", out).exit_code == 0
@@ -149,17 +202,20 @@ def test_embed_takes_labels_from_a_table(photos: Path, tmp_path: Path) -> None:
     assert sorted(table["age_low"].fillna(-1).unique()) == [-1.0, 33.0]
 
 
-@pytest.mark.parametrize("command", ["embed", "predict"])
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("command", "make", "words"),
     [
-        pytest.param(lambda path: path.mkdir(), "no photo in this folder", id="empty-folder"),
-        pytest.param(lambda path: None, "no such folder", id="no-such-folder"),
-        pytest.param(lambda path: path.write_text(""), "is a file, not a folder", id="a-file"),
+        pytest.param("embed", lambda path: path.mkdir(), "no photo in this folder", id="embed-empty-folder"),
+        pytest.param("embed", lambda path: None, "no such folder", id="embed-no-such-folder"),
+        pytest.param("embed", lambda path: path.write_text(""), "is a file, not a folder", id="embed-a-file"),
+        pytest.param("predict", lambda path: path.mkdir(), "no photo in this folder", id="predict-empty-folder"),
+        pytest.param("predict", lambda path: None, "no such file or folder", id="predict-nothing"),
     ],
 )
-def test_bad_folders(command: str, make: object, words: str, tmp_path: Path, model_folder: Path) -> None:
-    make(tmp_path / "photos")  # type: ignore[operator]
+def test_bad_folders(
+    command: str, make: Callable[[Path], object], words: str, tmp_path: Path, model_folder: Path
+) -> None:
+    make(tmp_path / "photos")
     model = ("--model", model_folder) if command == "predict" else ()
     fails(
         run(command, tmp_path / "photos", "--out", tmp_path / ("out.csv" if model else "out"), *model), "photos", words

@@ -15,6 +15,7 @@ from maskcls.cli.dataset import show_layout, warn_of_misread
 from maskcls.cli.main import app
 from maskcls.embedder.datasets.dataset import Dataset, LayoutName, Listed, Misread
 from maskcls.embedder.labels import Labels
+from maskcls.embedder.photo import PassedOver
 
 PHOTO = Path("a.jpg")
 
@@ -60,12 +61,12 @@ def photos(portrait: Path, tmp_path: Path) -> Path:
 def test_the_layout_and_its_labels_are_one_line(
     layout: LayoutName, guessed: bool, labels: Sequence[Labels], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    show_layout(Dataset(layout, [Listed(PHOTO, one) for one in labels], 0, guessed))
+    show_layout(Dataset(layout, [Listed(PHOTO, one) for one in labels], PassedOver(), guessed))
     assert capsys.readouterr().out.splitlines() == [line]
 
 
 def test_a_set_without_labels_is_called_that(capsys: pytest.CaptureFixture[str]) -> None:
-    show_layout(Dataset("folders", [Listed(PHOTO), Listed(PHOTO, refused="not in the label file")], 0, True))
+    show_layout(Dataset("folders", [Listed(PHOTO), Listed(PHOTO, refused="not in the label file")], PassedOver(), True))
     first, second = capsys.readouterr().out.splitlines()
     assert first == "layout folders (guessed): 2 photos, labels: age 0, gender 0, mask 0"
     assert second.startswith("no photo has a label of age, gender or mask: ")
@@ -95,7 +96,9 @@ def test_a_set_without_labels_is_called_that(capsys: pytest.CaptureFixture[str])
 def test_cells_that_are_not_understood_are_counted(
     cells: Sequence[tuple[str, str, str]], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    warn_of_misread(Dataset("csv", [Listed(PHOTO, problems=(Misread(*cell, "reason"),)) for cell in cells], 0))
+    warn_of_misread(
+        Dataset("csv", [Listed(PHOTO, problems=(Misread(*cell, "reason"),)) for cell in cells], PassedOver())
+    )
     assert capsys.readouterr().err.splitlines() == [line]
 
 

@@ -56,7 +56,7 @@ def test_order_and_reasons(
     assert [photo.face is not None for photo in photos] == [True, False, True, False, False, True]
     reasons = [photo.reason for photo in photos]
     assert reasons[0] is reasons[2] is reasons[5] is None
-    assert reasons[1] == "not a photo (JPEG, PNG, WEBP, BMP, GIF are read)"
+    assert reasons[1] == "not a photo (JPEG, PNG, WEBP, BMP, GIF, TIFF, AVIF, HEIC are read)"
     assert reasons[3] == NO_FACE
     assert reasons[4] == "cannot be read: No such file or directory"
     assert [photo.state for photo in photos[:4]] == [file_state(path) for path in paths[:4]]

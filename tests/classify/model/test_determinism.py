@@ -29,7 +29,9 @@ def test_answers_do_not_depend_on_batches_jobs_or_order(
     paths = list_photos(contest_photos)[0][::14]
 
     def answers(paths: list[Path], batch_size: int, jobs: int) -> pd.DataFrame:
-        done = predict_photos(paths, contest_photos, model, encoder, finder, batch_size=batch_size, jobs=jobs)
+        done = predict_photos(
+            paths, [str(path) for path in paths], model, encoder, finder, batch_size=batch_size, jobs=jobs
+        )
         return done.table.sort_values("path", ignore_index=True)
 
     first = answers(paths, 64, 4)

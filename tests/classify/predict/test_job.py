@@ -58,9 +58,13 @@ def order(root: Path) -> list[Path]:
     return [sorted(root.iterdir())[(7 * i) % len(list(root.iterdir()))] for i in range(len(list(root.iterdir())))]
 
 
+def names(paths: Sequence[Path]) -> list[str]:
+    return [path.name for path in paths]
+
+
 @pytest.fixture(scope="module")
 def answers(photos: Path, model: Model, encoder: FaceNetEncoder, finder: FaceFinder) -> PredictedPhotos:
-    return predict_photos(order(photos), photos, model, encoder, finder, batch_size=16, keep_crops=4)
+    return predict_photos(order(photos), names(order(photos)), model, encoder, finder, batch_size=16, keep_crops=4)
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +161,7 @@ def test_strange_photo_has_no_remark_about_the_gallery(by_name: pd.DataFrame) ->
 def test_unsure_answers_are_marked_and_say_why(
     photos: Path, model: Model, encoder: FaceNetEncoder, finder: FaceFinder, answers: PredictedPhotos
 ) -> None:
-    strict = predict_photos(order(photos), photos, model, encoder, finder, min_confidence=0.8).table
+    strict = predict_photos(order(photos), names(order(photos)), model, encoder, finder, min_confidence=0.8).table
     predicted = strict[strict["status"].isin(PREDICTED)].reset_index(drop=True)
     least = pd.DataFrame({task: _label_probability(predicted, task) for task in PROBABILITIES}).min(axis=1)
     strange = predicted["reason"].fillna("").str.contains("probably not a face")
@@ -207,7 +211,9 @@ def test_answers_do_not_depend_on_the_batch(
     batch_size: int,
     jobs: int,
 ) -> None:
-    again = predict_photos(order(photos), photos, model, encoder, finder, batch_size=batch_size, jobs=jobs)
+    again = predict_photos(
+        order(photos), names(order(photos)), model, encoder, finder, batch_size=batch_size, jobs=jobs
+    )
     same_but_for_rounding(answers.table, again.table)
     assert again.crops == {}
 
@@ -223,6 +229,6 @@ def test_answers_in_both_file_formats(answers: PredictedPhotos, tmp_path: Path) 
 
 
 def test_no_photos_give_an_empty_table(model: Model, encoder: FaceNetEncoder, finder: FaceFinder) -> None:
-    table = predict_photos([], Path(), model, encoder, finder).table
+    table = predict_photos([], [], model, encoder, finder).table
     assert table.empty
     assert tuple(table.columns) == PREDICTION_COLUMNS

@@ -18,6 +18,7 @@ from maskcls.classify.model.model import Model
 from maskcls.classify.predict.job import PredictedPhotos, predict_photos
 from maskcls.embedder.detection.finder import FaceFinder
 from maskcls.embedder.facenet.encoder import MAP_SHAPE, Encoded, EncoderInfo
+from maskcls.embedder.photo import stored
 
 PHOTOS = 12
 
@@ -67,7 +68,7 @@ def predict(
 ) -> PredictedPhotos:
     return predict_photos(
         sorted(photos.iterdir()),
-        photos,
+        [stored(path.name) for path in sorted(photos.iterdir())],
         model,
         encoder,
         finder,
@@ -124,7 +125,7 @@ def test_progress_counts_what_is_left(photos: Path, model: Model, finder: FaceFi
     paths = sorted(photos.iterdir())
     predict_photos(
         paths,
-        photos,
+        [path.name for path in paths],
         model,
         CountingEncoder(),
         finder,

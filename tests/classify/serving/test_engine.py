@@ -16,7 +16,7 @@ COLOURS = ("red", "green", "yellow", "orange", "purple", "gray")
 
 
 def ask(engine: Engine, *names: str) -> list[Answer]:
-    return asyncio.run(engine.ask([Upload(name, photo(name)) for name in names]))
+    return [answer for (answer,) in asyncio.run(engine.ask([Upload(name, photo(name)) for name in names]))]
 
 
 def until(what: object) -> None:

@@ -101,7 +101,7 @@ def test_contest_with_mixed_extensions_and_litter(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{person}/{name}" for name in wanted))
     touch(tmp_path, f"{person}/._mask1.JPG", f"{person}/.DS_Store", "._000001_female_Asian_45")
     dataset = read_dataset(tmp_path, "auto")
-    assert (dataset.layout, dataset.other_files) == ("contest", 3)
+    assert (dataset.layout, len(dataset.passed_over)) == ("contest", 3)
     labels = {item.path.name: item.labels for item in dataset.photos}
     assert set(labels) == set(wanted)
     assert labels["normal.bmp"] == Labels("000001", "normal", "female", "Asian", 45, 45)
@@ -213,7 +213,7 @@ def test_labels_csv_in_the_folder_is_found_by_auto(tmp_path: Path) -> None:
     touch(tmp_path, *CONTEST_PHOTOS)
     write_csv(tmp_path / "labels.csv", "path,mask,age", f"{CONTEST_PHOTOS[0]},wear,60+")
     dataset = read_dataset(tmp_path, "auto")
-    assert (dataset.layout, dataset.other_files) == ("csv", 1)
+    assert (dataset.layout, str(dataset.passed_over)) == ("csv", "1 .csv")
     assert dataset.photos == [
         Listed(tmp_path / CONTEST_PHOTOS[1], refused="not in the label file"),
         Listed(tmp_path / CONTEST_PHOTOS[0], Labels(None, "wear", None, None, 60, 100)),
@@ -481,8 +481,13 @@ def test_fairface_photo_without_a_row_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "layout", "message"),
     [
-        pytest.param([], "auto", r"no photo in this folder \(0 other files\)", id="empty folder"),
-        pytest.param(["notes.txt", "._a.jpg"], "auto", r"no photo in this folder \(2 other files\)", id="no photos"),
+        pytest.param([], "auto", r"no photo in this folder$", id="empty folder"),
+        pytest.param(
+            ["notes.txt", "._a.jpg"],
+            "auto",
+            r"no photo in this folder; passed over: 1 .txt, 1 hidden file$",
+            id="no photos",
+        ),
         pytest.param(["a.jpg"], "coco", "--layout coco: choose auto, contest", id="unknown layout"),
         pytest.param(["a.jpg"], "csv", "--layout csv and --labels FILE belong together", id="csv without labels"),
         pytest.param(["a.jpg"], "fairface", "no fairface_label_.*csv here", id="fairface without table"),

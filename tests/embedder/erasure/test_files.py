@@ -27,6 +27,9 @@ def artefacts(folder: Path) -> list[Artefact]:
         pytest.param(f"face_id,x\n{ID},1\n{OTHER},2\n", f"face_id,x\n{OTHER},2\n", 1, id="by face"),
         pytest.param("ImageID,ans\nanna/é.jpg,1\nb.jpg,2\n", "ImageID,ans\nb.jpg,2\n", 1, id="submission"),
         pytest.param("ImageID,ans\nset/anna/é.jpg,1\n", "ImageID,ans\n", 1, id="from further up"),
+        pytest.param(
+            "ImageID,ans\n../../set/anna/é.jpg,1\n../../a.jpg,2\n", "ImageID,ans\n../../a.jpg,2\n", 1, id="led up"
+        ),
         pytest.param("ImageID,ans\nanna/e\u0301.jpg,1\n", "ImageID,ans\n", 1, id="in the other Unicode form"),
         pytest.param("ImageID,ans\nflat.jpg,1\né.jpg,1\n", "ImageID,ans\né.jpg,1\n", 1, id="bare names"),
         pytest.param("path,reason\nanna/é.jpg,dark\n", "path,reason\n", 1, id="rejects"),

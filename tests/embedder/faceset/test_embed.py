@@ -257,7 +257,7 @@ def test_rejects_have_reasons_and_are_not_tried_again(run: Run, photos: Path, ou
     (photos / PERSON / "mask7.jpg").touch()
     (photos / PERSON / "other.jpg").write_text("not listed by the layout")
     expected = {
-        f"{PERSON}/mask6.jpg": "not a photo (JPEG, PNG, WEBP, BMP, GIF are read)",
+        f"{PERSON}/mask6.jpg": "not a photo (JPEG, PNG, WEBP, BMP, GIF, TIFF, AVIF, HEIC are read)",
         f"{PERSON}/mask7.jpg": "empty file (0 bytes)",
         f"{PERSON}/other.jpg": "label refused: file name 'other.jpg' is not mask1-5, incorrect_mask or normal",
     }

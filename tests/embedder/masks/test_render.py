@@ -32,7 +32,7 @@ from maskcls.embedder.labels import NOBODY, Labels
 from maskcls.embedder.masks import render as rendering
 from maskcls.embedder.masks.drawing import draw_mask
 from maskcls.embedder.masks.render import COLUMNS, RenderReport, render_masks
-from maskcls.embedder.photo import Photo, read_photo, stored
+from maskcls.embedder.photo import PassedOver, Photo, read_photo, stored
 from maskcls.embedder.pipeline import NO_FACE
 from maskcls.embedder.storage.lock import locked
 
@@ -153,7 +153,7 @@ def test_any_labels_are_read_back_as_they_were(
     ages = words.pop("ages")
     low, high = (float(min(ages)), float(max(ages))) if ages else (None, None)
     labels = Labels(**words, age_low=low, age_high=high)
-    render_masks(Dataset("csv", [Listed(portrait, labels)], 0), portrait.parent, out, finder, incorrect=0)
+    render_masks(Dataset("csv", [Listed(portrait, labels)], PassedOver()), portrait.parent, out, finder, incorrect=0)
     [item] = read_dataset(out, "auto").photos
     assert item.refused is None
     assert item.labels == replace(

@@ -7,17 +7,19 @@ import io
 import os
 import threading
 import time
-import unicodedata
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, ImageFile
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".gif"})
+from .formats import FORMATS, HEAD, PhotoError, format_of
+from .heif import check_avif, open_heic
+from .paths import NO_FILE, FileState, open_file
+from .pixels import is_shallow, joined, low_bytes, to_rgb, upright
+from .tiff import first_page
+
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 50_000_000
 MAX_SECONDS = 20.0
@@ -30,26 +32,11 @@ MIN_SIDE = 16
 WORKING_SIDE = 1024
 """Longest side, in pixels, that is kept in memory; larger photos are reduced while decoding."""
 
-_TURNS: dict[object, Image.Transpose] = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What puts a photo upright, by its EXIF orientation."""
-
 # Pillow warns about oddities (truncated EXIF, big images) that end in a reject or do no harm here.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 _one_large = threading.Lock()
-
-
-class PhotoError(Exception):
-    """A photo that cannot be read; the text is the reason, without the path."""
 
 
 class _Timed(io.BytesIO):
@@ -63,14 +50,6 @@ class _Timed(io.BytesIO):
         if time.thread_time() > self._end:
             raise PhotoError(f"takes more than {MAX_SECONDS:g} s to decode")
         return super().read(size)
-
-
-@dataclass(frozen=True)
-class FileState:
-    """What tells a changed file from an unchanged one."""
-
-    size: int
-    mtime_ns: int
 
 
 @dataclass(frozen=True)
@@ -90,71 +69,16 @@ class Photo:
     state: FileState
 
 
-NO_FILE = FileState(-1, -1)
-
-
-def file_state(path: Path) -> FileState:
-    """Size in bytes and modification time of a file, :data:`NO_FILE` where there is none."""
-    try:
-        stat = path.stat()
-    except (OSError, ValueError):  # ValueError: a NUL in the path
-        return NO_FILE
-    return FileState(stat.st_size, stat.st_mtime_ns)
-
-
-def shown(path: str | Path) -> str:
-    """A path as one printable line: control characters and undecodable bytes are escaped."""
-    text = stored(path)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def stored(path: str | Path) -> str:
-    r"""A path as valid Unicode for tables: bytes that are not UTF-8 become ``\udcXX`` escapes."""
-    return os.fspath(path).encode("utf-8", "backslashreplace").decode()
-
-
-def normal_form(text: str) -> str:
-    """The Unicode form (NFC) in which names and paths are compared: file systems and keyboards differ in theirs."""
-    return unicodedata.normalize("NFC", text)
-
-
-def stored_below(path: Path, root: Path) -> str:
-    """How a photo is called in tables: relative to its folder, whole where a label file names one outside."""
-    try:
-        return stored(path.relative_to(root))
-    except ValueError:
-        return stored(path)
-
-
-def list_photos(root: Path) -> tuple[list[Path], int]:
-    """Photos below a folder by file name, in sorted order, and the number of other files passed over.
-
-    Hidden files (``._`` litter, ``.DS_Store``) and links to folders are passed over.
-    """
-    photos: list[Path] = []
-    others = 0
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in names:
-            path = Path(folder, name)
-            is_photo = not name.startswith(".") and path.suffix.lower() in SUFFIXES
-            if is_photo and (path.is_file() or not path.exists()):  # a broken link becomes a reject, a pipe is no photo
-                photos.append(path)
-            else:
-                others += 1
-    return sorted(photos), others
-
-
 def read_photo(path: Path) -> Photo:
-    """Decode the first frame of a photo as upright RGB.
+    """Decode the first frame or page of a photo as upright RGB.
 
-    Transparency is laid on white, 16-bit greys are scaled to 8 bits, EXIF orientation is applied.
+    Transparency is laid on white, 16-bit pictures are scaled to 8 bits by what they hold, EXIF orientation is applied.
 
     Raises:
         PhotoError: why the photo cannot be used.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             stat = os.fstat(file.fileno())
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
@@ -188,11 +112,11 @@ def photo_of(image: Image.Image) -> Photo:
     """
     try:
         _check_size(*image.size)
-        rgb = _to_rgb(_upright(image))
+        rgb = to_rgb(upright(image))
     except PhotoError:
         raise
     except Exception as error:  # an image that was opened but not read yet is decoded here
-        raise PhotoError(f"truncated or damaged ({type(error).__name__}: {error})"[:200]) from error
+        raise PhotoError(_damage(error)) from error
     digest = hashlib.sha256(f"{rgb.size}".encode() + rgb.tobytes()).hexdigest()
     small = rgb.copy()
     small.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
@@ -210,46 +134,64 @@ def _check_size(width: int, height: int) -> None:
 
 def _decode(data: bytes) -> tuple[Image.Image, float]:
     try:
-        with Image.open(_Timed(data), formats=FORMATS) as opened:
+        with _opened(data) as opened:
             width, height = opened.size
             _check_size(width, height)
             with _one_large if width * height > LARGE else nullcontext():
-                opened.draft("RGB", _reduced(width, height))
-                opened.decodermaxblock = BLOCK
-                opened.load()
-                image = _to_rgb(_upright(opened))
+                image = _pixels(opened, data)
                 image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
     except PhotoError:
         raise
-    except UnidentifiedImageError as error:
-        raise PhotoError(f"not a photo ({', '.join(FORMATS)} are read)") from error
     except Image.DecompressionBombError as error:
         raise PhotoError(f"too many pixels; the limit is {MAX_PIXELS // 10**6} megapixels") from error
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged data
-        raise PhotoError(f"truncated or damaged ({type(error).__name__}: {error})"[:200]) from error
+        raise PhotoError(_damage(error)) from error
     return image, max(width, height) / max(image.size)
+
+
+def _opened(data: bytes) -> ImageFile.ImageFile:
+    """Opened by its content, in its own format alone; nothing is decoded yet."""
+    name = format_of(data[:HEAD])
+    if name is None:
+        raise PhotoError(f"not a photo ({', '.join(FORMATS)} are read)")
+    if name == "HEIC":
+        return open_heic(_Timed(data))
+    if name == "AVIF":
+        check_avif(data)
+    return Image.open(_Timed(first_page(data, MAX_PIXELS) if name == "TIFF" else data), formats=(name,))
+
+
+def _pixels(opened: ImageFile.ImageFile, data: bytes) -> Image.Image:
+    """Decoded, upright, RGB; colours of 16 bits are read twice where their high bytes hold less than eight."""
+    low = low_bytes(_rawmode(opened.tile[0])) if opened.tile else None
+    image = upright(_loaded(opened))
+    if low and is_shallow(image):
+        with _opened(data) as again:
+            again.tile = [tile._replace(args=_with_rawmode(tile, low)) for tile in again.tile]
+            image = joined(image, upright(_loaded(again)))
+    return to_rgb(image)
+
+
+def _loaded(opened: ImageFile.ImageFile) -> Image.Image:
+    if opened.format in ("JPEG", "MPO"):
+        opened.draft("RGB", _reduced(*opened.size))
+    opened.decodermaxblock = BLOCK
+    opened.load()
+    return opened
+
+
+def _rawmode(tile: ImageFile._Tile) -> str:
+    return str(tile.args[0] if isinstance(tile.args, tuple) else tile.args)
+
+
+def _with_rawmode(tile: ImageFile._Tile, rawmode: str) -> tuple[object, ...] | str:
+    return (rawmode, *tile.args[1:]) if isinstance(tile.args, tuple) else rawmode
+
+
+def _damage(error: Exception) -> str:
+    return f"truncated or damaged ({type(error).__name__}: {' '.join(str(error).split())})"[:200]
 
 
 def _reduced(width: int, height: int) -> tuple[int, int]:
     factor = min(1.0, WORKING_SIDE / max(width, height))
     return max(1, round(width * factor)), max(1, round(height * factor))
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """Turned as its EXIF block asks. Pillow's own way also writes the block anew, which fails on one bad tag in it."""
-    try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
-    except Exception:  # a damaged EXIF block does not matter for the pixels
-        return image
-    return image if turn is None else image.transpose(turn)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = np.asarray(image, np.float32)
-        top = 65535.0 if image.mode.startswith("I;16") or values.max(initial=0) > 255 else 255.0
-        return Image.fromarray((values.clip(0, top) * (255 / top)).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image.convert("RGB")

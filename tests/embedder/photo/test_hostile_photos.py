@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_hostile_photos_end_as_photos_or_as_one_line(data: Path, tmp_path: Path) -> None:

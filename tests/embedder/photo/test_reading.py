@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import struct
 import time
@@ -18,18 +17,15 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from benchmarks.photo_damage import slow_jpeg
-from maskcls.embedder import photo
 from maskcls.embedder.photo import (
     NO_FILE,
     FileState,
     PhotoError,
     file_state,
-    list_photos,
     read_photo,
     read_photo_bytes,
-    shown,
-    stored,
 )
+from maskcls.embedder.photo import reading as photo
 
 
 def pixels(path: Path) -> npt.NDArray[np.uint8]:
@@ -63,7 +59,9 @@ def gif_header(width: int, height: int) -> bytes:
     ("content", "reason"),
     [
         pytest.param(b"", r"empty file \(0 bytes\)", id="zero bytes"),
-        pytest.param(b"not a photo at all", r"not a photo \(JPEG, PNG, WEBP, BMP, GIF are read\)", id="text"),
+        pytest.param(
+            b"not a photo at all", r"not a photo \(JPEG, PNG, WEBP, BMP, GIF, TIFF, AVIF, HEIC are read\)", id="text"
+        ),
         pytest.param(b"\xff\xd8\xff", "not a photo|truncated or damaged", id="start of a JPEG"),
         pytest.param(b"\x89PNG\r\n\x1a\n", "not a photo|truncated or damaged", id="start of a PNG"),
     ],
@@ -75,7 +73,7 @@ def test_no_photo_is_refused(tmp_path: Path, content: bytes, reason: str) -> Non
         read_photo(path)
 
 
-@pytest.mark.parametrize("file_format", ["TIFF", "PPM", "ICO", "TGA", "JPEG2000"])
+@pytest.mark.parametrize("file_format", ["DIB", "PPM", "ICO", "TGA", "JPEG2000"])
 def test_other_formats_are_refused_under_any_name(tmp_path: Path, portrait: Path, file_format: str) -> None:
     path = tmp_path / "photo.jpg"
     with Image.open(portrait) as image:
@@ -233,13 +231,6 @@ def test_cmyk(tmp_path: Path, portrait: Path) -> None:
     assert np.abs(pixels(path).astype(int) - pixels(portrait)).mean() < 4
 
 
-def test_16_bit_grey_is_scaled_not_clipped(tmp_path: Path) -> None:
-    path = tmp_path / "photo.png"
-    ramp = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
-    Image.fromarray(ramp).save(path)
-    assert np.abs(pixels(path)[..., 0].astype(float) - ramp / 257).max() <= 1
-
-
 def test_transparent_palette_is_laid_on_white(tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     image = Image.new("P", (32, 32), 0)
@@ -332,52 +323,3 @@ def test_damage_raises_nothing_but_photo_error(
         outcome = str(error)
     assert outcome
     assert outcome.isprintable()
-
-
-ODD_NAMES = [
-    pytest.param(b"line\nbreak.jpg", r"line\nbreak.jpg", id="newline"),
-    pytest.param(b"return\r.jpg", r"return\r.jpg", id="carriage return"),
-    pytest.param("face 😷.jpg".encode(), "face 😷.jpg", id="emoji"),
-    pytest.param(b"caf\xe9.jpg", r"caf\udce9.jpg", id="not UTF-8"),
-    pytest.param(b"\x1b[31mred.jpg", r"\x1b[31mred.jpg", id="terminal escape"),
-    pytest.param("\u202egpj.jpg".encode(), r"\u202egpj.jpg", id="right-to-left"),
-]
-
-
-@pytest.mark.parametrize(("name", "line"), ODD_NAMES)
-def test_odd_names(tmp_path: Path, portrait: Path, name: bytes, line: str) -> None:
-    shutil.copy(portrait, tmp_path / os.fsdecode(name))
-    [path], others = list_photos(tmp_path)
-    assert others == 0
-    assert os.fsencode(path.name) == name
-    assert shown(path.name) == line
-    stored(path.name).encode("utf-8")
-    assert read_photo(path).image.mode == "RGB"
-
-
-@given(st.binary(min_size=1, max_size=40))
-def test_shown_is_printable_and_stored_is_utf8(name: bytes) -> None:
-    assert shown(os.fsdecode(name)).isprintable()
-    stored(os.fsdecode(name)).encode("utf-8")
-
-
-def test_list_passes_over_litter(tmp_path: Path) -> None:
-    wanted = ["a.JPG", "b/c.jpeg", "b/d.png", "b/e.WebP", "f.bmp", "g.gif", "h.jpe"]
-    passed_over = ["._a.JPG", ".DS_Store", "b/._c.jpeg", "b/Thumbs.db", "notes.txt", "x.tif", "jpg"]
-    for name in [*wanted, *passed_over, ".hidden/z.jpg"]:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    photos, others = list_photos(tmp_path)
-    assert photos == sorted(tmp_path / name for name in wanted)
-    assert others == len(passed_over)
-
-
-def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "loop").symlink_to(tmp_path)
-    (tmp_path / "a.jpg").touch()
-    assert list_photos(tmp_path)[0] == [tmp_path / "a.jpg"]
-
-
-def test_named_pipe_is_no_photo(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.jpg")
-    assert list_photos(tmp_path) == ([], 1)
