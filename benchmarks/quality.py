@@ -29,7 +29,7 @@ from maskcls.classify.predict.job import answer_photos
 from maskcls.embedder.datasets.layouts import read_dataset
 from maskcls.embedder.detection.align import sharpness
 from maskcls.embedder.detection.finder import FaceFinder
-from maskcls.embedder.detection.quality import FACTORS, Measures, factors, yaw
+from maskcls.embedder.detection.quality import FACTORS, Measures, factors
 from maskcls.embedder.photo import Photo, PhotoError, read_photo, read_photo_bytes
 from maskcls.embedder.pipeline import encode_read
 
@@ -72,7 +72,7 @@ def main() -> None:
                 if low is not None and high is not None:
                     slack = 10 if low == high else 0
                     wrong |= not low - slack <= years <= high + 1 + slack
-                rows.append([side, sharpness(face.crop), face.norm, face.brightness, yaw(face.found.landmarks)])
+                rows.append([side, sharpness(face.crop), face.norm, face.brightness])
                 right.append(not wrong)
                 source.append(number)
                 sure.append(min(one.probability or 0.0 for one in (answer.mask, answer.gender, answer.age)))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from .detection.align import align, brightness, sharpness
 from .detection.detector import Found
 from .detection.finder import FaceFinder, FaceMode
-from .detection.quality import Measures, Quality, judge, yaw
+from .detection.quality import Measures, Quality, judge
 from .facenet.encoder import Encoder
 from .photo import NO_FILE, FileState, Photo, PhotoError, file_state, read_photo
 
@@ -51,7 +51,7 @@ class EncodedFace:
     def quality(self) -> Quality:
         """How well it can be judged."""
         width, height = (self.found.box[2:] - self.found.box[:2]).tolist()
-        single = (min(width, height), sharpness(self.crop), self.norm, self.brightness, yaw(self.found.landmarks))
+        single = (min(width, height), sharpness(self.crop), self.norm, self.brightness)
         return judge(Measures(*(np.array([value], np.float64) for value in single)))[0]
 
 

@@ -216,7 +216,7 @@ def paint_set() -> Callable[..., Path]:
             gender, age = ("male", "female")[person % 2], (22.0, 45.0, 71.0)[person % 3]
             for number, mask in enumerate(("wear", "incorrect", "normal")):
                 path = photos / f"{seed}-{person:03}-{mask}.png"
-                colour = np.array([20 + 100 * number, 40 + 160 * (person % 2), 20 + 100 * (person % 3)])
+                colour = np.array([40 + 90 * number, 60 + 140 * (person % 2), 40 + 90 * (person % 3)])
                 noise = random.normal(0, 8, (PAINTED_SIDE, PAINTED_SIDE, 3))
                 Image.fromarray((colour + noise).clip(0, 255).astype(np.uint8)).save(path)
                 data = path.read_bytes()

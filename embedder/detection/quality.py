@@ -1,8 +1,9 @@
-"""How well a face can be judged: from its size, sharpness, brightness and pose, and the length of its embedding.
+"""How well a face can be judged: from its size, sharpness and brightness, and the length of its embedding.
 
 The value is an estimate of how probable a right answer is, over the probability for the best photos. It is a logistic
 regression of the errors that the built-in model makes on people it has never seen, their photos partly made smaller,
-blurred, darker: ``benchmarks/quality.py`` fits it, ``docs/detection.md`` has the figures.
+blurred, darker: ``benchmarks/quality.py`` fits it, ``docs/detection.md`` has the figures. How far a head is turned away
+made no difference beyond these.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-FACTORS = ("small", "blurred", "dark", "turned away", "unlike a face")
+FACTORS = ("small", "blurred", "dark", "unlike a face")
 """What lowers the quality, one word for each column of :func:`factors`."""
-INTERCEPT = 2.0
-WEIGHTS = (-1.0, -1.0, -1.0, -1.0, -1.0)
+INTERCEPT = 0.795
+WEIGHTS = (-0.108, -0.125, -0.141, -0.396)
 """Of the columns of :func:`factors`."""
-REASON_BELOW = 0.8
+REASON_BELOW = 0.9
 """Quality below which the reason is given."""
 REASON_SHARE = 0.25
 """Share of the loss (in log-odds) from which a factor is named."""
@@ -42,31 +43,16 @@ class Measures:
         sharpness: (n,) see :func:`.align.sharpness`.
         norm: (n,) length of the embedding before it was normalised.
         brightness: (n,) mean grey of the face in the photo, 0-255; NaN where unknown.
-        yaw: (n,) see :func:`yaw`; NaN where unknown.
     """
 
     side: Floats
     sharpness: Floats
     norm: Floats
     brightness: Floats
-    yaw: Floats
-
-
-def yaw(landmarks: npt.NDArray[np.float32]) -> float:
-    """How far a head is turned to a side, 0 (frontal) to 1 (profile), from landmarks (5, 2); NaN without any.
-
-    The nose's distance from the middle of the eyes along the line between them, over half of the eyes' distance.
-    """
-    if not len(landmarks):
-        return float("nan")
-    left, right, nose = (point.astype(np.float64) for point in landmarks[:3])
-    across = right - left
-    length = float(across @ across)
-    return 1.0 if length == 0 else min(1.0, abs(float((nose - (left + right) / 2) @ across)) * 2 / length)
 
 
 def factors(measures: Measures) -> Floats:
-    """What lowers the quality (n, 5), 0 for a good face: see :data:`FACTORS`."""
+    """What lowers the quality (n, 4), 0 for a good face: see :data:`FACTORS`."""
 
     def below(values: Floats, good: float) -> Floats:
         """Halvings below what is good."""
@@ -76,7 +62,6 @@ def factors(measures: Measures) -> Floats:
         below(measures.side, 96),
         below(measures.sharpness, 100),
         below(np.nan_to_num(measures.brightness, nan=255.0), 80),
-        np.nan_to_num(measures.yaw, nan=0.0),
         np.clip(20 - measures.norm, 0, None) / 5,
     ]
     return np.stack(columns, axis=1)

@@ -90,7 +90,8 @@ class LibfacedetectionSearch:
         for _ in range(2):
             squares = _squares(refined.boxes)
             tiles = [_cut(images[i], square) for i, square in zip(owners.tolist(), squares, strict=True)]
-            refined = self._detector.refine(np.stack(tiles), squares)
+            boxes, scores, landmarks = self._detector.refine(np.stack(tiles), squares)
+            refined = Candidates(boxes.round(2), scores, landmarks.round(2))  # the last digits depend on the batch
         framed = refined.scores >= FRAMED
         faces = Candidates(
             np.where(framed[:, None], refined.boxes, proposed.boxes),

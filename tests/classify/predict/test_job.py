@@ -177,7 +177,7 @@ def _label_probability(table: pd.DataFrame, task: str) -> list[float]:
 
 
 def test_several_faces_are_remarked(by_name: pd.DataFrame) -> None:
-    assert "2 faces found; the largest is predicted" in str(by_name.loc["pair", "reason"])
+    assert "2 faces found; the largest found is predicted" in str(by_name.loc["pair", "reason"])
 
 
 def test_crops_of_the_first_photos(answers: PredictedPhotos) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -58,14 +59,15 @@ class Colours:
 class Everywhere:
     """A finder of one face as large as the photo, two in a blue one, none in a black one."""
 
-    def find(self, images: Sequence[Image.Image], mode: FaceMode = "auto") -> list[Found | None]:
-        found: list[Found | None] = []
+    def find_all(self, images: Sequence[Image.Image], mode: FaceMode = "auto") -> list[list[Found]]:
+        found: list[list[Found]] = []
         for image in images:
             red, green, blue = cast(tuple[int, int, int], image.getpixel((0, 0)))
             box = np.array([0, 0, *image.size], np.float32)
             faces = 2 if blue > 200 > red + green else 1
             dark = red + green + blue < 30
-            found.append(None if dark else Found(box, np.empty((0, 2), np.float32), 1.0, faces, "whole"))
+            one = Found(box, np.empty((0, 2), np.float32), 1.0, faces, "whole")
+            found.append([] if dark else [one, replace(one, box=box / 2)][:faces])
         return found
 
 

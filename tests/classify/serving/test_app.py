@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from maskcls.classify.model.model import Model
 from maskcls.classify.serving.engine import Engine, Upload
 from maskcls.classify.serving.schema import PhotoAnswer
+from maskcls.embedder.detection.quality import FACTORS
 
 from .conftest import SMALL, Colours, photo
 
@@ -43,7 +44,12 @@ def test_a_photo(client: TestClient) -> None:
     assert len(got["voters"]) == 10
     assert got["voters_in_all"] >= 10
     assert sum(voter["weight"] for voter in got["voters"]) <= 1.001
-    assert got["face"] == {"box": [0, 0, 40, 40], "score": 1, "how": "whole", "faces_in_photo": 1}
+    face = got["face"]
+    assert (face["box"], face["score"], face["how"]) == ([0, 0, 40, 40], 1, "whole")
+    assert (face["faces_in_photo"], face["number"], face["turn"]) == (1, 1, 0)
+    assert 0 <= face["quality"] < 1
+    assert face["quality_reason"].split(", ")[0] in FACTORS
+    assert got["other_faces"] == []
 
 
 def test_what_a_photo_may_lack(client: TestClient) -> None:
@@ -56,7 +62,11 @@ def test_what_a_photo_may_lack(client: TestClient) -> None:
     assert got["probabilities"] == {}
     two = one(client, photo("blue")).json()
     assert two["face"]["faces_in_photo"] == 2
-    assert "2 faces found; the largest is predicted" in two["reason"]
+    assert "2 faces found; the largest found is predicted" in two["reason"]
+    (other,) = two["other_faces"]
+    assert (other["face"]["number"], other["face"]["box"]) == (2, [0, 0, 20, 20])
+    assert other["age"] is not None
+    assert "this is number 2 by size" in other["reason"]
 
 
 @pytest.mark.parametrize(

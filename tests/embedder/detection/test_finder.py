@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+import skimage
+from PIL import Image, ImageEnhance
 
 from maskcls.embedder.detection import detector
+from maskcls.embedder.detection.align import align
 from maskcls.embedder.detection.detector import Array, Found
-from maskcls.embedder.detection.finder import FaceFinder, FaceMode
+from maskcls.embedder.detection.finder import TURNS, FaceFinder, FaceMode
 from maskcls.embedder.errors import MaskclsError
 
 Scene = Callable[[Sequence[tuple[Image.Image, int, tuple[int, int]]]], Image.Image]
@@ -197,3 +200,65 @@ def test_damaged_detector_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -
         MaskclsError, match=r"^detector weights rnet\.pt are damaged: reinstall facenet-pytorch==2\.5\.3$"
     ):
         FaceFinder()
+
+
+TURNED = [pytest.param(turn, way, id=str(turn)) for turn, (way, _) in TURNS.items()]
+
+
+@pytest.mark.parametrize(("turn", "way"), TURNED)
+def test_a_crop_that_lies_is_turned(
+    finder: FaceFinder, bare: list[Image.Image], turn: int, way: Image.Transpose
+) -> None:
+    back = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}[turn]
+    righted = 0
+    for image in bare:
+        lying = image.transpose(back)
+        face = found(finder, lying)
+        if face.turn:
+            assert (face.turn, face.how) == (turn, "detect")
+            again, upright = (align(*pair).astype(float) for pair in ((lying, face), (image, found(finder, image))))
+            assert np.corrcoef(again.ravel(), upright.ravel())[0, 1] > 0.6
+            righted += 1
+    assert righted >= 2
+
+
+@pytest.mark.parametrize(("turn", "way"), TURNED)
+def test_points_of_a_turned_image_are_turned_back(turn: int, way: Image.Transpose) -> None:
+    image = Image.new("L", (30, 20))
+    image.putpixel((7, 4), 255)
+    turned = image.transpose(way)
+    ((y, x),) = np.argwhere(np.asarray(turned))
+    assert TURNS[turn][1](np.array([[x + 0.5, y + 0.5]]), *turned.size).tolist() == [[7.5, 4.5]]
+
+
+def test_a_scene_that_lies_is_turned(finder: FaceFinder, scene: Scene, bare: list[Image.Image]) -> None:
+    image = scene([(bare[0], 300, (200, 100))])
+    upright, lying = found(finder, image), found(finder, image.transpose(Image.Transpose.ROTATE_180))
+    assert (upright.turn, lying.turn) == (0, 180)
+    width, height = image.size
+    expected = [width - upright.box[2], height - upright.box[3], width - upright.box[0], height - upright.box[1]]
+    assert overlap(lying.box.tolist(), expected) > 0.8
+
+
+def test_upright_crops_and_scenes_are_not_turned(
+    finder: FaceFinder, scene: Scene, bare: list[Image.Image], masked: list[Image.Image]
+) -> None:
+    images = [*bare, *masked, scene([(bare[0], 180, (300, 150))])]
+    assert {face.turn for face in finder.find(images) if face is not None} == {0}
+
+
+@pytest.mark.parametrize("share", [0.06, 0.12])
+def test_dark_photos_are_lifted(
+    finder: FaceFinder, bare: list[Image.Image], masked: list[Image.Image], share: float
+) -> None:
+    for image in [*bare, *masked]:
+        dark = ImageEnhance.Brightness(image).enhance(share)
+        face = found(finder, dark)
+        assert face.turn == 0
+        assert align(dark, face).mean() > 4 * np.asarray(dark).mean()
+
+
+@pytest.mark.parametrize("name", ["coffee.png", "brick.png", "text.png", "moon.png", "coins.png", "page.png"])
+def test_pictures_without_a_face_have_none(finder: FaceFinder, name: str) -> None:
+    image = Image.open(Path(skimage.__path__[0], "data", name)).convert("RGB")
+    assert finder.find([image]) == [None]
