@@ -66,23 +66,30 @@ def reliability(bins: Sequence[Mapping[str, Any]], name: str) -> Markup:
     return _plot(shapes, SHARE, SHARE, "confidence", "accuracy", f"{name}: accuracy by confidence")
 
 
-def abstention(points: Sequence[Mapping[str, Any]], name: str) -> Markup:
-    """Accuracy (solid) and macro F1 (dashed) over the share of the faces that is predicted."""
-    curves = {
-        key: sorted(
-            (x, y)
-            for point in points
-            if (x := number(point.get("coverage"))) is not None and (y := number(point.get(key))) is not None
-        )
-        for key in ("accuracy", "macro_f1")
+def abstention(points: Sequence[Mapping[str, Any]], name: str, by_quality: Sequence[Mapping[str, Any]] = ()) -> Markup:
+    """Accuracy (solid) and macro F1 (dashed) over the share of the faces that is predicted.
+
+    The dotted line is the accuracy where faces of low quality are left out, not those of low confidence.
+    """
+    curves = {key: _curve(points, key) for key in ("accuracy", "macro_f1")} | {
+        "by_quality": _curve(by_quality, "accuracy")
     }
     across, up = (_top_scale([point[axis] for curve in curves.values() for point in curve]) for axis in (0, 1))
     shapes = [
         _line("second dashed", curves["macro_f1"], across, up),
+        _line("first dotted", curves["by_quality"], across, up),
         _line("first", curves["accuracy"], across, up),
     ]
     return _plot(
         shapes, across, up, "coverage (share of faces predicted)", "", f"{name}: accuracy and macro F1 by coverage"
+    )
+
+
+def _curve(points: Sequence[Mapping[str, Any]], key: str) -> list[tuple[float, float]]:
+    return sorted(
+        (x, y)
+        for point in points
+        if (x := number(point.get("coverage"))) is not None and (y := number(point.get(key))) is not None
     )
 
 

@@ -132,8 +132,9 @@ def _abstention(task: str, value: object) -> Row:
     part = _mapping(value)
     points = _rows(part.get("points"))
     listed = points[:: max(1, -(-len(points) // _POINTS_LISTED))]
-    plot = abstention(points, TASKS.get(task, task)) if points else ""
-    return {**part, "listed": listed, "plot": plot}
+    by_quality = _mapping(part.get("by_quality"))
+    plot = abstention(points, TASKS.get(task, task), _rows(by_quality.get("points"))) if points else ""
+    return {**part, "aurc_by_quality": by_quality.get("aurc"), "listed": listed, "plot": plot}
 
 
 def _worst(slices: Iterable[Mapping[str, Any]]) -> list[Row]:

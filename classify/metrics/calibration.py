@@ -35,16 +35,27 @@ def calibration(task: TaskPredictions, bootstrap: Bootstrap) -> dict[str, Any]:
     }
 
 
-def abstention(task: TaskPredictions) -> dict[str, Any]:
+def abstention(task: TaskPredictions, quality: Floats | None = None) -> dict[str, Any]:
     """Risk and coverage (Geifman & El-Yaniv 2017, https://arxiv.org/abs/1705.08500) over faces with a confidence.
 
     ``points``: accuracy and macro F1 of the ceil(coverage * n) most confident predictions, and the confidence of
     the last of them. ``aurc``: mean error over all coverages 1/n, 2/n, ..., 1 (Geifman et al. 2019,
     https://arxiv.org/abs/1805.08206). Scores of equally confident faces are those expected under a random order of
     them.
+
+    With the quality of the faces (n,), NaN where unknown, ``by_quality`` is the same for the faces of highest quality,
+    over faces with both.
     """
-    scored = ~np.isnan(task.confidence)
-    levels, level, sizes = np.unique(-task.confidence[scored], return_inverse=True, return_counts=True)
+    ranked = _ranked(task, task.confidence)
+    if quality is None or np.isnan(quality).all():
+        return ranked
+    return ranked | {"by_quality": _ranked(task, np.where(np.isnan(task.confidence), np.nan, quality))}
+
+
+def _ranked(task: TaskPredictions, ranking: Floats) -> dict[str, Any]:
+    """Points and area of the predictions that rank highest; NaN takes no part."""
+    scored = ~np.isnan(ranking)
+    levels, level, sizes = np.unique(-ranking[scored], return_inverse=True, return_counts=True)
     faces, weights = int(scored.sum()), np.zeros(len(scored))
     points = []
     for percent in COVERAGES:

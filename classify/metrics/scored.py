@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ...embedder.detection.quality import Measures, judge
 from ...embedder.labels import AGE_BANDS, GENDERS, MASKS, band_numbers, class_id, years_outside
 from ..tasks import CLASSES, PROBABILITIES
 from .bootstrap import Counts, Floats, Ints
@@ -84,6 +85,7 @@ class ScoredFaces:
         age_error: (n,) years between the predicted age and the nearest end of the true age or band, 0 within it.
         covered: (n,) 1 where the 80 % interval holds the exact age, 0 where not, NaN where either is missing.
         race, source: (n,) names, null where unknown.
+        quality: (n,) how well the face can be judged, 0-1, NaN where unknown.
     """
 
     people: Ints
@@ -97,6 +99,7 @@ class ScoredFaces:
     covered: Floats
     race: npt.NDArray[np.object_]
     source: npt.NDArray[np.object_]
+    quality: Floats
 
     @property
     def tasks(self) -> dict[str, TaskPredictions]:
@@ -119,7 +122,8 @@ def scored_faces(predictions: pd.DataFrame) -> ScoredFaces:
 
     Args:
         predictions: :data:`COLUMNS`: ``person`` (number) and ``source``; true labels, null where unknown, ages in years
-            from low to high, both ends included; predictions as in ``predictions.csv``, null where there are none.
+            from low to high, both ends included; ``box``, ``sharpness`` and ``norm`` where the quality is wanted;
+            predictions as in ``predictions.csv``, null where there are none.
 
     A true age has a band only where both of its ends fall into the same one. A head that does not know one of the
     classes has no probability for it; that counts as 0.
@@ -153,7 +157,19 @@ def scored_faces(predictions: pd.DataFrame) -> ScoredFaces:
         covered=np.where(np.isnan(exact + low + high), np.nan, (low <= exact) & (exact <= high)),
         race=predictions["true_race"].to_numpy(object),
         source=predictions["source"].to_numpy(object),
+        quality=_quality(predictions),
     )
+
+
+def _quality(predictions: pd.DataFrame) -> Floats:
+    """Of each face, without its brightness, which no embedding set has."""
+    if not {"box", "sharpness", "norm"} <= set(predictions.columns):
+        return np.full(len(predictions), np.nan)
+    boxes = np.array([list(box) for box in predictions["box"]], np.float64).reshape(-1, 4)
+    side = (boxes[:, 2:] - boxes[:, :2]).min(axis=1)
+    unknown = np.full(len(side), np.nan)
+    judged = judge(Measures(side, _floats(predictions, "sharpness"), _floats(predictions, "norm"), unknown))
+    return np.array([one.value for one in judged], np.float64)
 
 
 def joined(mask: TaskPredictions, gender: TaskPredictions, age_band: TaskPredictions) -> TaskPredictions:

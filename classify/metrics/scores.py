@@ -39,7 +39,7 @@ def summarise(predictions: pd.DataFrame, rounds: int = 1000, seed: int = 0) -> d
         "classes": {name: class_scores(task, bootstrap) for name, task in tasks.items()},
         "confusion": {name: confusion(task) for name, task in tasks.items()} | {"age_by_decade": by_decade(scored)},
         "calibration": {name: calibration(tasks[name], bootstrap) for name in CLASSES},
-        "abstention": {name: abstention(task) for name, task in tasks.items()},
+        "abstention": {name: abstention(task, scored.quality) for name, task in tasks.items()},
         "slices": slices(scored),
         "masked_vs_bare": masked_vs_bare(scored, bootstrap),
     }

@@ -25,14 +25,24 @@ export function makeCard(photo, name) {
 
   function answered(answer) {
     card.classList.remove("waiting");
+    const faces = [answer, ...answer.other_faces];
+    const boxes = faces.map((face, number) => frame(face, number, faces.length)).filter(Boolean);
+    const choose = number => {
+      boxes.forEach((box, other) => box.setAttribute("aria-pressed", other === number));
+      show(faces[number]);
+    };
+    if (faces.length > 1) boxes.forEach((box, number) => box.addEventListener("click", () => choose(number)));
+    find(".picture").append(...boxes);
+    choose(0);
+  }
+
+  function show(answer) {
     card.dataset.status = answer.status;
     find(".answer").textContent = headline(answer);
     note(answer.reason);
-    if (answer.age !== null) {
-      find(".years").textContent = `about ${round(answer.age)} years, 80 % between ${round(answer.age_low)} and ${round(answer.age_high)}`;
-    }
+    find(".years").textContent = answer.age === null ? "" : `about ${round(answer.age)} years, 80 % between ${round(answer.age_low)} and ${round(answer.age_high)}`;
     find(".bars").replaceChildren(...bars(answer));
-    if (answer.face) frame(answer.face);
+    find("details").hidden = !answer.voters.length;
     if (answer.voters.length) evidence(answer);
   }
 
@@ -41,10 +51,19 @@ export function makeCard(photo, name) {
     find(".note").hidden = !reason;
   }
 
-  function frame({ box: [x0, y0, x1, y1], how }) {
-    if (how !== "detect") return;
+  /** The box of a face on its picture; a button with its number where there are several. */
+  function frame({ face, ...answer }, number, count) {
+    if (!face || (face.how !== "detect" && count === 1)) return null;
+    const [x0, y0, x1, y1] = face.box, box = document.createElement(count > 1 ? "button" : "span");
+    box.className = "box";
+    box.hidden = true;
+    if (count > 1) {
+      box.type = "button";
+      box.textContent = number + 1;
+      box.setAttribute("aria-label", `Face ${number + 1} of ${count}: ${headline(answer)}`);
+    }
     const place = () => {
-      const { naturalWidth: width, naturalHeight: height } = image, box = find(".box");
+      const { naturalWidth: width, naturalHeight: height } = image;
       if (!width) return;
       const share = (value, whole) => `${100 * Math.min(1, Math.max(0, value / whole))}%`;
       box.style.left = share(x0, width);
@@ -54,6 +73,7 @@ export function makeCard(photo, name) {
       box.hidden = false;
     };
     if (image.complete) place(); else image.addEventListener("load", place, { once: true });
+    return box;
   }
 
   function evidence(answer) {
@@ -64,7 +84,6 @@ export function makeCard(photo, name) {
       row.append(...[voter.age, percent(voter.weight), voter.similarity.toFixed(3), voter.people ? `prototype of ${voter.people} people` : voter.id].map(cell => text("td", cell)));
       return row;
     }));
-    find("details").hidden = false;
   }
 
   return { card, answered, failed, gone: () => URL.revokeObjectURL(url) };

@@ -100,3 +100,18 @@ def test_nothing_to_compute(made: TaskPredictions) -> None:
     assert [point["coverage"] for point in got["points"]] == [percent / 100 for percent in COVERAGES]
     for name in ("threshold", "accuracy", "macro_f1"):
         assert {point[name] for point in got["points"]} == {None}
+
+
+def test_faces_of_low_quality_are_left_out_first() -> None:
+    quality = np.where(TEN.correct == 1, 0.9, 0.1)
+    made = abstention(TEN, quality)
+    wrong = int((TEN.correct == 0).sum())
+    assert made["aurc"] == abstention(TEN)["aurc"]
+    by_quality = {point["coverage"]: point["accuracy"] for point in made["by_quality"]["points"]}
+    assert by_quality[0.5] == 1
+    assert by_quality[1.0] == pytest.approx(1 - wrong / 10)
+    assert made["by_quality"]["aurc"] < made["aurc"]
+
+
+def test_without_any_quality_there_is_no_curve_of_it() -> None:
+    assert "by_quality" not in abstention(TEN, np.full(10, np.nan))

@@ -67,7 +67,7 @@ class Everywhere:
             faces = 2 if blue > 200 > red + green else 1
             dark = red + green + blue < 30
             one = Found(box, np.empty((0, 2), np.float32), 1.0, faces, "whole")
-            found.append([] if dark else [one, replace(one, box=box / 2)][:faces])
+            found.append([] if dark else [one, replace(one, box=box / np.float32(2))][:faces])
         return found
 
 
