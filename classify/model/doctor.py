@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from ...embedder.detection.finder import FaceFinder
+from ...embedder.detection.libfacedetection import has_libfacedetection, libfacedetection_version
 from ...embedder.errors import MaskclsError
 from ...embedder.facenet.encoder import Encoder, FaceNetEncoder, pick_device
 from ...embedder.facenet.runtimes import pick_runtime, threads
@@ -123,7 +124,9 @@ def _model(folder: Path) -> tuple[Model, str]:
 
 
 def _finder(device: str) -> tuple[FaceFinder, str]:
-    return FaceFinder(device, pick_runtime(device=device).engine), "MTCNN's weights found and verified (SHA-256)"
+    finder = FaceFinder(device, pick_runtime(device=device).engine)
+    search = f"{libfacedetection_version()} searches" if has_libfacedetection() else "MTCNN searches"
+    return finder, f"{search}; MTCNN's weights found and verified (SHA-256)"
 
 
 def _encoder(model: Model, folder: Path, weights: Path | None, device: str) -> tuple[FaceNetEncoder, str]:

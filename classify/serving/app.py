@@ -47,7 +47,7 @@ def create_app(engine: Engine, metrics: Metrics, limits: Limits) -> FastAPI:
     app = FastAPI(
         title="maskcls",
         version=version("maskcls"),
-        description="Mask state, gender and age of the largest face of a photo, with the voters behind the age. "
+        description="Mask state, gender and age of the faces in a photo, with the voters behind the age. "
         "Nothing that is sent is stored.",
         docs_url=None,
         redoc_url=None,
