@@ -27,7 +27,7 @@ from sklearn.metrics import f1_score
 from maskcls.classify.model.loading import open_model
 from maskcls.classify.predict.job import answer_photos
 from maskcls.embedder.detection.finder import FaceFinder
-from maskcls.embedder.detection.search import SearchName
+from maskcls.embedder.detection.search import SearchName, overlaps
 from maskcls.embedder.labels import MASKS
 from maskcls.embedder.photo import read_photo
 from maskcls.embedder.pipeline import MOST_FACES, encode_read
@@ -36,7 +36,7 @@ OVERLAP = 0.4
 SIZES = {"large": 1 / 8, "middle": 1 / 16}
 LEAST = 40
 SEARCHES: tuple[SearchName, ...] = ("mtcnn", "libfacedetection")
-Boxes = npt.NDArray[np.float64]
+Boxes = npt.NDArray[np.float32]
 
 
 def main() -> None:
@@ -67,9 +67,11 @@ def main() -> None:
         seconds = time.thread_time() - start
         for path, photo in photos.items():
             answers = answer_photos(encode_read([photo], finder, encoder, faces=MOST_FACES), [path], model)
-            boxes = np.array([answer.face.box for answer in answers if answer.face is not None]).reshape(-1, 4)
+            boxes = np.array([answer.face.box for answer in answers if answer.face is not None], np.float32).reshape(
+                -1, 4
+            )
             faces = labels[labels["path"] == path]
-            mine, high = faces[["x0", "y0", "x1", "y1"]].to_numpy(np.float64), max(photo.image.size)
+            mine, high = faces[["x0", "y0", "x1", "y1"]].to_numpy(np.float32), max(photo.image.size)
             matched = match(mine, boxes)
             rows.append((mine, faces["mask"].to_numpy() != "normal", matched, boxes, high))
             for box in boxes[overlaps(mine, boxes).max(axis=0) < 0.1] if len(boxes) else []:
@@ -85,16 +87,6 @@ def main() -> None:
         print(f"| {search} | {' | '.join(figures)} | {1000 * seconds / len(photos):.0f} | {f1:.3f} |", flush=True)
         if options.sheet and beyond:
             sheet(beyond).save(options.sheet.with_stem(f"{options.sheet.stem}-{search}"))
-
-
-def overlaps(boxes: Boxes, others: Boxes) -> Boxes:
-    """Intersection over union (n, m)."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = (high - low).clip(0).prod(axis=2)
-    areas, other_areas = ((part[:, 2:] - part[:, :2]).prod(axis=1) for part in (boxes, others))
-    result: Boxes = shared / (areas[:, None] + other_areas[None] - shared)
-    return result
 
 
 def match(labelled: Boxes, boxes: Boxes) -> npt.NDArray[np.int64]:

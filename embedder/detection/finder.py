@@ -18,7 +18,7 @@ from ..facenet.runtimes import Engine, check_process
 from . import search
 from .align import MARGIN, lift
 from .detector import Array, Candidates, Detector, Found
-from .search import SearchName, pick_search
+from .search import SearchName, overlaps, pick_search
 
 FaceMode = Literal["auto", "detect", "whole"]
 
@@ -35,13 +35,15 @@ OVERLAP = 0.5
 crop after all: detectors frame masked faces unsteadily, and crops of one kind should be framed alike."""
 
 UPRIGHT = 1.08
-"""An image with at least so much evidence of an upright face (:meth:`Looks.upright`) is not turned."""
+"""An image with at least so much evidence of an upright face (:meth:`Evidence.upright`) is not turned."""
 TURN_MARGIN = 0.04
 """By how much the evidence must grow for an image to be turned."""
 TURN_OPINION = 0.6
 """libfacedetection's score that a turned image must have."""
 CONFIRMED = (0.45, 0.95)
 """libfacedetection's score that a crop must have, and O-Net's from which it needs none."""
+FILLED = 0.6
+"""Height of libfacedetection's face over the photo's shorter side, from which the photo may be a crop."""
 CONFIRMED_UNSURE = 0.5
 """libfacedetection's score from which a photo without a detection may be taken whole."""
 
@@ -68,39 +70,43 @@ TURNS: dict[int, tuple[Image.Transpose, Points]] = {
 height) are turned back."""
 
 
-class Looks(NamedTuple):
-    """What the networks think of n images as a whole.
+class Evidence(NamedTuple):
+    """What both networks answer about n images as a whole.
 
     Attributes:
         scores: (n,) O-Net's probability that the image is a face.
         heights: (n,) of the face that it sees over the image's.
         best: (n,) its highest score with some of the rim left out.
         opinions: (n,) libfacedetection's score of the best face in it (0-1); 1 where it is not asked.
+        filled: (n,) height of that face over the image's shorter side; 1 where it is not asked.
     """
 
     scores: Array
     heights: Array
     best: Array
     opinions: Array
+    filled: Array
 
     def are_crops(self) -> npt.NDArray[np.bool_]:
         """Whether a face fills the image, so that no search is needed."""
         fills = (self.scores >= CROP_SURE) & (self.heights >= FILLS[0]) & (self.heights <= FILLS[1])
-        confirmed: npt.NDArray[np.bool_] = (self.opinions >= CONFIRMED[0]) | (self.scores >= CONFIRMED[1])
+        seen = (self.opinions >= CONFIRMED[0]) & (self.filled >= FILLED)
+        confirmed: npt.NDArray[np.bool_] = seen | ((self.opinions < CONFIRMED[0]) & (self.scores >= CONFIRMED[1]))
         return fills & confirmed
 
     def may_be_crop(self, i: int) -> bool:
         """Whether an image in which the search finds no face may be one nevertheless."""
-        return bool(self.best[i] >= CROP_UNSURE and self.opinions[i] >= CONFIRMED_UNSURE)
+        confirmed = self.opinions[i] >= CONFIRMED_UNSURE and self.filled[i] >= FILLED
+        return bool(confirmed and self.best[i] >= CROP_UNSURE)
 
     def upright(self) -> Array:
         """(n,) Evidence of an upright face in it, 0-1.2: both networks score turned faces lower."""
         upright: Array = self.opinions + np.float32(0.2) * self.best
         return upright
 
-    def of(self, rows: Sequence[int]) -> Looks:
+    def of(self, rows: Sequence[int]) -> Evidence:
         """Of some of the images."""
-        return Looks(*(part[list(rows)] for part in self))
+        return Evidence(*(part[list(rows)] for part in self))
 
 
 class FaceFinder:
@@ -141,11 +147,12 @@ class FaceFinder:
         lifted = [lift(image) for image in images]
         if mode == "detect" or not images:
             return [_detected(faces) for faces in self._search.find(lifted)]
-        looks = self._look(lifted)
-        found = self._found(lifted, looks)
-        doubtful = np.flatnonzero(looks.upright() < UPRIGHT).tolist()
-        doubtful = [i for i in doubtful if len(found[i]) < 2]
-        turns = self._turns([lifted[i] for i in doubtful], looks.of(doubtful))
+        evidence = self._evidence(lifted)
+        found = self._found(lifted, evidence)
+        if not self._search.turns:
+            return found
+        doubtful = [i for i in np.flatnonzero(evidence.upright() < UPRIGHT).tolist() if len(found[i]) < 2]
+        turns = self._turns([lifted[i] for i in doubtful], evidence.of(doubtful))
         for i, (turn, seen) in zip(doubtful, turns, strict=True):
             if turn:
                 turned = lifted[i].transpose(TURNS[turn][0])
@@ -153,31 +160,31 @@ class FaceFinder:
                 found[i] = [self._turned_back(face, turned, turn) for face in again] or found[i]
         return found
 
-    def _found(self, images: Sequence[Image.Image], looks: Looks) -> list[list[Found]]:
+    def _found(self, images: Sequence[Image.Image], evidence: Evidence) -> list[list[Found]]:
         found: list[list[Found]] = [[] for _ in images]
-        for i in np.flatnonzero(looks.are_crops()).tolist():
-            found[i] = [_whole(images[i], float(looks.scores[i]))]
+        for i in np.flatnonzero(evidence.are_crops()).tolist():
+            found[i] = [_whole(images[i], float(evidence.scores[i]))]
         todo = [i for i, faces in enumerate(found) if not faces]
         for i, candidates in zip(todo, self._search.find([images[i] for i in todo]), strict=True):
             found[i] = _detected(candidates)
             if len(found[i]) == 1:
                 found[i] = [_or_whole(found[i][0], images[i])]
             if all(face.how == "detect" and face.score < self._search.sure for face in found[i]):
-                score = float(looks.best[i])
-                if looks.may_be_crop(i) and all(score > rival.score for rival in found[i]):
+                score = float(evidence.best[i])
+                if evidence.may_be_crop(i) and all(score > rival.score for rival in found[i]):
                     found[i] = [_whole(images[i], score)]
         return found
 
-    def _look(self, images: Sequence[Image.Image]) -> Looks:
-        """What the networks think of the images as a whole."""
+    def _evidence(self, images: Sequence[Image.Image]) -> Evidence:
+        """O-Net's and libfacedetection's answers about the images as a whole."""
         asked = [self._ask_whole(images, framing) for framing in FRAMINGS]
-        return Looks(*asked[0], np.max([scores for scores, _ in asked], axis=0), self._search.look(images))
+        return Evidence(*asked[0], np.max([scores for scores, _ in asked], axis=0), *self._search.opinions(images))
 
-    def _turns(self, images: Sequence[Image.Image], looks: Looks) -> list[tuple[int, Looks]]:
-        """For each image the degrees, counter-clockwise, by which it is to be turned, and the looks of it then."""
-        best = [(0, looks.of([i])) for i in range(len(images))]
+    def _turns(self, images: Sequence[Image.Image], evidence: Evidence) -> list[tuple[int, Evidence]]:
+        """For each image the degrees, counter-clockwise, by which it is to be turned, and the evidence of it then."""
+        best = [(0, evidence.of([i])) for i in range(len(images))]
         for turn, (way, _) in TURNS.items() if images else ():
-            other = self._look([image.transpose(way) for image in images])
+            other = self._evidence([image.transpose(way) for image in images])
             for i, (before, seen) in enumerate(best):
                 least = seen.upright()[0] + (0 if before else TURN_MARGIN)
                 if other.opinions[i] >= TURN_OPINION and other.upright()[i] > least:
@@ -236,10 +243,7 @@ def _without_rim(image: Image.Image, left_out: float) -> tuple[float, float, flo
 def _or_whole(face: Found, image: Image.Image) -> Found:
     """The whole image where a detected face fills it."""
     whole = _whole(image, face.score)
-    low, high = np.maximum(face.box[:2], whole.box[:2]), np.minimum(face.box[2:], whole.box[2:])
-    shared = float((high - low).clip(0).prod())
-    union = float((face.box[2:] - face.box[:2]).prod() + (whole.box[2:] - whole.box[:2]).prod()) - shared
-    return whole if shared >= OVERLAP * union else face
+    return whole if overlaps(face.box[None], whole.box[None])[0, 0] >= OVERLAP else face
 
 
 def _whole(image: Image.Image, score: float) -> Found:

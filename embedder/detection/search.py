@@ -19,9 +19,12 @@ from .libfacedetection import has_libfacedetection, propose
 SearchName = Literal["libfacedetection", "mtcnn"]
 
 SIDES = (320, 640)
-"""libfacedetection gets a photo :data:`ENLARGED` times enlarged, its longest side within this range, in pixels."""
+"""libfacedetection searches a photo twice: with its longest side of the first length, in pixels, for large faces, and
+:data:`ENLARGED` times enlarged, but to the second length at most, for small ones."""
 ENLARGED = 1.6
-LOOK_SIDE = 128
+SAME = 0.4
+"""Overlap (intersection over union) from which two proposals are one face, the one with the higher score."""
+SMALL_SIDE = 128
 """Longest side of the small copy in which libfacedetection looks for a face that fills the photo, in pixels."""
 SURE_PROPOSAL = 0.75
 """libfacedetection's score from which a proposal is a face."""
@@ -48,15 +51,21 @@ class Search(Protocol):
 
     Attributes:
         sure: score from which a face that was found is not doubted.
+        turns: whether :meth:`opinions` can tell an upright face from a turned one.
     """
 
     sure: float
+    turns: bool
 
     def find(self, images: Sequence[Image.Image]) -> list[Candidates]:
         """The faces of every RGB image, in its pixels, largest first; scores are probabilities (0-1)."""
 
-    def look(self, images: Sequence[Image.Image]) -> Array:
-        """A second opinion on whether each image as a whole is a face (n,), 0-1."""
+    def opinions(self, images: Sequence[Image.Image]) -> tuple[Array, Array]:
+        """A second opinion on whether each image as a whole is a face.
+
+        Returns:
+            scores (n,) of the best face in it, 0-1, and its height (n,) over the image's shorter side.
+        """
 
 
 def pick_search(name: SearchName | None, detector: Detector) -> Search:
@@ -75,6 +84,7 @@ class LibfacedetectionSearch:
     """libfacedetection proposes; O-Net refines a box twice, and gives landmarks and a second opinion."""
 
     sure = 0.0
+    turns = True
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
@@ -101,18 +111,24 @@ class LibfacedetectionSearch:
         kept = (proposed.scores >= SURE_PROPOSAL) | (refined.scores >= SECONDED)
         return [by_size(faces.where(kept & (owners == i))) for i in range(len(images))]
 
-    def look(self, images: Sequence[Image.Image]) -> Array:
-        """See :class:`Search`; the score of the best face in a small copy of the image."""
-        scores = [
-            propose(np.asarray(_resized(image, LOOK_SIDE / max(image.size)))).scores.max(initial=0) for image in images
-        ]
-        return np.array(scores, np.float32)
+    def opinions(self, images: Sequence[Image.Image]) -> tuple[Array, Array]:
+        """See :class:`Search`; a small copy of the image is searched."""
+        scores, heights = np.zeros((2, len(images)), np.float32)
+        for i, image in enumerate(images):
+            small = _resized(image, SMALL_SIDE / max(image.size))
+            faces = propose(np.asarray(small))
+            if len(faces.scores):
+                best = int(faces.scores.argmax())
+                scores[i] = faces.scores[best]
+                heights[i] = (faces.boxes[best, 3] - faces.boxes[best, 1]) / min(small.size)
+        return scores, heights
 
 
 class MtcnnSearch:
     """MTCNN's own three stages, which search at many scales."""
 
     sure = SEVERAL
+    turns = False
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
@@ -125,9 +141,9 @@ class MtcnnSearch:
             found[i] = faces
         return found
 
-    def look(self, images: Sequence[Image.Image]) -> Array:
-        """See :class:`Search`; MTCNN's own opinion is asked for anyway."""
-        return np.ones(len(images), np.float32)
+    def opinions(self, images: Sequence[Image.Image]) -> tuple[Array, Array]:
+        """See :class:`Search`; O-Net's opinion, the first one, is all that there is."""
+        return np.ones(len(images), np.float32), np.ones(len(images), np.float32)
 
     def _search(
         self, images: Sequence[Image.Image], thresholds: tuple[float, float, float], border: float
@@ -157,10 +173,31 @@ def by_size(faces: Candidates) -> Candidates:
 def _proposals(image: Image.Image) -> Candidates:
     """libfacedetection's boxes in pixels of the image, as far as O-Net is to be asked about them."""
     longest = max(image.size)
-    scale = float(np.clip(ENLARGED * longest, *SIDES)) / longest
-    boxes, scores, landmarks = propose(np.asarray(_resized(image, scale)))
-    kept = scores >= PROPOSAL
-    return Candidates(boxes[kept] / scale, scores[kept], landmarks[kept] / scale)
+    found = []
+    for side in sorted({float(SIDES[0]), float(np.clip(ENLARGED * longest, *SIDES))}):
+        scale = side / longest
+        boxes, scores, landmarks = propose(np.asarray(_resized(image, scale)))
+        found.append(Candidates(boxes / scale, scores, landmarks / scale).where(scores >= PROPOSAL))
+    return _distinct(Candidates(*(np.concatenate(parts).astype(np.float32) for parts in zip(*found, strict=True))))
+
+
+def _distinct(proposals: Candidates) -> Candidates:
+    """One proposal for each face: the one with the highest score."""
+    kept: list[int] = []
+    for i in np.argsort(-proposals.scores, kind="stable").tolist():
+        if not kept or overlaps(proposals.boxes[i : i + 1], proposals.boxes[kept]).max() < SAME:
+            kept.append(i)
+    return proposals.where(np.array(kept, np.intp))
+
+
+def overlaps(boxes: Array, others: Array) -> Array:
+    """Intersection over union (n, m) of boxes (n, 4) and (m, 4)."""
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = (high - low).clip(0).prod(axis=2)
+    areas, other_areas = ((part[:, 2:] - part[:, :2]).prod(axis=1) for part in (boxes, others))
+    share: Array = shared / np.maximum(areas[:, None] + other_areas[None] - shared, 1e-6)
+    return share
 
 
 def _squares(boxes: Array) -> Array:

@@ -70,6 +70,20 @@ def test_folders_beside_others_are_named_with_their_names(
     assert [answer.path for answer in classifier.predict([one / "x", one / "x"])] == [str(one / "x")] * 2
 
 
+def test_all_faces_of_a_photo(classifier: Classifier, portrait: Path) -> None:
+    with Image.open(portrait) as image:
+        face = image.convert("RGB").resize((256, 256))
+    pair = Image.new("RGB", (800, 400), "white")
+    pair.paste(face, (20, 60))
+    pair.paste(face.resize((200, 200)), (500, 60))
+    assert len(classifier.predict(pair)) == 1
+    answers = classifier.predict([pair, Image.new("RGB", (90, 90))], faces="all")
+    assert [answer.path for answer in answers] == ["image 0", "image 0", "image 1"]
+    assert answers.to_frame()["face"].tolist()[:2] == [1, 2]
+    with pytest.raises(MaskclsError, match=r"^faces='every': choose largest or all$"):
+        classifier.predict(pair, faces="every")
+
+
 @pytest.mark.parametrize("kind", ["path", "image", "array"])
 def test_one_photo_needs_no_list(classifier: Classifier, portrait: Path, kind: str) -> None:
     with Image.open(portrait) as image:

@@ -76,6 +76,29 @@ def test_face_belongs_to_its_photo(paths: list[Path], finder: FaceFinder, pixel_
         assert photo.face.file_sha256 == read.sha256
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 64])
+def test_as_many_faces_as_asked_for(
+    tmp_path: Path, finder: FaceFinder, pixel_encoder: Encoder, scene: Scene, bare: list[Image.Image], batch_size: int
+) -> None:
+    scene([(bare[0], 200, (300, 150)), (bare[1], 130, (30, 40)), (bare[2], 100, (520, 10))]).save(
+        tmp_path / "three.png"
+    )
+    bare[0].save(tmp_path / "one.png")
+    (tmp_path / "none.png").write_text("no photo")
+    paths = [tmp_path / name for name in ("three.png", "none.png", "one.png", "three.png")]
+    for most, counts in ((1, [1, 0, 1, 1]), (2, [2, 0, 1, 2]), (1000, [3, 0, 1, 3])):
+        photos = flat(encoded(paths, finder, pixel_encoder, batch_size, faces=most))
+        assert [len(photo.faces) for photo in photos] == counts
+        for photo in photos:
+            image = read_photo(photo.path).image if photo.faces else None
+            for face in photo.faces:
+                assert image is not None
+                expected = pixel_encoder.encode(align(image, face.found)[None])
+                assert np.array_equal(face.embedding, expected.embeddings[0])
+                assert 0 < face.brightness < 255
+                assert 0 <= face.quality.value <= 1
+
+
 def test_no_photos(finder: FaceFinder, pixel_encoder: Encoder) -> None:
     assert encoded([], finder, pixel_encoder) == []
 

@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from maskcls.classify.tasks import PREDICTION_COLUMNS
 from maskcls.embedder.detection.finder import FaceFinder
 from maskcls.embedder.facenet.encoder import FaceNetEncoder
 from maskcls.embedder.labels import AGE_BANDS, GENDERS, MASKS
+from maskcls.embedder.pipeline import MOST_FACES
 from maskcls.embedder.storage.atomic import write_table
 
 STRANGERS = 8
@@ -232,3 +234,75 @@ def test_no_photos_give_an_empty_table(model: Model, encoder: FaceNetEncoder, fi
     table = predict_photos([], [], model, encoder, finder).table
     assert table.empty
     assert tuple(table.columns) == PREDICTION_COLUMNS
+
+
+def all_faces(
+    photos: Path, model: Model, encoder: FaceNetEncoder, finder: FaceFinder, **options: Any
+) -> PredictedPhotos:
+    paths = [photos / "pair.png", photos / "blank.png", next(photos.glob("strange0*"))]
+    return predict_photos(paths, names(paths), model, encoder, finder, faces=MOST_FACES, **options)
+
+
+def test_every_face_has_a_row(
+    photos: Path, model: Model, encoder: FaceNetEncoder, finder: FaceFinder, by_name: pd.DataFrame
+) -> None:
+    predicted = all_faces(photos, model, encoder, finder, keep_crops=9)
+    table = predicted.table
+    pair, blank = table[table["path"] == "pair.png"], table[table["path"] == "blank.png"]
+    assert pair["face"].tolist() == [1, 2]
+    assert pair["status"].tolist() == ["ok", "ok"]
+    assert blank["face"].isna().all()
+    boxes = [[float(value) for value in str(cell).split()] for cell in pair["box"]]
+    assert boxes[0] != boxes[1]
+    columns = ["mask", "gender", "age", "box", "quality"]
+    assert pair.iloc[0][columns].to_dict() == pytest.approx(by_name.loc["pair", columns].to_dict())
+    assert "the largest found is predicted" in str(pair["reason"].iloc[0])
+    assert "this is number 2 by size" in str(pair["reason"].iloc[1])
+    assert sorted(predicted.crops) == [number for number, answer in enumerate(predicted.answers) if answer.face]
+
+
+def test_a_killed_run_resumes_with_every_face(
+    photos: Path, model: Model, encoder: FaceNetEncoder, finder: FaceFinder, tmp_path: Path
+) -> None:
+    first = all_faces(photos, model, encoder, finder, steps=tmp_path / "steps", batch_size=1)
+    done: list[int] = []
+    again = all_faces(
+        photos, model, encoder, finder, steps=tmp_path / "steps", progress=lambda _, total: done.append(total)
+    )
+    assert done == [0]
+    assert again.answers == first.answers
+    assert (
+        len(
+            predict_photos(
+                [photos / "pair.png"], ["pair.png"], model, encoder, finder, steps=tmp_path / "steps"
+            ).answers
+        )
+        == 1
+    )
+
+
+def test_faces_of_low_quality_are_unsure(
+    photos: Path, model: Model, encoder: FaceNetEncoder, finder: FaceFinder
+) -> None:
+    strict = all_faces(photos, model, encoder, finder, min_quality=1.0)
+    for answer in strict.answers:
+        if answer.face is None or answer.face.quality is None:
+            continue
+        assert answer.status == ("unsure" if answer.face.quality < 1 else "ok")
+        assert ("quality only" in (answer.reason or "")) == (answer.face.quality < 1)
+
+
+def test_a_photo_that_lies_is_turned_and_the_row_remarks_it(
+    photos: Path, model: Model, encoder: FaceNetEncoder, finder: FaceFinder, tmp_path: Path
+) -> None:
+    upright = next(photos.glob("gallery0*"))
+    with Image.open(upright) as image:
+        image.convert("RGB").transpose(Image.Transpose.ROTATE_90).save(tmp_path / "lying.png")
+    paths = [upright, tmp_path / "lying.png"]
+    one, other = predict_photos(paths, names(paths), model, encoder, finder).answers
+    assert other.face is not None
+    assert other.face.turn == 270
+    assert "turned by 270 degrees" in (other.reason or "")
+    assert one.mask is not None
+    assert other.mask is not None
+    assert one.mask.label == other.mask.label
