@@ -40,7 +40,7 @@ TURN_MARGIN = 0.04
 """By how much the evidence must grow for an image to be turned."""
 TURN_OPINION = 0.6
 """libfacedetection's score that a turned image must have."""
-CONFIRMED = (0.45, 0.95)
+CONFIRMED = (0.3, 0.9)
 """libfacedetection's score that a crop must have, and O-Net's from which it needs none."""
 FILLED = 0.6
 """Height of libfacedetection's face over the photo's shorter side, from which the photo may be a crop."""
