@@ -187,7 +187,8 @@ class FaceFinder:
             other = self._evidence([image.transpose(way) for image in images])
             for i, (before, seen) in enumerate(best):
                 least = seen.upright()[0] + (0 if before else TURN_MARGIN)
-                if other.opinions[i] >= TURN_OPINION and other.upright()[i] > least:
+                surer = other.opinions[i] >= TURN_OPINION and other.best[i] > seen.best[0]
+                if surer and other.upright()[i] > least:
                     best[i] = (turn, other.of([i]))
         return best
 

@@ -23,7 +23,7 @@ SIDES = (320, 640)
 :data:`ENLARGED` times enlarged, but to the second length at most, for small ones."""
 ENLARGED = 1.6
 SAME = 0.4
-"""Overlap (intersection over union) from which two proposals are one face, the one with the higher score."""
+"""Overlap (intersection over union) from which two boxes are one face, the one with the higher score."""
 SMALL_SIDE = 128
 """Longest side of the small copy in which libfacedetection looks for a face that fills the photo, in pixels."""
 SURE_PROPOSAL = 0.75
@@ -109,7 +109,7 @@ class LibfacedetectionSearch:
             np.where(framed[:, None, None], refined.landmarks, proposed.landmarks),
         )
         kept = (proposed.scores >= SURE_PROPOSAL) | (refined.scores >= SECONDED)
-        return [by_size(faces.where(kept & (owners == i))) for i in range(len(images))]
+        return [by_size(_distinct(faces.where(kept & (owners == i)))) for i in range(len(images))]
 
     def opinions(self, images: Sequence[Image.Image]) -> tuple[Array, Array]:
         """See :class:`Search`; a small copy of the image is searched."""
@@ -182,7 +182,7 @@ def _proposals(image: Image.Image) -> Candidates:
 
 
 def _distinct(proposals: Candidates) -> Candidates:
-    """One proposal for each face: the one with the highest score."""
+    """One box for each face: the one with the highest score."""
     kept: list[int] = []
     for i in np.argsort(-proposals.scores, kind="stable").tolist():
         if not kept or overlaps(proposals.boxes[i : i + 1], proposals.boxes[kept]).max() < SAME:

@@ -31,6 +31,7 @@ export function makeCard(photo, name) {
       boxes.forEach((box, other) => box.setAttribute("aria-pressed", other === number));
       show(faces[number]);
     };
+    card.classList.toggle("several", faces.length > 1);
     if (faces.length > 1) boxes.forEach((box, number) => box.addEventListener("click", () => choose(number)));
     find(".picture").append(...boxes);
     choose(0);
