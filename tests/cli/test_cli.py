@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from maskcls.classify.tasks import PREDICTION_COLUMNS
@@ -161,6 +162,9 @@ def test_photos_and_folders_are_predicted_together(
         pytest.param(["a.jpg", "only"], [], ["only/link is a link to a folder", "name its target"], id="only a link"),
         pytest.param(["one", "two"], ["--submission", "s.csv"], ["one/x.jpg and two/x.jpg"], id="one id twice"),
         pytest.param(["x.csv", "one"], ["-o", "x.csv"], ["x.csv", "named twice"], id="a photo as output"),
+        pytest.param(
+            ["one"], ["--submission", "s.csv", "--faces", "all"], ["one line a photo"], id="a submission of all faces"
+        ),
     ],
 )
 def test_what_cannot_be_predicted_is_an_error_before_the_work(
@@ -175,6 +179,31 @@ def test_what_cannot_be_predicted_is_an_error_before_the_work(
     monkeypatch.setattr("maskcls.cli.predict.opened", None)
     fails(run("predict", *places, *options), *words)
     assert not Path("predictions.csv").exists()
+
+
+@pytest.mark.parametrize("search", ["libfacedetection", "mtcnn"])
+def test_every_face_of_a_group_is_a_row(portrait: Path, tmp_path: Path, search: str) -> None:
+    with Image.open(portrait) as image:
+        face = image.convert("RGB").resize((256, 256))
+    group = Image.new("RGB", (900, 400), "white")
+    group.paste(face, (20, 60))
+    group.paste(face.resize((220, 220)), (500, 60))
+    (tmp_path / "photos").mkdir()
+    group.save(tmp_path / "photos" / "group.png")
+    Image.new("RGB", (90, 90), "grey").save(tmp_path / "photos" / "none.png")
+    out = tmp_path / "p.csv"
+    options = ("--faces", "all", "--search", search, "--min-quality", "1", "--report", tmp_path / "r.html")
+    result = run("predict", tmp_path / "photos", "-o", out, *options)
+    assert result.exit_code == 0, result.output
+    assert "2 photos, 2 faces answered" in result.stdout
+    assert "group.png, face 2: " in result.stdout
+    table = pd.read_csv(out)
+    assert table["path"].tolist() == ["group.png", "group.png", "none.png"]
+    assert table["face"].tolist()[:2] == [1, 2]
+    assert table["box"].notna().tolist() == [True, True, False]
+    low = table["quality"] < 1
+    assert (table.loc[low, "status"] == "unsure").all()
+    assert table.loc[low, "reason"].str.contains("quality only").all()
 
 
 def test_predict_writes_parquet(photos: Path, model_folder: Path, tmp_path: Path) -> None:
