@@ -1,4 +1,7 @@
-"""Identities: who is the same person, by name, by photo and, where names are missing or shared, by looks."""
+"""Identities: who is the same person, by name, by photo and, where names are missing or shared, by looks.
+
+Faces that share a photo are different people, and stay together nevertheless wherever people are kept apart.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +53,30 @@ def original_photos(table: pd.DataFrame) -> pd.Series[str]:
         table: with columns ``drawn_on`` and ``file_sha256``.
     """
     return table["drawn_on"].fillna(table["file_sha256"])
+
+
+def photos_of_one(table: pd.DataFrame) -> pd.Series[str]:
+    """:func:`original_photos` as far as a photo shows one person: null for the labelled faces of a photo of several.
+
+    Args:
+        table: with column ``label_box`` too.
+    """
+    return original_photos(table).where(table["label_box"].isna())
+
+
+def kept_together(persons: npt.NDArray[np.int64], table: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Group number of each face (n,): people who are in one photo, if only by way of others, are one group.
+
+    A photo that is on one side of a split takes all people on it, with all their photos, to that side. Where no photo
+    has several labelled faces, the groups are the persons.
+
+    Args:
+        persons: (n,) of :func:`infer_identities`.
+        table: see :func:`photos_of_one`.
+    """
+    if table["label_box"].isna().all():
+        return persons
+    return sharing([pd.Series(persons).astype("str"), original_photos(table).reset_index(drop=True)])
 
 
 def infer_identities(

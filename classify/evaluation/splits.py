@@ -154,7 +154,7 @@ def read_split(path: Path, pool: FaceSet) -> Split:
     key = _key(table, where)
     faces = pool.table[key]
     if (doubled := faces[faces.duplicated()]).size:
-        raise MaskclsError(f"{where}: {shown(doubled.iloc[0])} is in two sets; the file needs the column face_id")
+        raise MaskclsError(f"{where}: {shown(doubled.iloc[0])} is of several faces; the file needs the column face_id")
     mine = table[key].isin(faces)
     ignored = int((~mine).sum())
     table = table.loc[mine, [key, "fold"]]

@@ -70,12 +70,12 @@ class Finished:
         found: Positions = {}
         if self.old is not None:
             for table, rejected in ((self.old.table, False), (self.old.rejects, True)):
-                text = table["reason"] if rejected else table["label_box"].fillna("")
+                about = (table["reason"] if rejected else table["label_box"].fillna("")).tolist()
                 columns = (table[name].tolist() for name in ("path", "file_size", "file_mtime_ns"))
-                for i, (path, size, mtime, about) in enumerate(zip(*columns, text.tolist(), strict=True)):
+                for i, (path, size, mtime, text) in enumerate(zip(*columns, about, strict=True)):
                     state = FileState(size, mtime)
                     if not rejected or state != NO_FILE:  # of a label, or of a file that may be there by now
-                        found.setdefault(path, []).append(Position(OLD, i, rejected, state, about))
+                        found.setdefault(path, []).append(Position(OLD, i, rejected, state, text))
         for name in self.steps.names():
             notes = self._notes(name)
             batch: Positions = {}  # with all rows of each of its photos
