@@ -27,6 +27,7 @@ from sklearn.metrics import f1_score
 from maskcls.classify.model.loading import open_model
 from maskcls.classify.predict.job import answer_photos
 from maskcls.embedder.detection.finder import FaceFinder
+from maskcls.embedder.detection.overlap import match, overlaps
 from maskcls.embedder.detection.search import SearchName
 from maskcls.embedder.labels import MASKS
 from maskcls.embedder.photo import read_photo
@@ -70,7 +71,7 @@ def main() -> None:
             boxes = np.array([answer.face.box for answer in answers if answer.face is not None]).reshape(-1, 4)
             faces = labels[labels["path"] == path]
             mine, high = faces[["x0", "y0", "x1", "y1"]].to_numpy(np.float64), max(photo.image.size)
-            matched = match(mine, boxes)
+            matched = match(mine, boxes, OVERLAP)
             rows.append((mine, faces["mask"].to_numpy() != "normal", matched, boxes, high))
             for box in boxes[overlaps(mine, boxes).max(axis=0) < 0.1] if len(boxes) else []:
                 if box[3] - box[1] >= SIZES["middle"] * high:
@@ -85,26 +86,6 @@ def main() -> None:
         print(f"| {search} | {' | '.join(figures)} | {1000 * seconds / len(photos):.0f} | {f1:.3f} |", flush=True)
         if options.sheet and beyond:
             sheet(beyond).save(options.sheet.with_stem(f"{options.sheet.stem}-{search}"))
-
-
-def overlaps(boxes: Boxes, others: Boxes) -> Boxes:
-    """Intersection over union (n, m)."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = (high - low).clip(0).prod(axis=2)
-    areas, other_areas = ((part[:, 2:] - part[:, :2]).prod(axis=1) for part in (boxes, others))
-    result: Boxes = shared / (areas[:, None] + other_areas[None] - shared)
-    return result
-
-
-def match(labelled: Boxes, boxes: Boxes) -> npt.NDArray[np.int64]:
-    """For each labelled face the box that is it, -1 where there is none: best overlaps first."""
-    matched = np.full(len(labelled), -1)
-    shared = overlaps(labelled, boxes)
-    for face, box in sorted(np.argwhere(shared >= OVERLAP).tolist(), key=lambda pair: -shared[pair[0], pair[1]]):
-        if matched[face] < 0 and box not in matched:
-            matched[face] = box
-    return matched
 
 
 def shares(rows: list[tuple[Boxes, npt.NDArray[np.bool_], npt.NDArray[np.int64], Boxes, int]]) -> list[str]:

@@ -67,7 +67,7 @@ def embed(
         Engine, typer.Option(help="ray: all machines of the Ray cluster of RAY_ADDRESS, or processes on this one.")
     ] = Engine.local,
 ) -> None:
-    """Find the face in every photo, or every labelled face, and embed it with FaceNet.
+    """Find the face in every photo and embed it with FaceNet.
 
     Writes FACES/faces.parquet, embeddings.npy, maps.npy, encoder.json and rejects.csv (why a photo has no face).
     A killed run goes on where it stopped; a second run embeds only new and changed photos.

@@ -123,7 +123,7 @@ def fold_counts(pool: FaceSet, fold: Rows) -> pd.DataFrame:
     """One row a fold: ``people``, ``faces``, and the faces of each age band and of ``unknown`` age."""
     ages = pd.crosstab(fold, labels_of(pool.table)["age"].to_numpy())
     ages = ages.reindex(columns=[*AGE_BANDS, UNKNOWN], fill_value=0)
-    people = pd.Series(pool.people).groupby(fold).nunique()
+    people = pd.Series(pool.persons).groupby(fold).nunique()
     return pd.concat([people.rename("people"), ages.sum(axis=1).rename("faces"), ages], axis=1)
 
 

@@ -72,7 +72,7 @@ class Dataset:
 
     def photo_count(self) -> int:
         """How many photos it has."""
-        return len({item.path for item in self.photos})
+        return len({item.path for item in self.photos}) if self.faces == "all" else len(self.photos)
 
     def label_counts(self) -> dict[str, int]:
         """How many photos (or labelled faces) have a label of each task: age, gender, mask."""

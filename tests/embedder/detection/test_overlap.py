@@ -38,5 +38,5 @@ def test_intersection_over_union(other: tuple[int, ...], share: float) -> None:
     ],
 )
 def test_match(labelled: list[tuple[float, ...]], found: list[tuple[float, ...]], expected: list[int]) -> None:
-    boxes = (np.array(part, np.float64).reshape(-1, 4) for part in (labelled, found))
-    assert match(*boxes).tolist() == expected
+    one, other = (np.array(part, np.float64).reshape(-1, 4) for part in (labelled, found))
+    assert match(one, other).tolist() == expected
