@@ -16,7 +16,7 @@ from ...embedder.faceset.store import EmbeddingSet, open_set
 from ...embedder.photo import shown
 from ...embedder.storage.manifest import key_of
 from .augmentation import AugmentedFaces, reencode
-from .identity import infer_identities, kept_together, person_keys, photos_of_one
+from .identity import hardly_seen, infer_identities, kept_together, person_keys, photos_of_one
 from .provenance import TeacherRecord, placed
 
 Rows = npt.NDArray[np.int64]
@@ -208,7 +208,8 @@ def merge_sets(sets: Sequence[EmbeddingSet], used: int | None = None) -> FaceSet
     first = np.flatnonzero(~best_first.duplicated().sort_index().to_numpy())
     modes = {item.settings["face"] for item in sets}
     table = table.iloc[first].reset_index(drop=True)
-    persons = infer_identities(embeddings[first], person_keys(table), table["mask"], photos_of_one(table))
+    photo, vague = photos_of_one(table), hardly_seen(table)
+    persons = infer_identities(embeddings[first], person_keys(table), table["mask"], photo, vague)
     people = kept_together(persons, table)
     teachers = {item.pseudo.teacher.fingerprint: item.pseudo.teacher for item in sets if item.pseudo is not None}
     pool = FaceSet(

@@ -10,7 +10,7 @@ import pytest
 
 from maskcls.classify.age.vote import NOBODY
 from maskcls.classify.data.face_set import FaceSet, merge_sets
-from maskcls.classify.data.identity import kept_together
+from maskcls.classify.data.identity import MIN_NORM, kept_together
 from maskcls.classify.evaluation.splits import pool_folds
 from maskcls.classify.model.build import build_model
 from maskcls.embedder.faceset.store import EmbeddingSet
@@ -47,6 +47,16 @@ def test_a_split_keeps_the_faces_of_a_photo_together(several: FaceSet) -> None:
     fold = pd.Series(pool_folds(several, 5, 0))
     assert fold.groupby(several.table["path"]).nunique().eq(1).all()
     assert fold.nunique() == 5
+
+
+@pytest.mark.parametrize("norm", [pytest.param(17.0, id="hardly seen"), pytest.param(18.0, id="seen well enough")])
+def test_only_a_face_that_is_seen_well_is_known_by_looks(make_set: MakeSet, norm: float) -> None:
+    norms = [20.0] * (PHOTOS * EACH)
+    norms[EACH] = norm
+    faces = photos_of_several(make_set, norm=norms)
+    faces.embeddings[EACH] = faces.embeddings[0]
+    pool = merge_sets([faces])
+    assert (pool.persons[0] == pool.persons[EACH]) == (norm >= MIN_NORM)
 
 
 def test_a_face_of_two_photos_joins_these(make_set: MakeSet) -> None:
