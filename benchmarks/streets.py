@@ -27,7 +27,8 @@ from sklearn.metrics import f1_score
 from maskcls.classify.model.loading import open_model
 from maskcls.classify.predict.job import answer_photos
 from maskcls.embedder.detection.finder import FaceFinder
-from maskcls.embedder.detection.search import SearchName, overlaps
+from maskcls.embedder.detection.overlap import match, overlaps
+from maskcls.embedder.detection.search import SearchName
 from maskcls.embedder.labels import MASKS
 from maskcls.embedder.photo import read_photo
 from maskcls.embedder.pipeline import MOST_FACES, encode_read
@@ -67,12 +68,11 @@ def main() -> None:
         seconds = time.thread_time() - start
         for path, photo in photos.items():
             answers = answer_photos(encode_read([photo], finder, encoder, faces=MOST_FACES), [path], model)
-            boxes = np.array([answer.face.box for answer in answers if answer.face is not None], np.float32).reshape(
-                -1, 4
-            )
+            found = [answer.face.box for answer in answers if answer.face is not None]
+            boxes = np.array(found, np.float32).reshape(-1, 4)
             faces = labels[labels["path"] == path]
             mine, high = faces[["x0", "y0", "x1", "y1"]].to_numpy(np.float32), max(photo.image.size)
-            matched = match(mine, boxes)
+            matched = match(mine, boxes, OVERLAP)
             rows.append((mine, faces["mask"].to_numpy() != "normal", matched, boxes, high))
             for box in boxes[overlaps(mine, boxes).max(axis=0) < 0.1] if len(boxes) else []:
                 if box[3] - box[1] >= SIZES["middle"] * high:
@@ -87,16 +87,6 @@ def main() -> None:
         print(f"| {search} | {' | '.join(figures)} | {1000 * seconds / len(photos):.0f} | {f1:.3f} |", flush=True)
         if options.sheet and beyond:
             sheet(beyond).save(options.sheet.with_stem(f"{options.sheet.stem}-{search}"))
-
-
-def match(labelled: Boxes, boxes: Boxes) -> npt.NDArray[np.int64]:
-    """For each labelled face the box that is it, -1 where there is none: best overlaps first."""
-    matched = np.full(len(labelled), -1)
-    shared = overlaps(labelled, boxes)
-    for face, box in sorted(np.argwhere(shared >= OVERLAP).tolist(), key=lambda pair: -shared[pair[0], pair[1]]):
-        if matched[face] < 0 and box not in matched:
-            matched[face] = box
-    return matched
 
 
 def shares(rows: list[tuple[Boxes, npt.NDArray[np.bool_], npt.NDArray[np.int64], Boxes, int]]) -> list[str]:

@@ -45,12 +45,15 @@ LegendOption = Annotated[
 
 
 def show_layout(dataset: Dataset) -> None:
-    """Print the layout and how many photos have a label of each task."""
+    """Print the layout and how many photos, or labelled faces, have a label of each task."""
     counts = dataset.label_counts()
     tell(guessed=dataset.guessed, labels=counts)
     guessed = "" if not dataset.guessed else " (guessed)" if dataset.layout != "csv" else " (labels.csv found)"
     found = ", ".join(f"{task} {count:,}" for task, count in counts.items())
-    typer.echo(f"layout {dataset.layout}{guessed}: {len(dataset.photos):,} photos, labels: {found}")
+    photos = f"{dataset.photo_count():,} photos"
+    if dataset.faces == "all":
+        photos = f"{sum(item.box is not None for item in dataset.photos):,} labelled faces in {photos}"
+    typer.echo(f"layout {dataset.layout}{guessed}: {photos}, labels: {found}")
     if not any(counts.values()):
         typer.echo(
             "no photo has a label of age, gender or mask: they come from a table (--labels), from folders named "

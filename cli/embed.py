@@ -25,6 +25,7 @@ from .options import (
     RuntimeOption,
     SearchOption,
     WeightsOption,
+    WhichFaces,
 )
 from .terminal import one_line_errors, progress_bar, tell
 
@@ -51,6 +52,10 @@ def embed(
     face: Annotated[
         Face, typer.Option(help="auto: a photo that is a face crop is taken whole, others are searched.")
     ] = Face.auto,
+    faces: Annotated[
+        WhichFaces,
+        typer.Option(help="all: every face that the label table names by a box (x0, y0, x1, y1), one row each."),
+    ] = WhichFaces.largest,
     jobs: JobsOption = JOBS,
     batch_size: BatchOption = 64,
     device: DeviceOption = Device.auto,
@@ -78,9 +83,10 @@ def embed(
         from ..embedder.facenet.runtimes import pick_runtime
         from ..embedder.faceset.embed import embed_folder
         from ..embedder.photo import shown
+        from ..embedder.pipeline import MOST_FACES
 
         columns = Columns(path_column, person_column, mask_column, gender_column, race_column, age_column)
-        dataset = read_dataset(photos, layout.value, labels, columns, read_legend(legend or []))
+        dataset = read_dataset(photos, layout.value, labels, columns, read_legend(legend or []), faces.value)
         show_layout(dataset)
         warn_of_misread(dataset)
         chosen = pick_device(device.value)
@@ -104,6 +110,7 @@ def embed(
                     batch_size,
                     how,
                     cast(SearchName | None, search and search.value),
+                    MOST_FACES if faces is WhichFaces.all else 1,
                 )
                 encode = partial(encode_with_ray, work=work)
             progress = stack.enter_context(progress_bar())
@@ -129,4 +136,4 @@ def embed(
         if dataset.passed_over:
             typer.echo(f"passed over: {dataset.passed_over}")
         if not report.faces:
-            raise MaskclsError(f"{shown(photos)}: no face in any of {len(dataset.photos)} photos")
+            raise MaskclsError(f"{shown(photos)}: no face in any of {dataset.photo_count()} photos")

@@ -29,7 +29,7 @@ class Search(StrEnum):
 
 
 class WhichFaces(StrEnum):
-    """Which faces of a photo are predicted."""
+    """Which faces of a photo are used."""
 
     largest = "largest"
     all = "all"

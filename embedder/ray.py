@@ -43,6 +43,7 @@ class Work:
     batch_size: int
     runtime: Runtime = REFERENCE
     search: SearchName | None = None
+    faces: int = 1
 
 
 @contextmanager
@@ -119,7 +120,8 @@ def _encode(paths: list[Path], work: Work) -> list[EncodedPhoto]:
             f"a worker has encoder {encoder.info.name} ({encoder.info.fingerprint}), this run {work.encoder.name} "
             f"({work.encoder.fingerprint}); install the same maskcls and weights on every machine"
         )
-    with encode_photos(paths, finder, encoder, mode=work.mode, jobs=1, batch_size=work.batch_size) as batches:
+    size = work.batch_size
+    with encode_photos(paths, finder, encoder, mode=work.mode, faces=work.faces, jobs=1, batch_size=size) as batches:
         return [photo for batch in batches for photo in batch]
 
 

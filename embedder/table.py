@@ -32,6 +32,7 @@ COLUMNS: dict[str, str] = {
     "file_sha256": "str",
     "file_size": "int64",
     "file_mtime_ns": "int64",
+    "label_box": "str",
 }
 """Column -> pandas dtype. A missing label is null (strings) or NaN (ages).
 
@@ -39,7 +40,9 @@ COLUMNS: dict[str, str] = {
 whole photo was taken), both in pixels of the upright photo; ``face`` is ``detect`` or ``whole``; ``sharpness``
 is the variance of the Laplacian of the grey crop, in squared 8-bit grey levels; ``norm`` is the length of the
 embedding before it was normalised; ``age_low`` and ``age_high``
-are years, both ends included; ``drawn_on`` is the ``file_sha256`` of the photo that a mask was drawn on.
+are years, both ends included; ``drawn_on`` is the ``file_sha256`` of the photo that a mask was drawn on;
+``label_box`` is the box of the face in the label table (``42 109 66 140``), missing where the photo's
+largest face was taken.
 """
 
 

@@ -16,7 +16,7 @@ from ...embedder.faceset.store import EmbeddingSet, open_set
 from ...embedder.photo import shown
 from ...embedder.storage.manifest import key_of
 from .augmentation import AugmentedFaces, reencode
-from .identity import infer_identities, original_photos, person_keys
+from .identity import hardly_seen, infer_identities, kept_together, person_keys, photos_of_one
 from .provenance import TeacherRecord, placed
 
 Rows = npt.NDArray[np.int64]
@@ -33,8 +33,9 @@ class FaceSet:
             ``dataset`` (id of the data set) and ``teacher`` (fingerprint of the model that gave the row's
             pseudo-labels; null where the labels are given ones).
         embeddings: (n, 512) float32.
-        people: (n,) number of the person on each face, see :func:`.identity.infer_identities`; the faces of a person
-            stay on one side of a split.
+        people: (n,) number of the person on each face; the faces of a person stay on one side of a split, and never
+            vote on each other. People who are in one photo have one number, see :func:`.identity.kept_together`.
+        persons: (n,) the same with a number for every person, see :func:`.identity.infer_identities`.
         encoder: what all vectors were made with.
         face: how the photos were read (``auto``, ``detect``, ``whole`` or ``mixed``).
         copies: exact copies of a photo that were left out.
@@ -46,6 +47,7 @@ class FaceSet:
     table: pd.DataFrame
     embeddings: npt.NDArray[np.float32]
     people: Rows
+    persons: Rows
     encoder: EncoderInfo
     face: str
     copies: int
@@ -152,6 +154,7 @@ class FaceSet:
             table=self.table.iloc[rows].reset_index(drop=True),
             embeddings=self.embeddings[rows],
             people=self.people[rows],
+            persons=self.persons[rows],
             set_number=self.set_number[rows],
             _map_file=self._map_file[rows],
             _position=self._position[rows],
@@ -205,12 +208,15 @@ def merge_sets(sets: Sequence[EmbeddingSet], used: int | None = None) -> FaceSet
     first = np.flatnonzero(~best_first.duplicated().sort_index().to_numpy())
     modes = {item.settings["face"] for item in sets}
     table = table.iloc[first].reset_index(drop=True)
-    people = infer_identities(embeddings[first], person_keys(table), table["mask"], original_photos(table))
+    photo, vague = photos_of_one(table), hardly_seen(table)
+    persons = infer_identities(embeddings[first], person_keys(table), table["mask"], photo, vague)
+    people = kept_together(persons, table)
     teachers = {item.pseudo.teacher.fingerprint: item.pseudo.teacher for item in sets if item.pseudo is not None}
     pool = FaceSet(
         table,
         embeddings[first],
         people,
+        persons,
         sets[0].encoder,
         modes.pop() if len(modes) == 1 else "mixed",
         len(number) - len(first),

@@ -123,7 +123,7 @@ def fold_counts(pool: FaceSet, fold: Rows) -> pd.DataFrame:
     """One row a fold: ``people``, ``faces``, and the faces of each age band and of ``unknown`` age."""
     ages = pd.crosstab(fold, labels_of(pool.table)["age"].to_numpy())
     ages = ages.reindex(columns=[*AGE_BANDS, UNKNOWN], fill_value=0)
-    people = pd.Series(pool.people).groupby(fold).nunique()
+    people = pd.Series(pool.persons).groupby(fold).nunique()
     return pd.concat([people.rename("people"), ages.sum(axis=1).rename("faces"), ages], axis=1)
 
 
@@ -154,7 +154,7 @@ def read_split(path: Path, pool: FaceSet) -> Split:
     key = _key(table, where)
     faces = pool.table[key]
     if (doubled := faces[faces.duplicated()]).size:
-        raise MaskclsError(f"{where}: {shown(doubled.iloc[0])} is in two sets; the file needs the column face_id")
+        raise MaskclsError(f"{where}: {shown(doubled.iloc[0])} is of several faces; the file needs the column face_id")
     mine = table[key].isin(faces)
     ignored = int((~mine).sum())
     table = table.loc[mine, [key, "fold"]]

@@ -102,7 +102,7 @@ def build_model(
     gallery, table = gallery_for(fitted.vote.space, faces, prototypes)
     gallery = gallery.fitting(kind_in_memory(gallery_kind))
     missing = tuple(task for task in TASKS if task not in fitted.heads) + (() if len(rows) else ("age",))
-    people = len(np.unique(pool.people))
+    people = len(np.unique(pool.persons))
     report = BuildReport(len(pool), len(table), people, pool.copies, fitted.vote.report, fitted.reports, missing)
     model = Model(
         gallery,

@@ -18,6 +18,7 @@ from ..data.face_set import merge_sets
 from ..data.identity import original_photos, person_keys, sharing
 from ..model.erasure import StoredModelFolder
 
+Bools = npt.NDArray[np.bool_]
 _COLUMNS = ["face_id", "dataset", "person", "path", "root", "file_sha256", "drawn_on"]
 
 
@@ -65,7 +66,8 @@ def find_person(
     same photo, or a mask drawn on it, have the same person. To the person belong the faces of these identities, or the
     one face; every exact copy of their photos and every mask drawn on them, whatever its name; and faces without a name
     that are grouped with them, by looks among the sets of one encoder and as the models have it. With a face given,
-    grouped faces of any name belong to the person.
+    grouped faces of any name belong to the person. A photo with other people's faces goes with these, since it must not
+    come back; their other photos stay.
 
     Args:
         known: found by an earlier run that was killed.
@@ -75,30 +77,34 @@ def find_person(
     """
     opened = {stored: one for stored in sets if (one := stored.open()) is not None}
     faces = pd.concat([_set_faces(opened), _model_faces(models)], ignore_index=True)
+    crowded = _of_several(faces)
+    faces["group"] = faces["group"].mask(_grouped_by_photo(faces, crowded))
     keys = person_keys(faces)
     selected = (faces["face_id"] == selector.face) if selector.face else _of_name(faces, keys, selector)
-    taken = (faces["face_id"].isin(known.faces) | selected | keys.isin(known.identities)).to_numpy(bool)
+    taken = ((faces["face_id"].isin(known.faces) & ~crowded) | selected | keys.isin(known.identities)).to_numpy(bool)
     if not taken.any():
         if known:
             return FoundPerson(known, 0)
         raise MaskclsError(f"{selector}: in none of the embedding sets and models of the given folders")
-    joinable = np.ones(len(faces), bool) if selector.face else _unnamed(faces, taken)
+    joinable = np.ones(len(faces), bool) if selector.face else _unnamed(faces, taken, crowded)
     while True:
         grouped = faces["group"].isin(faces["group"][taken].dropna()).to_numpy(bool)
         hashes = {*faces["file_sha256"][taken].dropna(), *faces["drawn_on"][taken].dropna(), *known.hashes}
         more = taken | (grouped & joinable) | faces["face_id"].isin(faces["face_id"][taken]).to_numpy(bool)
-        more = more | (faces["file_sha256"].isin(hashes) | faces["drawn_on"].isin(hashes)).to_numpy(bool)
+        photo = (faces["file_sha256"].isin(hashes) | faces["drawn_on"].isin(hashes)).to_numpy(bool)
+        more = more | (photo & ~crowded)
         if selector.face:
             more = more | keys.isin(keys[taken].dropna()).to_numpy(bool)
         if (more == taken).all():
             break
         taken = more
-    mine = faces[taken]
-    ids = frozenset(mine["face_id"])
     identities = frozenset(keys[selected if selector.name else taken].dropna())
+    others = int(faces["face_id"][grouped & ~taken & ~photo].nunique())
+    mine = faces[taken | photo]
+    ids = frozenset(mine["face_id"])
     photos = frozenset(zip(mine["root"], mine["path"], strict=True))
     found = Traces(ids, frozenset(hashes), photos, _vectors(opened.values(), models, ids), identities)
-    return FoundPerson(known | found, int(faces["face_id"][grouped & ~taken].nunique()))
+    return FoundPerson(known | found, others)
 
 
 def faces_left(sets: Collection[StoredSet], models: Collection[StoredModelFolder], traces: Traces) -> int:
@@ -125,34 +131,48 @@ def _of_name(faces: pd.DataFrame, keys: pd.Series[str], selector: PersonSelector
     return named
 
 
-def _unnamed(faces: pd.DataFrame, taken: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _unnamed(faces: pd.DataFrame, taken: Bools, crowded: Bools) -> Bools:
     """Faces (n,) without a name of their own, by way of the photo that was copied or drawn on neither."""
     photo, named = original_photos(faces), faces["person"].notna()
-    of_others = set(photo[named & ~taken]) - set(photo[taken])
+    of_others = set(photo[named & ~taken & ~crowded]) - set(photo[taken])
     return (~named & ~photo.isin(of_others)).to_numpy(bool)
 
 
+def _of_several(faces: pd.DataFrame) -> Bools:
+    """Faces (n,) of photos, or of drawings on photos, that show several people of one set or model."""
+    photo = original_photos(faces)
+    several = faces.groupby(["where", "file_sha256"])["face_id"].transform("nunique") > 1
+    return photo.isin(photo[several]).to_numpy(bool)
+
+
+def _grouped_by_photo(faces: pd.DataFrame, crowded: Bools) -> Bools:
+    """Faces (n,) of models whose group joins people who share a photo, and that a set knows by looks."""
+    in_set = faces["in_set"].astype(bool)
+    known = faces["face_id"].isin(faces["face_id"][in_set])
+    return (~in_set & known & faces["group"].isin(faces["group"][crowded])).to_numpy(bool)
+
+
 def _set_faces(sets: dict[StoredSet, EmbeddingSet]) -> pd.DataFrame:
-    parts = [pd.DataFrame([], columns=[*_COLUMNS, "group", "where"])]
+    parts = [pd.DataFrame([], columns=[*_COLUMNS, "group", "where", "in_set"])]
     encoders: dict[str, list[StoredSet]] = {}
     for stored, found in sets.items():
         if len(found):
             encoders.setdefault(found.encoder.fingerprint, []).append(stored)
     for encoder, alike in encoders.items():
         pool = merge_sets([sets[stored] for stored in alike])
-        group = pd.Series([f"{encoder} {number}" for number in pool.people], pool.table["face_id"])
+        group = pd.Series([f"{encoder} {number}" for number in pool.persons], pool.table["face_id"])
         for stored in alike:
             table = sets[stored].table.assign(root=sets[stored].settings["root"], dataset=sets[stored].dataset)
-            parts.append(table[_COLUMNS].assign(group=table["face_id"].map(group), where=str(stored.path)))
+            parts.append(table[_COLUMNS].assign(group=table["face_id"].map(group), where=str(stored.path), in_set=True))
     return pd.concat(parts)
 
 
 def _model_faces(models: Collection[StoredModelFolder]) -> pd.DataFrame:
-    parts = [pd.DataFrame([], columns=[*_COLUMNS, "group", "where"])]
+    parts = [pd.DataFrame([], columns=[*_COLUMNS, "group", "where", "in_set"])]
     for stored in models:
         table = stored.open().table
         group = [f"{stored.path} {number}" for number in table["group"]]
-        parts.append(table[_COLUMNS].assign(group=group, where=str(stored.path)))
+        parts.append(table[_COLUMNS].assign(group=group, where=str(stored.path), in_set=False))
     return pd.concat(parts)
 
 

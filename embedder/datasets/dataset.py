@@ -10,8 +10,11 @@ from typing import Literal
 
 from ..labels import LabelError, Labels
 from ..photo import PassedOver
+from .box import Box
 
 LayoutName = Literal["contest", "utkface", "fairface", "csv", "folders"]
+WhichFaces = Literal["largest", "all"]
+"""Of a photo: its largest face, or every face that a label table names by a box."""
 UNLISTED = "not in the label file"
 
 
@@ -27,19 +30,21 @@ class Misread:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One photo of a data set.
+    """One photo of a data set, or one labelled face of a photo.
 
     Attributes:
         path: of the file, which may not exist.
         labels: as far as they can be read.
         refused: why none of its labels can be used, None where they can.
         problems: single labels that cannot be read and count as unknown.
+        box: of the labelled face; None where the photo's largest face is meant.
     """
 
     path: Path
     labels: Labels = field(default_factory=Labels)
     refused: str | None = None
     problems: tuple[Misread, ...] = ()
+    box: Box | None = None
 
     def problem(self, *, is_used: bool) -> str | None:
         """What is wrong with the labels, for ``rejects.csv``; ``is_used``: the photo is used nevertheless."""
@@ -53,18 +58,24 @@ class Dataset:
 
     Attributes:
         layout: that the labels were read by.
-        photos: with their labels.
+        photos: with their labels; one entry a labelled face where ``faces`` is ``all``.
         passed_over: what else lies there.
         guessed: whether nobody named the layout, so that it was taken from the folder's files and their names.
+        faces: which faces of the photos are in it.
     """
 
     layout: LayoutName
     photos: list[Listed]
     passed_over: PassedOver
     guessed: bool = False
+    faces: WhichFaces = "largest"
+
+    def photo_count(self) -> int:
+        """How many photos it has."""
+        return len({item.path for item in self.photos}) if self.faces == "all" else len(self.photos)
 
     def label_counts(self) -> dict[str, int]:
-        """How many photos have a label of each task: age, gender, mask."""
+        """How many photos (or labelled faces) have a label of each task: age, gender, mask."""
         labels = [item.labels for item in self.photos if item.refused is None]
         return {
             "age": sum(one.age_low is not None for one in labels),

@@ -10,8 +10,9 @@ from typing import cast, get_args
 from ..errors import MaskclsError
 from ..labels import Labels
 from ..photo import list_photos, shown
+from .box import BOX
 from .contest import contest_labels, is_contest
-from .dataset import Dataset, LayoutName, labelled_by_name
+from .dataset import Dataset, LayoutName, WhichFaces, labelled_by_name
 from .fairface import fairface_photos, fairface_tables
 from .folders import folder_labels, siblings_of
 from .legend import Legend
@@ -29,7 +30,12 @@ taken for an age."""
 
 
 def read_dataset(
-    root: Path, layout: str, labels: Path | None = None, columns: Columns = Columns(), legend: Legend = Legend()
+    root: Path,
+    layout: str,
+    labels: Path | None = None,
+    columns: Columns = Columns(),
+    legend: Legend = Legend(),
+    faces: WhichFaces = "largest",
 ) -> Dataset:
     """List the photos below ``root`` with their labels.
 
@@ -39,9 +45,11 @@ def read_dataset(
         labels: the table of layout ``csv``, see :func:`~.table_file.read_table`.
         columns: its column names.
         legend: what codes in its cells, or as names of folders, stand for.
+        faces: ``all`` for one entry a labelled face, which only a table with boxes gives.
 
     Raises:
-        MaskclsError: no such folder, no photo in it, or a label file that cannot be read or names no photo.
+        MaskclsError: no such folder, no photo in it, or a label file that cannot be read, names no photo, or lacks
+            the boxes that are asked for.
     """
     if not root.is_dir():
         problem = "is a file, not a folder" if root.exists() else "no such folder"
@@ -56,8 +64,11 @@ def read_dataset(
         layout = "csv" if labels else guess_layout(root, paths)
     if (layout == "csv") != (labels is not None):
         raise MaskclsError("--layout csv and --labels FILE belong together")
+    every = faces == "all"
+    if every and layout != "csv":
+        raise MaskclsError(f"--faces all needs a label table with the columns path, {', '.join(BOX)} (--labels FILE)")
     if layout == "csv" and labels is not None:
-        listed = table_photos(LabelTable(labels, read_table(labels), columns, legend), root, paths)
+        listed = table_photos(LabelTable(labels, read_table(labels), columns, legend, every), root, paths)
     elif layout == "fairface":
         listed = fairface_photos(root, paths)
     elif layout == "folders":
@@ -67,7 +78,7 @@ def read_dataset(
         listed = labelled_by_name(root, paths, _READERS[layout])
     else:
         raise MaskclsError(f"--layout {layout}: choose auto, {', '.join(get_args(LayoutName))}")
-    return Dataset(cast(LayoutName, layout), listed, passed_over, guessed)
+    return Dataset(cast(LayoutName, layout), listed, passed_over, guessed, faces)
 
 
 def guess_layout(root: Path, paths: list[Path]) -> LayoutName:

@@ -18,7 +18,8 @@ from ..facenet.runtimes import Engine, check_process
 from . import search
 from .align import MARGIN, lift
 from .detector import Array, Candidates, Detector, Found
-from .search import SearchName, overlaps, pick_search
+from .overlap import overlaps
+from .search import SearchName, pick_search
 
 FaceMode = Literal["auto", "detect", "whole"]
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from .detector import Array, Candidates, Detector, no_candidates
 from .libfacedetection import has_libfacedetection, propose
+from .overlap import overlaps
 
 SearchName = Literal["libfacedetection", "mtcnn"]
 
@@ -188,16 +189,6 @@ def _distinct(proposals: Candidates) -> Candidates:
         if not kept or overlaps(proposals.boxes[i : i + 1], proposals.boxes[kept]).max() < SAME:
             kept.append(i)
     return proposals.where(np.array(kept, np.intp))
-
-
-def overlaps(boxes: Array, others: Array) -> Array:
-    """Intersection over union (n, m) of boxes (n, 4) and (m, 4)."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = (high - low).clip(0).prod(axis=2)
-    areas, other_areas = ((part[:, 2:] - part[:, :2]).prod(axis=1) for part in (boxes, others))
-    share: Array = shared / np.maximum(areas[:, None] + other_areas[None] - shared, 1e-6)
-    return share
 
 
 def _squares(boxes: Array) -> Array:

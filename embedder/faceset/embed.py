@@ -15,22 +15,25 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..datasets.dataset import Dataset, Listed
+from ..datasets.box import Box
+from ..datasets.dataset import Dataset
 from ..detection.align import sharpness
 from ..detection.finder import FaceFinder, FaceMode
 from ..errors import MaskclsError
 from ..facenet.encoder import EMBEDDING_DIM, MAP_SHAPE, Encoder
 from ..labels import Labels
-from ..photo import NO_FILE, file_state, shown, stored, stored_below
-from ..pipeline import EncodedFace, EncodedPhoto, encode_photos
+from ..photo import NO_FILE, FileState, file_state, shown, stored, stored_below
+from ..pipeline import MOST_FACES, NO_FACE, EncodedFace, EncodedPhoto, encode_photos
 from ..storage.atomic_folder import recover
 from ..storage.lock import locked
 from ..storage.step_cache import Step, StepCache
 from ..table import COLUMNS
 from .corrections import corrected
-from .finished import OLD, Finished, Position
-from .forgotten import REASON, Forgotten, read_forgotten
+from .finished import OLD, Finished, Position, position_of
+from .forgotten import REASON, read_forgotten
+from .labelled import labelled_faces, no_face_at
 from .store import FORMAT, MANIFEST, REJECT_COLUMNS, STEPS, EmbeddingSet, SetTables, SetWriter, open_set, replace_tables
+from .todo import forgotten_photos, is_usable, photos_to_embed
 
 Progress = Callable[[int, int], None]
 """Called with the number of photos done and the number to do."""
@@ -71,38 +74,50 @@ def embed_folder(
     are unknown then. The outcome does not depend on where a former run was killed. A photo that the set must forget,
     or a mask drawn on it, becomes a reject.
 
+    Of a data set of all faces the set has those that its label table names; a photo is embedded again where the boxes
+    of its faces are others now.
+
     Args:
         encode: takes the place of :func:`..pipeline.encode_photos` on this machine, see :mod:`..ray`.
 
     Raises:
-        MaskclsError: ``out`` belongs to another folder, encoder or face mode, is damaged or cannot be written; or no
-            label can be used, or no face of the set would be left, and nothing was changed.
+        MaskclsError: ``out`` belongs to another folder, encoder, face mode or choice of faces, is damaged or cannot be
+            written; or no label can be used, or no face of the set would be left, and nothing was changed.
     """
-    settings = {"root": stored(root.resolve()), "layout": dataset.layout, "face": mode}
+    settings = {"root": stored(root.resolve()), "layout": dataset.layout, "face": mode, "faces": dataset.faces}
+    every = dataset.faces == "all"
     with locked(out):
         recover(out)
         old = open_set(out) if (out / MANIFEST).exists() else None
         if old is not None:
             _check_same(out, old, encoder, settings)
-        steps = StepCache(out / STEPS, FORMAT, encoder.info.fingerprint, mode, settings["root"])
+        key = [FORMAT, encoder.info.fingerprint, mode, settings["root"], *(["all"] if every else [])]
+        steps = StepCache(out / STEPS, *key)
         for _ in steps.steps():  # reads all of them, so that damaged ones are dropped before their notes are believed
             pass
         finished = Finished(old, steps)
         known = finished.positions()
-        todo = [
-            item for item in dataset.photos if _is_usable(item, root, known) and not _is_done(item.path, root, known)
-        ]
-        if gone := _forgotten(todo, read_forgotten(out), root):
-            steps.append(notes={"faces": [], "rejects": gone, "runtime": encoder.info.runtime})
-            rejected = {row["path"] for row in gone}
-            todo = [item for item in todo if stored_below(item.path, root) not in rejected]
+        todo = photos_to_embed(dataset, root, known)
+        if gone := forgotten_photos(todo, read_forgotten(out)):
+            rejects = [_reject(path, REASON, root, file_state(path)) for path in gone]
+            steps.append(notes={"faces": [], "rejects": rejects, "runtime": encoder.info.runtime})
+            todo = {path: items for path, items in todo.items() if path not in gone}
+        boxes = {path: [item.box for item in items if item.box is not None] for path, items in todo.items()}
         progress(0, len(todo))
         done = 0
         if encode is None:
-            encode = partial(encode_photos, finder=finder, encoder=encoder, mode=mode, jobs=jobs, batch_size=batch_size)
-        with encode([item.path for item in todo]) as batches:
+            encode = partial(
+                encode_photos,
+                finder=finder,
+                encoder=encoder,
+                mode=mode,
+                faces=MOST_FACES if every else 1,
+                jobs=jobs,
+                batch_size=batch_size,
+            )
+        with encode(list(todo)) as batches:
             for batch in batches:
-                step = _step(batch, root, encoder.info.runtime)
+                step = _step(batch, boxes, root, encoder.info.runtime)
                 steps.append(step.arrays, notes=step.notes)
                 done += len(batch)
                 progress(done, len(todo))
@@ -120,74 +135,59 @@ def _check_same(out: Path, old: EmbeddingSet, encoder: Encoder, settings: dict[s
             f"{shown(out)}: made with encoder {old.encoder.name} ({old.encoder.fingerprint}), this run has "
             f"{encoder.info.name} ({encoder.info.fingerprint}); choose another --out"
         )
-    for key in ("root", "face"):
+    for key, option in (("root", "PHOTOS"), ("face", "--face"), ("faces", "--faces")):
         if old.settings[key] != settings[key]:
-            option = "PHOTOS" if key == "root" else "--face"
             raise MaskclsError(
                 f"{shown(out)}: made with {option} {shown(old.settings[key])}, not {shown(settings[key])}; "
                 "choose another --out"
             )
 
 
-def _is_usable(item: Listed, root: Path, known: Mapping[str, Position]) -> bool:
-    """Whether a photo has a row: its labels can be used, or it lies there and has vectors already."""
-    if item.refused is None:
-        return True
-    position = known.get(stored_below(item.path, root))
-    return position is not None and not position.rejected and file_state(item.path) != NO_FILE
-
-
-def _is_done(path: Path, root: Path, known: Mapping[str, Position]) -> bool:
-    position = known.get(stored_below(path, root))
-    return position is not None and position.state == file_state(path)
-
-
-def _forgotten(todo: Sequence[Listed], forgotten: Forgotten, root: Path) -> list[dict[str, Any]]:
-    """Rejects of the photos that must not come back."""
-    if not forgotten.keys:
-        return []
-    gone = [item.path for item in todo if item.labels.drawn_on in forgotten or forgotten.holds_file(item.path)]
-    return [
-        {"path": stored_below(path, root), "reason": REASON, "file_size": state.size, "file_mtime_ns": state.mtime_ns}
-        for path in gone
-        for state in [file_state(path)]
-    ]
-
-
-def _step(batch: Sequence[EncodedPhoto], root: Path, runtime: str) -> Step:
-    """A batch as :class:`~.finished.Finished` reads it."""
+def _step(batch: Sequence[EncodedPhoto], boxes: Mapping[Path, Sequence[Box]], root: Path, runtime: str) -> Step:
+    """A batch as :class:`~.finished.Finished` reads it: the labelled faces of its photos, or the largest ones."""
     rows: list[dict[str, Any]] = []
     rejects: list[dict[str, Any]] = []
     faces: list[EncodedFace] = []
     for photo in batch:
-        name = stored_below(photo.path, root)
-        state = {"file_size": photo.state.size, "file_mtime_ns": photo.state.mtime_ns}
-        face = photo.face
-        if face is None:
-            rejects.append({"path": name, "reason": photo.reason, **state})
+        wanted = boxes[photo.path]
+        if photo.reason is not None and (not wanted or photo.reason != NO_FACE):
+            rejects.append(_reject(photo.path, photo.reason, root, photo.state))
             continue
-        faces.append(face)
-        box = [round(float(v), 2) for v in face.found.box]
-        rows.append(
-            {
-                "face_id": face_id(face.file_sha256, box),
-                "path": name,
-                "box": box,
-                "landmarks": [round(float(v), 2) for v in face.found.landmarks.reshape(-1)],
-                "face": face.found.how,
-                "face_score": face.found.score,
-                "faces_in_photo": face.found.faces,
-                "sharpness": sharpness(face.crop),
-                "norm": face.norm,
-                "file_sha256": face.file_sha256,
-                **state,
-            }
-        )
+        chosen = labelled_faces(photo.faces, wanted) if wanted else [(None, photo.face)]
+        for box, face in chosen:
+            if face is None:
+                rejects.append(_reject(photo.path, no_face_at(str(box)), root, photo.state))
+            else:
+                faces.append(face)
+                rows.append(_row(photo, face, root) | ({"label_box": str(box)} if box else {}))
     arrays: dict[str, npt.NDArray[Any]] = {
         "embeddings": np.array([f.embedding for f in faces], np.float32).reshape(len(faces), EMBEDDING_DIM),
         "maps": np.array([f.map for f in faces], np.float16).reshape(len(faces), *MAP_SHAPE),
     }
     return Step(arrays, notes={"faces": rows, "rejects": rejects, "runtime": runtime})
+
+
+def _reject(path: Path, reason: str, root: Path, state: FileState) -> dict[str, Any]:
+    name = stored_below(path, root)
+    return {"path": name, "reason": reason, "file_size": state.size, "file_mtime_ns": state.mtime_ns}
+
+
+def _row(photo: EncodedPhoto, face: EncodedFace, root: Path) -> dict[str, Any]:
+    box = [round(float(v), 2) for v in face.found.box]
+    return {
+        "face_id": face_id(face.file_sha256, box),
+        "path": stored_below(photo.path, root),
+        "box": box,
+        "landmarks": [round(float(v), 2) for v in face.found.landmarks.reshape(-1)],
+        "face": face.found.how,
+        "face_score": face.found.score,
+        "faces_in_photo": face.found.faces,
+        "sharpness": sharpness(face.crop),
+        "norm": face.norm,
+        "file_sha256": face.file_sha256,
+        "file_size": photo.state.size,
+        "file_mtime_ns": photo.state.mtime_ns,
+    }
 
 
 def face_id(file_sha256: str, box: Sequence[float]) -> str:
@@ -210,17 +210,24 @@ def _save(
     positions: list[Position] = []
     rejects: list[dict[str, Any]] = []
     rejected: dict[int, Position] = {}
+    photos: set[str] = set()
+    seen: set[Position] = set()
     for item in dataset.photos:
-        is_usable = _is_usable(item, root, known)
+        is_used = is_usable(item, root, known)
         name = stored_below(item.path, root)
-        if is_usable and known[name].rejected:
-            rejected[len(rejects)] = known[name]
-            rejects.append({})
-            continue
-        if is_usable:
+        if is_used:
+            position = position_of(known[name], item.box)
+            assert position is not None, "a photo that can be used is finished by now"
+            photos.add(name)
+            if position.rejected:
+                if position not in seen:  # a photo as a whole is one reject, however many faces are labelled
+                    rejected[len(rejects)] = position
+                    rejects.append({})
+                seen.add(position)
+                continue
             labels.append(item.labels)
-            positions.append(known[name])
-        if reason := item.problem(is_used=is_usable):
+            positions.append(position)
+        if reason := item.problem(is_used=is_used):
             rejects.append({"path": name, "reason": reason, **_NO_STATE})
     del known
     for index, row in zip(rejected, finished.reject_rows(list(rejected.values())), strict=True):
@@ -243,7 +250,7 @@ def _save(
         finished.copy_arrays(positions, writer.embeddings, writer.maps)
         writer.commit(SetTables(table, reject_table, made_with, settings))
     whole = int((table["face"] == "whole").sum())
-    return EmbedReport(len(table), len(rejects), embedded, len(positions) + len(rejected) - embedded, whole)
+    return EmbedReport(len(table), len(rejects), embedded, len(photos) - embedded, whole)
 
 
 def _check_any_left(

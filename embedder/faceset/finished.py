@@ -1,4 +1,5 @@
-"""Photos that need no work any more: their rows and vectors lie in the old set, or in steps of this or a killed run."""
+"""Photos that need no work any more: their faces' rows and vectors lie in the old set, or in steps of this or a killed
+run."""
 
 from __future__ import annotations
 
@@ -10,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..datasets.box import Box
 from ..errors import MaskclsError
 from ..photo import NO_FILE, FileState
 from ..storage.step_cache import StepCache
 from ..table import COLUMNS, face_table
+from .labelled import NO_FACE_AT, no_face_at
 from .store import EmbeddingSet
 
 OLD = ""
@@ -23,12 +26,31 @@ _CHUNK = 4096
 
 
 class Position(NamedTuple):
-    """Where a photo's row lies: name of the step or :data:`OLD`, row there among the faces or the rejects."""
+    """Where a row of a photo lies: name of the step or :data:`OLD`, row there among the faces or the rejects.
+
+    ``text`` is the labelled box of a face, empty where it is the photo's largest, or the reason of a reject.
+    """
 
     step: str
     row: int
     rejected: bool
     state: FileState
+    text: str = ""
+
+    def is_about(self, box: Box | None) -> bool:
+        """Whether it is what became of a labelled box, or of the photo's largest face where that is None."""
+        if self.rejected:  # the photo as a whole, or the box
+            return not self.text.startswith(NO_FACE_AT) or (box is not None and self.text == no_face_at(box))
+        return self.text == ("" if box is None else str(box))
+
+
+Positions = dict[str, list[Position]]
+"""By the stored path of a photo, all of its rows: one, or one a labelled face."""
+
+
+def position_of(positions: Sequence[Position], box: Box | None) -> Position | None:
+    """What became of a labelled box, or of the largest face (None), among the rows of its photo."""
+    return next((one for one in positions if one.is_about(box)), None)
 
 
 @dataclass(frozen=True)
@@ -43,22 +65,26 @@ class Finished:
     old: EmbeddingSet | None
     steps: StepCache
 
-    def positions(self) -> dict[str, Position]:
-        """Every photo that was embedded or rejected before, by stored path; later work wins."""
-        found: dict[str, Position] = {}
+    def positions(self) -> Positions:
+        """Every photo that was embedded or rejected before, by stored path; the last work on a photo wins."""
+        found: Positions = {}
         if self.old is not None:
             for table, rejected in ((self.old.table, False), (self.old.rejects, True)):
+                about = (table["reason"] if rejected else table["label_box"].fillna("")).tolist()
                 columns = (table[name].tolist() for name in ("path", "file_size", "file_mtime_ns"))
-                for i, (path, size, mtime) in enumerate(zip(*columns, strict=True)):
+                for i, (path, size, mtime, text) in enumerate(zip(*columns, about, strict=True)):
                     state = FileState(size, mtime)
                     if not rejected or state != NO_FILE:  # of a label, or of a file that may be there by now
-                        found[path] = Position(OLD, i, rejected, state)
+                        found.setdefault(path, []).append(Position(OLD, i, rejected, state, text))
         for name in self.steps.names():
             notes = self._notes(name)
+            batch: Positions = {}  # with all rows of each of its photos
             for rows, rejected in ((notes["faces"], False), (notes["rejects"], True)):
                 for i, row in enumerate(rows):
                     state = FileState(row["file_size"], row["file_mtime_ns"])
-                    found[row["path"]] = Position(name, i, rejected, state)
+                    text = row["reason"] if rejected else row.get("label_box") or ""
+                    batch.setdefault(row["path"], []).append(Position(name, i, rejected, state, text))
+            found |= batch
         return found
 
     def runtimes(self) -> set[str]:

@@ -64,7 +64,8 @@ class EmbeddingSet:
         maps: (n, 896, 4, 4) float16, memory-mapped.
         rejects: photos without a face: path, reason, size and time of the file.
         encoder: what the vectors were made with.
-        settings: how the photos were read: ``root``, ``layout``, ``face``.
+        settings: how the photos were read: ``root``, ``layout``, ``face``, and ``faces``, which is ``largest`` (of each
+            photo one) or ``all`` (those that the label table names by boxes).
         corrections: corrections of labels that ``table`` holds, in order (:data:`LOG_COLUMNS`).
         pseudo: where the labels come from if a model gave them; None for labels that somebody gave.
         dataset: the id of the data set, drawn once and kept by every later run; a person's name means one person within
@@ -103,7 +104,10 @@ def _parsed(folder: Path, manifest: Mapping[str, Any]) -> EmbeddingSet:
     Raises:
         MaskclsError, ValueError, TypeError, KeyError, …: they are not what they should be all the same.
     """
-    table = pd.read_parquet(folder / "faces.parquet").astype(COLUMNS)
+    table = pd.read_parquet(folder / "faces.parquet")
+    if "label_box" not in table:  # made before a photo could have several faces
+        table = table.assign(label_box=None)
+    table = table.astype(COLUMNS)
     embeddings = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
     maps = np.load(folder / "maps.npy", mmap_mode="r", allow_pickle=False)
     rejects = pd.read_csv(folder / REJECTS, dtype=REJECT_COLUMNS, keep_default_na=False)
@@ -122,6 +126,7 @@ def _parsed(folder: Path, manifest: Mapping[str, Any]) -> EmbeddingSet:
         if list(frame.columns) != list(columns):
             raise ValueError(f"other columns of {name}")
     settings = {name: str(manifest["settings"][name]) for name in ("root", "layout", "face")}
+    settings["faces"] = str(manifest["settings"].get("faces", "largest"))
     pseudo = read_pseudo_labels(folder, table["face_id"].tolist()) if PSEUDO_LABELS in manifest["files"] else None
     dataset = _dataset_of(manifest)
     return EmbeddingSet(table, embeddings, maps, rejects, encoder_of(manifest), settings, corrections, pseudo, dataset)

@@ -147,3 +147,22 @@ def test_build_index_refuses_a_model_that_could_answer_nothing(
         f"maskcls: {faces}: a model of these faces could answer nothing: none has an age, and too few"
     )
     assert list(tmp_path.iterdir()) == [tmp_path / "set"]
+
+
+def test_faces_of_a_table_with_boxes(data: Path, tmp_path: Path) -> None:
+    photos, labels, out = tmp_path / "photos", tmp_path / "boxes.csv", tmp_path / "faces"
+    photos.mkdir()
+    shutil.copy(data / "streets" / "photos" / "street129.webp", photos)
+    table = pd.read_csv(data / "streets" / "boxes.csv")
+    table = table[table["path"] == "photos/street129.webp"].assign(path="street129.webp")
+    table.to_csv(labels, index=False)
+    done = run("embed", photos, "--labels", labels, "--faces", "all", "--out", out)
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[0] == "layout csv: 3 labelled faces in 1 photos, labels: age 0, gender 0, mask 3"
+    assert "3 faces (0 photos taken whole) of layout csv; 1 photos embedded now, 0 unchanged" in done.stdout
+    table.drop(columns="x0").to_csv(labels, index=False)
+    refused = run("embed", photos, "--labels", labels, "--faces", "all", "--out", out)
+    assert refused.exit_code == 1
+    assert "boxes.csv: no column x0; --faces all needs the box of each face" in " ".join(refused.stderr.split())
+    assert "Traceback" not in refused.output

@@ -16,6 +16,7 @@ from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.facenet.encoder import FaceNetEncoder
 from maskcls.embedder.faceset.embed import embed_folder
 from maskcls.embedder.faceset.store import open_set
+from maskcls.embedder.pipeline import MOST_FACES
 from maskcls.embedder.ray import Work, _encode, ray_cluster
 
 PHOTOS, BATCH = 24, 4
@@ -63,6 +64,13 @@ def test_a_worker_with_another_encoder_refuses(photos: Path, encoder: FaceNetEnc
     work = Work(other, None, "cpu", "whole", BATCH)
     with pytest.raises(MaskclsError, match="install the same maskcls and weights on every machine"):
         _encode([photos / "00.png"], work)
+
+
+def test_a_worker_encodes_every_face(data: Path, encoder: FaceNetEncoder) -> None:
+    work = Work(encoder.info, None, "cpu", "auto", BATCH)
+    street = [data / "streets" / "photos" / "street129.webp"]
+    assert [len(photo.faces) for photo in _encode(street, work)] == [1]
+    assert len(_encode(street, replace(work, faces=MOST_FACES))[0].faces) >= 3
 
 
 def test_without_the_extra_its_name_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

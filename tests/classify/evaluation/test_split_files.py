@@ -198,7 +198,7 @@ def test_a_path_of_two_sets_needs_face_ids(make_set: MakeSet, tmp_path: Path) ->
     write_split(path, pool, np.array(SMALL_FOLDS))
     assert read_split(path, pool).fold.tolist() == SMALL_FOLDS
     pd.read_csv(path).drop(columns="face_id").to_csv(path, index=False)
-    assert refused(path, pool) == "00000.jpg is in two sets; the file needs the column face_id"
+    assert refused(path, pool) == "00000.jpg is of several faces; the file needs the column face_id"
 
 
 def test_a_split_that_parts_faces_without_names_that_look_alike(contest_faces: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import unicodedata
@@ -11,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from maskcls.classify.data.face_set import open_face_set
+from maskcls.classify.model.build import build_model
 from maskcls.classify.model.model import Model
 from maskcls.classify.privacy.erase import Erasure, erase_person
 from maskcls.classify.privacy.person import PersonSelector
@@ -20,7 +23,7 @@ from maskcls.embedder.erasure.traces import Traces
 from maskcls.embedder.errors import MaskclsError
 from maskcls.embedder.faceset.erasure import StoredSet
 from maskcls.embedder.faceset.forgotten import read_forgotten
-from maskcls.embedder.faceset.store import SetTables, open_set, replace_tables
+from maskcls.embedder.faceset.store import SetTables, SetWriter, open_set, replace_tables
 from maskcls.embedder.storage.manifest import checksums, write_manifest
 
 ANNA = PersonSelector(name="anna")
@@ -318,3 +321,47 @@ def test_another_forgetting_that_was_cut_short_is_not_lost(world: Any) -> None:
     assert not forget(world).verified
     with pytest.raises(MaskclsError, match="left by an unfinished erasure of another person"):
         forget(world, PersonSelector(name="person 1"))
+
+
+@pytest.fixture
+def album(world: Any) -> Any:
+    """The world after a set of all labelled faces: two photos of Anna and a neighbour, and the neighbour alone."""
+    one = open_set(world.sets[0])
+    table = one.table.iloc[[0, 3, 1, 4, 5]].reset_index(drop=True)
+    photo = ["a.jpg", "a.jpg", "b.jpg", "b.jpg", "c.jpg"]
+    table = table.assign(
+        path=photo,
+        file_sha256=[hashlib.sha256(name.encode()).hexdigest() for name in photo],
+        face_id=[f"{number:016x}" for number in range(1, 6)],
+        label_box=[f"{number} 0 99 99" for number in range(5)],
+        person=pd.Series(["anna", None, "anna", None, None], dtype="str"),
+    )
+    folder = world.folder / "sets" / "album"
+    writer = SetWriter(folder, 5)
+    writer.embeddings[:], writer.maps[:] = one.embeddings[[0, 3, 1, 4, 5]], one.maps[[0, 3, 1, 4, 5]]
+    for row in (3, 4):  # the neighbour again, looking a little different
+        vector = one.embeddings[3] + 0.2 * one.embeddings[row + 1]
+        writer.embeddings[row] = vector / np.linalg.norm(vector)
+    writer.commit(SetTables(table, one.rejects.iloc[:0], one.encoder, one.settings | {"faces": "all"}))
+    return folder
+
+
+@pytest.mark.parametrize("with_model", [False, True])
+@pytest.mark.parametrize(
+    "selector",
+    [pytest.param(PersonSelector(face=f"{1:016x}"), id="a face"), pytest.param(ANNA, id="a name")],
+)
+def test_others_in_the_photo_lose_that_photo_alone(
+    album: Path, selector: PersonSelector, with_model: bool, tmp_path: Path
+) -> None:
+    folders = [album]
+    if with_model:
+        folders.append(tmp_path / "album-model")
+        build_model(open_face_set([album]), seed=0)[0].save(folders[-1])
+    done = erase_person(selector, folders, tmp_path / "receipt.json")
+    assert (done.verified, done.faces) == (True, 4)
+    assert open_set(album).table["path"].tolist() == ["c.jpg"]
+    forgotten = read_forgotten(album)
+    assert [hashlib.sha256(name).hexdigest() in forgotten for name in (b"a.jpg", b"b.jpg", b"c.jpg")] == [1, 1, 0]
+    if with_model:
+        assert Model.load(folders[-1]).table["path"].tolist() == ["c.jpg"]

@@ -53,7 +53,7 @@ def test_rows_mirror_the_photos(run: Run, photos: Path, out: Path, pixel_encoder
     assert faces.table["face_id"].str.fullmatch("[0-7][0-9a-f]{15}").all()
     assert (faces.encoder, faces.settings) == (
         pixel_encoder.info,
-        {"root": str(photos.resolve()), "layout": "contest", "face": "auto"},
+        {"root": str(photos.resolve()), "layout": "contest", "face": "auto", "faces": "largest"},
     )
     assert np.allclose(np.linalg.norm(faces.embeddings, axis=1), 1)
     assert sorted(contents(out)) == ["embeddings.npy", "encoder.json", "faces.parquet", "maps.npy", "rejects.csv"]

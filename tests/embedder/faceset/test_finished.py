@@ -63,11 +63,11 @@ def finished(tmp_path: Path) -> Finished:
 def test_later_work_wins(finished: Finished) -> None:
     first, second = "00000000", "00000001"
     assert finished.positions() == {
-        "a": Position(first, 0, False, FileState(1, 2)),
-        "b": Position(second, 0, True, FileState(3, 2)),
-        "c": Position(second, 0, False, FileState(3, 2)),
-        "d": Position(first, 1, True, FileState(1, 2)),
-        "e": Position(second, 1, False, FileState(3, 2)),
+        "a": [Position(first, 0, False, FileState(1, 2))],
+        "b": [Position(second, 0, True, FileState(3, 2), "blurred")],
+        "c": [Position(second, 0, False, FileState(3, 2))],
+        "d": [Position(first, 1, True, FileState(1, 2), "blurred")],
+        "e": [Position(second, 1, False, FileState(3, 2))],
     }
     assert finished.runtimes() == {"torch fp32"}
 
@@ -75,20 +75,20 @@ def test_later_work_wins(finished: Finished) -> None:
 @pytest.mark.parametrize("names", ["ace", "eca", "a", ""])
 def test_rows_and_arrays_come_in_the_order_given(finished: Finished, names: str) -> None:
     known = finished.positions()
-    positions = [known[name] for name in names]
+    positions = [known[name][0] for name in names]
     assert finished.face_rows(positions)["path"].tolist() == list(names)
     embeddings = np.zeros((len(names), EMBEDDING_DIM), np.float32)
     finished.copy_arrays(positions, embeddings, np.zeros((len(names), *MAP_SHAPE), np.float16))
-    assert embeddings[:, 0].tolist() == [known[name].state.size for name in names]
+    assert embeddings[:, 0].tolist() == [known[name][0].state.size for name in names]
 
 
 def test_rejects_come_in_the_order_given(finished: Finished) -> None:
     known = finished.positions()
-    assert [row["path"] for row in finished.reject_rows([known["b"], known["d"]])] == ["b", "d"]
+    assert [row["path"] for row in finished.reject_rows([*known["b"], *known["d"]])] == ["b", "d"]
 
 
 def test_a_step_that_is_damaged_in_the_meantime_is_one_line(finished: Finished, tmp_path: Path) -> None:
-    positions = list(finished.positions().values())[:1]
+    positions = finished.positions()["a"]
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(MaskclsError, match="run the same command again"):

@@ -92,7 +92,7 @@ def test_round_trip(tmp_path: Path, rows: int) -> None:
     assert opened.maps.dtype == np.float16
     assert (np.asarray(opened.embeddings) == 1).all()
     assert opened.rejects.equals(rejects("bad.jpg"))
-    assert (opened.encoder, opened.settings) == (INFO, SETTINGS)
+    assert (opened.encoder, opened.settings) == (INFO, SETTINGS | {"faces": "largest"})
     assert opened.encoder.fingerprint == INFO.fingerprint
 
 
