@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import skimage
 from PIL import Image, ImageEnhance
+from sklearn.datasets import load_sample_images
 
-from benchmarks.detection import faceless
 from maskcls.classify.answer import Answer
 from maskcls.classify.model.loading import LoadedModel, open_model
 from maskcls.classify.predict.job import answer_photos
@@ -35,6 +36,25 @@ from maskcls.embedder.pipeline import EncodedPhoto, encode_read
 SETS = ("contest", "utkface/photos", "aaf", "masks/portraits", "masks/loose")
 SEARCHES: tuple[SearchName, ...] = ("mtcnn", "libfacedetection")
 NEIGHBOURS, BATCH = 20, 50
+FACELESS = [
+    "brick.png",
+    "cell.png",
+    "chelsea.png",
+    "coffee.png",
+    "coins.png",
+    "color.png",
+    "grass.png",
+    "gravel.png",
+    "hubble_deep_field.jpg",
+    "ihc.png",
+    "moon.png",
+    "motorcycle_left.png",
+    "page.png",
+    "retina.jpg",
+    "rocket.jpg",
+    "text.png",
+]
+CUTS = 15
 Images = Sequence[Image.Image]
 
 
@@ -149,6 +169,21 @@ def row(photos: Sequence[Photo], labels: Sequence[Labels], opened: dict[SearchNa
         upright = sum(one.face is not None and one.face.found.turn == turn for one in found)
         cells.append([f"{100 * upright / len(photos):.0f} %", *scores(answered(found, model), labels)])
     return " | ".join(map(pair, zip(*cells, strict=True)))
+
+
+def faceless() -> list[Image.Image]:
+    """Sample pictures without a face, whole and in random square cuts of at least 100 pixels."""
+    draw = random.Random(0)
+    folder = Path(skimage.__path__[0], "data")
+    whole = [Image.open(folder / name).convert("RGB") for name in FACELESS]
+    whole += [Image.fromarray(pixels) for pixels in load_sample_images().images]
+    cuts = []
+    for image in whole:
+        for _ in range(CUTS):
+            side = draw.randint(min(100, *image.size), min(image.size))
+            x, y = draw.randint(0, image.width - side), draw.randint(0, image.height - side)
+            cuts.append(image.crop((x, y, x + side, y + side)))
+    return whole + cuts
 
 
 def beside_faces(streets: Path) -> Images:
