@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+from PIL import Image
+
 from ...embedder.detection.finder import FaceFinder, FaceMode
 from ...embedder.facenet.encoder import Encoder
-from ...embedder.photo import Photo, PhotoError
+from ...embedder.photo import Photo, PhotoError, photo_of
 from ...embedder.pipeline import encode_read
 from ..answer import Answer
 from ..model.model import Model
@@ -48,3 +50,9 @@ class Answerer:
         encoded = encode_read(photos, self.finder, self.encoder, self.mode, self.faces)
         answers = iter(answer_photos(encoded, names, self.model, self.min_confidence, self.min_quality))
         return [list(islice(answers, max(1, len(photo.faces)))) for photo in encoded]
+
+    def warm_up(self) -> None:
+        """Run every network once: some are loaded when they are first used, and no client should wait for that."""
+        photo = photo_of(Image.new("RGB", (160, 160), "grey"))
+        self.finder.find_all([photo.image], "detect")
+        answer_photos(encode_read([photo], self.finder, self.encoder, "whole"), [""], self.model)

@@ -58,7 +58,7 @@ def serve(
     jobs: int = 2,
     batch: int = BATCH,
 ) -> None:
-    """Answer until SIGINT.
+    """Answer until SIGINT; the networks have run once before anybody can connect.
 
     Args:
         host: to listen on.
@@ -72,6 +72,7 @@ def serve(
     Raises:
         MaskclsError: nobody can listen there.
     """
+    answerer.warm_up()
     metrics = Metrics()
     engine = Engine(answerer, jobs=jobs, batch=batch, passed=metrics.batches.observe)
     metrics.watch(engine)

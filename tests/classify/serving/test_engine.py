@@ -90,3 +90,18 @@ def test_closing_answers_for_those_that_wait(answerer: Answerer, colours: Colour
     waiting.join(10)
     assert [answered.path for answered in answers] == list(COLOURS)
     assert not engine.alive
+
+
+def test_warming_up_runs_every_network(answerer: Answerer, colours: Colours, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    find, encode = answerer.finder.find_all, colours.encode
+    monkeypatch.setattr(answerer.finder, "find_all", lambda *args: ran.append("finder") or find(*args))
+    monkeypatch.setattr(colours, "encode", lambda crops: ran.append("encoder") or encode(crops))
+    for task, head in answerer.model.heads.items():
+        monkeypatch.setattr(
+            type(head),
+            "probabilities",
+            lambda *args, task=task, ask=type(head).probabilities: ran.append("head") or ask(*args),
+        )
+    answerer.warm_up()
+    assert set(ran) == {"finder", "encoder", "head"}
