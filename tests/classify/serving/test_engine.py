@@ -3,12 +3,16 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Sequence
 
 import pytest
+from PIL import Image
 
 from maskcls.classify.answer import Answer
 from maskcls.classify.serving.answerer import Answerer
 from maskcls.classify.serving.engine import BusyError, Engine, Upload
+from maskcls.embedder.detection.detector import Found
+from maskcls.embedder.detection.finder import FaceMode
 
 from .conftest import Colours, photo
 
@@ -93,15 +97,14 @@ def test_closing_answers_for_those_that_wait(answerer: Answerer, colours: Colour
 
 
 def test_warming_up_runs_every_network(answerer: Answerer, colours: Colours, monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[str] = []
-    find, encode = answerer.finder.find_all, colours.encode
-    monkeypatch.setattr(answerer.finder, "find_all", lambda *args: ran.append("finder") or find(*args))
-    monkeypatch.setattr(colours, "encode", lambda crops: ran.append("encoder") or encode(crops))
-    for task, head in answerer.model.heads.items():
-        monkeypatch.setattr(
-            type(head),
-            "probabilities",
-            lambda *args, task=task, ask=type(head).probabilities: ran.append("head") or ask(*args),
-        )
+    looked: list[str | None] = []
+    find = answerer.finder.find_all
+
+    def counted(images: Sequence[Image.Image], mode: FaceMode = "auto") -> list[list[Found]]:
+        looked.append(mode)
+        return find(images, mode)
+
+    monkeypatch.setattr(answerer.finder, "find_all", counted)
     answerer.warm_up()
-    assert set(ran) == {"finder", "encoder", "head"}
+    assert looked == ["detect", "whole"]
+    assert colours.batches == [1]
