@@ -183,7 +183,7 @@ def claimed_size(rng: random.Random, photo: bytes) -> bytes:
 
 
 def _claimed_by_tags(width: int, height: int) -> bytes:
-    """A TIFF whose page, or whose tiles, are that large."""
+    """A TIFF that declares a page, or tiles, of that size."""
     tags = [(256, min(width, 64)), (257, min(height, 64)), (259, 8), (262, 1), (322, width), (323, height), (324, 8)]
     tags = tags if width % 16 else [(256, width), (257, height), (259, 5), (262, 1), (273, 8), (279, 60)]
     entries = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in [*tags[:2], (258, 8), *tags[2:]])

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ImageEnhance, ImageFilter
 from scipy.optimize import minimize
+from scipy.special import expit
 
 from maskcls.classify.model.loading import open_model
 from maskcls.classify.predict.job import answer_photos
@@ -87,11 +88,11 @@ def main() -> None:
         print(f"fitted to {where} ({chosen.sum()} faces, {truth[chosen].mean():.3f} right): {weights[0]:.3f}; {named}")
         if where == "half":
             scores = {"quality": inputs @ weights[1:], "norm": measured[:, 2], "confidence": np.array(sure)}
-            scores["quality x confidence"] = _share(weights[0] + inputs @ weights[1:]) * scores["confidence"]
+            scores["quality x confidence"] = expit(weights[0] + inputs @ weights[1:]) * scores["confidence"]
             for name, score in scores.items():
                 areas = [aurc(score[~fit & (sets == one)], truth[~fit & (sets == one)]) for one in range(len(SETS))]
                 print(f"  AURC by {name}: {np.mean(areas):.3f} ({', '.join(f'{area:.3f}' for area in areas)})")
-            quality = _share(weights[0] + inputs @ weights[1:]) / _share(np.array(weights[0]))
+            quality = expit(weights[0] + inputs @ weights[1:]) / expit(weights[0])
             for low in (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9):
                 inside = ~fit & (quality >= low) & (quality < low + 0.1)
                 share = f"{truth[inside].mean():.3f} right" if inside.any() else ""
@@ -121,7 +122,7 @@ def fitted(inputs: Floats, sets: npt.NDArray[np.int64], truth: Floats) -> Floats
 
     def loss(weights: Floats) -> tuple[float, Floats]:
         odds = columns @ weights
-        return float(np.logaddexp(0, odds).sum() - truth @ odds), columns.T @ (_share(odds) - truth)
+        return float(np.logaddexp(0, odds).sum() - truth @ odds), columns.T @ (expit(odds) - truth)
 
     bounds = [*[(None, None)] * len(SETS), *[(None, 0.0)] * inputs.shape[1]]
     found: Floats = minimize(loss, np.zeros(columns.shape[1]), jac=True, bounds=bounds, method="L-BFGS-B").x
@@ -132,11 +133,6 @@ def aurc(score: Floats, truth: Floats) -> float:
     """Mean error over all coverages, the best scores first."""
     wrong = 1 - truth[np.argsort(-score, kind="stable")]
     return float((np.cumsum(wrong) / np.arange(1, len(wrong) + 1)).mean())
-
-
-def _share(odds: Floats) -> Floats:
-    share: Floats = 1 / (1 + np.exp(-odds))
-    return share
 
 
 if __name__ == "__main__":

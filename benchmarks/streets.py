@@ -6,8 +6,8 @@ Half of the photos (even numbers) chose the rules of the search, ``tune``; the o
 found if a box overlaps it by at least :data:`OVERLAP` (intersection over union), each box one face. Large faces are at
 least 1/8 of the photo's longest side high, middle-sized ones 1/16. The largest face counts in photos where it has at
 least 40 pixels; ``largest`` is right if the first box is that face, ``nearly`` if it is a labelled face of at least .8
-of its area. ``beyond`` are boxes, at least 1/16 high, that touch no labelled face: many of them are people whom nobody
-labelled, see ``--sheet``, which draws them all. The last column is the macro F1 of three mask states over large and
+of its area. ``beyond`` are boxes, at least 1/16 high, that touch no labelled face: many of them are people without
+a label, see ``--sheet``, which draws them all. The last column is the macro F1 of three mask states over large and
 middle-sized faces, a face that is not found being an error.
 """
 

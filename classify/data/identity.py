@@ -26,9 +26,10 @@ MASKED_SIMILARITY = 0.8
 COPY_SIMILARITY = 0.8
 """Two people with bare faces this similar are one, whatever their other photos look like."""
 MIN_NORM = 18.0
-"""Labelled faces of photos of several people whose embeddings are shorter before they are normalised are compared with
-nobody: in street photos these are small, blurred and masked, and so alike that they joined three quarters of 1,259
-faces in 288 photos by way of each other; without them the largest group has 70."""
+"""Labelled faces of photos of several people are matched by name and photo alone, not by embedding, where their
+embedding is shorter than this before it is normalised: in street photos these are small, blurred and masked, and so
+alike that they joined three quarters of 1,259 faces in 288 photos by way of each other; without them the largest group
+has 70."""
 MAX_CANDIDATE = 2000
 """Faces that are compared with each other at once; larger candidates lose their weakest links first."""
 LINKS = 20
@@ -69,7 +70,7 @@ def photos_of_one(table: pd.DataFrame) -> pd.Series[str]:
 
 
 def hardly_seen(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Faces (n,) whose looks do not tell who they are: labelled ones below :data:`MIN_NORM`.
+    """Faces (n,) that are too unclear to be matched by embedding: labelled ones below :data:`MIN_NORM`.
 
     Args:
         table: with columns ``label_box`` and ``norm``.

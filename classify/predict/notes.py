@@ -27,7 +27,7 @@ def low_probabilities(answer: Answer, min_confidence: float) -> list[str]:
 
 
 def low_quality(quality: Quality, min_quality: float) -> list[str]:
-    """A note on a face whose quality is below ``min_quality`` (0-1)."""
+    """A note where the quality of the face is below ``min_quality`` (0-1)."""
     if quality.value >= min_quality:
         return []
     return [f"quality only {quality.value:.2f}" + (f" ({quality.reason})" if quality.reason else "")]

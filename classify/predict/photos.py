@@ -26,7 +26,7 @@ class NamedPhoto:
 
 
 def photos_at(place: Path, *, is_alone: bool) -> tuple[list[NamedPhoto], PassedOver]:
-    """The photo at ``place``, or all photos below it in sorted order, and what was passed over there.
+    """The photo at ``place``, or all photos below it in sorted order, and the other files found there.
 
     A file is called as it is given. Photos of a folder are called by their paths below it if it ``is_alone``;
     otherwise these begin with the folder as it is given, so that no two photos have one name.
@@ -68,7 +68,7 @@ def check_image_ids(photos: Sequence[NamedPhoto]) -> None:
     """Make sure that a submission can tell the photos apart.
 
     Raises:
-        MaskclsError: two photos of one name, each in a folder of its own.
+        MaskclsError: two photos have the same path below their folders.
     """
     seen: dict[str, NamedPhoto] = {}
     for photo in photos:

@@ -146,7 +146,7 @@ def _of_several(faces: pd.DataFrame) -> Bools:
 
 
 def _grouped_by_photo(faces: pd.DataFrame, crowded: Bools) -> Bools:
-    """Faces (n,) of models whose group joins people who share a photo, and that a set knows by looks."""
+    """Faces (n,) of models in a group that joins the people of one photo, where an embedding set has the same face."""
     in_set = faces["in_set"].astype(bool)
     known = faces["face_id"].isin(faces["face_id"][in_set])
     return (~in_set & known & faces["group"].isin(faces["group"][crowded])).to_numpy(bool)

@@ -213,17 +213,14 @@ class FaceFinder:
                 points[i] = face.landmarks
                 continue
             x0, y0, x1, y1 = (float(v) for v in face.box)
-            shares = self._ask([_tile(image, (x0, y0, x1, y1))])[1][0]  # five x, then five y
-            points[i] = shares.reshape(2, 5).T * (x1 - x0, y1 - y0) + (x0, y0)
+            points[i] = self._detector.refine(_tile(image, (x0, y0, x1, y1))[None], face.box[None]).landmarks[0]
         return points
 
     def _ask_whole(self, images: Sequence[Image.Image], left_out: float) -> tuple[Array, Array]:
         """O-Net's score of each image without its rim, and the height of its refined box over the tile's."""
-        box, _, probabilities = self._ask([_tile(image, _without_rim(image, left_out)) for image in images])
+        tiles = np.stack([_tile(image, _without_rim(image, left_out)) for image in images])
+        box, _, probabilities = self._detector.score(tiles)
         return probabilities[:, 1], 1 + box[:, 3] - box[:, 1]
-
-    def _ask(self, tiles: Sequence[npt.NDArray[np.uint8]]) -> tuple[Array, Array, Array]:
-        return self._detector.score(np.stack(tiles))
 
 
 def _tile(image: Image.Image, box: tuple[float, float, float, float]) -> npt.NDArray[np.uint8]:

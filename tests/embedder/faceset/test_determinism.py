@@ -13,7 +13,7 @@ from maskcls.embedder.facenet.encoder import FaceNetEncoder
 from maskcls.embedder.photo import list_photos
 from maskcls.embedder.pipeline import EncodedPhoto, encode_photos
 
-TOLERANCE = 1e-4
+TOLERANCE = 1e-5
 """Largest difference of any number of a unit embedding, in float32."""
 PIXELS = 0.01
 """Largest difference of a box."""
